@@ -1,0 +1,62 @@
+"""seviz: look inside a network with Squeeze-and-Excitation.
+
+    import seviz
+
+    model = seviz.load("sample_checkpoints/se_resnet20_cifar10.pt")
+    record = seviz.collect(model, "cifar10:path/to/cifar10")
+    seviz.activations(record, ["cat", "dog"]).savefig("gates.pdf")
+
+Importing this package imports neither torch nor matplotlib; each function imports what it needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seviz.analysis import class_share as class_share
+    from seviz.api import activations as activations
+    from seviz.api import sample as sample
+    from seviz.blocks import SEBlock as SEBlock
+    from seviz.errors import SevizError as SevizError
+    from seviz.gates import Tap as Tap
+    from seviz.gates import find as find
+    from seviz.loading import load as load
+    from seviz.loading import save_checkpoint as save_checkpoint
+    from seviz.pipeline import PassOptions as PassOptions
+    from seviz.pipeline import collect as collect
+    from seviz.preprocessing import Preprocessing as Preprocessing
+    from seviz.results import Record as Record
+
+_HOMES = {
+    "PassOptions": "seviz.pipeline",
+    "Preprocessing": "seviz.preprocessing",
+    "Record": "seviz.results",
+    "SEBlock": "seviz.blocks",
+    "SevizError": "seviz.errors",
+    "Tap": "seviz.gates",
+    "activations": "seviz.api",
+    "class_share": "seviz.analysis",
+    "collect": "seviz.pipeline",
+    "find": "seviz.gates",
+    "load": "seviz.loading",
+    "sample": "seviz.api",
+    "save_checkpoint": "seviz.loading",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # a test holds it equal to the names above
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("seviz")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seviz' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,81 @@
+"""The command line: parse, call one library function, turn errors into a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+
+from seviz.cli.doctoring import doctor
+from seviz.cli.drawing import activations, collect, demo
+from seviz.cli.inspecting import inspect
+from seviz.errors import SevizError
+
+USAGE, INTERRUPTED, FAILED = 2, 130, 1
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("seviz")
+
+
+app = App(
+    name="seviz",
+    help="Look inside networks with Squeeze-and-Excitation.",
+    help_epilogue="Each command explains its options: seviz activations --help",
+    version=_version,
+    help_format="plaintext",
+)
+for command in (inspect, collect, activations, demo, doctor):
+    app.command(command)
+app.register_install_completion_command()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code.
+
+    0 ok, 1 a threshold failed, 2 usage, 3 checkpoint, 4 data, 5 device or memory, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = app(
+            words or ["--help"],
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as exc:
+        return _fail(" ".join(str(exc).split()), USAGE, words)
+    except SevizError as exc:
+        return _fail(str(exc), exc.exit_code, words)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, words)
+    except BrokenPipeError:
+        # The reader of our output has gone (seviz inspect ... | head): nobody is left to tell.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 0
+    except MemoryError:
+        return _fail(
+            "expected enough memory, found it exhausted; use a smaller --batch-size", 5, words
+        )
+    except Exception as exc:
+        return _fail(
+            f"unexpected {type(exc).__name__}: {' '.join(str(exc).split())[:300]}; this is a bug in "
+            "seviz, -v -v shows where",
+            FAILED,
+            words,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int, words: Sequence[str]) -> int:
+    wanted = sum(w.count("v") for w in words if w.startswith("-v") and not w.startswith("--"))
+    if os.environ.get("SEVIZ_DEBUG") == "1" or wanted + words.count("--verbose") > 1:
+        traceback.print_exc()
+    print(f"seviz: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,94 @@
+"""What the command line says: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from seviz.schema import SCHEMA_VERSION
+
+
+class Speaker:
+    """Prints results and remarks, as the output options ask.
+
+    Args:
+        as_json: Print one JSON document and no text on stdout.
+        quiet: No progress and no remarks.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self._json, self._quiet = as_json, quiet
+
+    def remark(self, text: str) -> None:
+        """Say something on stderr that is no result."""
+        if not self._quiet:
+            print(text, file=sys.stderr)
+
+    def line(self, text: str = "") -> None:
+        """Print one line of the result."""
+        if not self._json:
+            print(text)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a plain table: the first column to the left, the others to the right.
+
+        Plain text, so that it can be piped, grepped and pasted into an issue.
+        """
+        if self._json:
+            return
+        cells = [list(columns), *map(list, rows)]
+        widths = [max(len(r[i]) for r in cells) for i in range(len(columns))]
+        left = {i for i in range(len(columns)) if i == 0 or not _numeric(rows, i)}
+        for row in cells:
+            shown = [
+                c.ljust(w) if i in left else c.rjust(w)
+                for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ]
+            print("  ".join(shown).rstrip())
+
+    def document(self, values: Mapping[str, Any]) -> None:
+        """Print the JSON document, if that was asked for."""
+        if self._json:
+            print(json.dumps({"schema_version": SCHEMA_VERSION, **values}, allow_nan=False))
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Callable[[int], Any]]:
+        """Show a bar with rate and time left on stderr while images go through; only on a terminal."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.speed:.0f} images/s" if task.speed else "")
+
+        console = Console(stderr=True)
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Rate(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=self._quiet or not console.is_terminal,
+            transient=True,
+        ) as bar:
+            task = bar.add_task("collecting gates", total=total)
+            yield lambda count: bar.advance(task, count)
+
+
+def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
+    cells = [r[column].strip("<>% ") for r in rows]
+    return all(c in {"", "-"} or c[:1].isdigit() or c[:1] in "+-." for c in cells)

@@ -1,0 +1,252 @@
+"""``seviz collect``, ``seviz activations`` and ``seviz demo``: the pass and the paper's figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from seviz.cli.console import Speaker
+from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.work import obtain_record, output_folder, remarked_warnings
+from seviz.errors import UsageError
+from seviz.schema import is_record
+
+if TYPE_CHECKING:
+    from seviz.results import Record
+
+INTERRUPTED = 130
+
+
+@Parameter(name="*", group=DRAWING)
+@dataclass(frozen=True)
+class FigureOptions:
+    """What is drawn, and how."""
+
+    classes: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(
+            help="Labels, synonyms, WordNet ids or indices; senet-paper for the paper's four. Four "
+            "classes of the data by default."
+        ),
+    ] = ()
+    blocks: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(
+            help="Block names (SE_4_6), stages (SE_4) or all; by default the last block of each stage "
+            "and every block of the last stage, as in the paper."
+        ),
+    ] = ()
+    channels: Annotated[
+        str, Parameter(help="How many channels to draw per block, evenly spaced, or all.")
+    ] = "50"
+    spread: Annotated[
+        bool,
+        Parameter(help="Draw the standard deviation within each class as a band.", negative=()),
+    ] = False
+    formats: Annotated[
+        tuple[str, ...], Words, Parameter(help="Any of png, svg, pdf.", name="--format")
+    ] = ("png", "svg")
+
+
+def collect(
+    ckpt: str,
+    *,
+    model: ModelOptions | None = None,
+    data: DataOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Run a data set through a network once, and save the gate statistics of every class as a record.
+
+    Args:
+        ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
+        model: How it becomes a network.
+        data: The images.
+        output: Where the record goes.
+    """
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    if is_record(ckpt):
+        raise UsageError(
+            f"expected a checkpoint, found the record {ckpt}; 'seviz activations {ckpt}' draws it"
+        )
+    folder = output_folder(ckpt, said.output)
+    record, path = obtain_record(
+        ckpt, model or ModelOptions(), data or DataOptions(), folder, speaker
+    )
+    speaker.document(_document(record, path))
+    _print_summary(record, speaker)
+    speaker.line(f"record: {path}")
+    return INTERRUPTED if record.header.partial else 0
+
+
+def activations(
+    ckpt: str,
+    *,
+    figure: FigureOptions | None = None,
+    model: ModelOptions | None = None,
+    data: DataOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Draw the mean gate of each channel for some classes: the SENet paper's figure for your network.
+
+    Writes the figure, a table of the numbers (CSV) and the record of the pass. Given a record, draws
+    again, for any classes and blocks, without the network and the images.
+
+    Args:
+        ckpt: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
+        figure: What is drawn.
+        model: How the checkpoint becomes a network.
+        data: The images.
+        output: Where results go.
+    """
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    shown = figure or FigureOptions()
+    channels = _channels(shown.channels)
+    _check_formats(shown.formats)
+    folder = output_folder(ckpt, said.output)
+    record, path = obtain_record(
+        ckpt, model or ModelOptions(), data or DataOptions(), folder, speaker
+    )
+    _draw(record, path, folder, shown, channels, speaker)
+    # The exit code tells of an interrupted pass, not of an old record that was marked so.
+    return INTERRUPTED if record.header.partial and not is_record(ckpt) else 0
+
+
+def demo(*, output: OutputOptions | None = None) -> int:
+    """Make the sample figures: a small SE network and handwritten digits, both built in.
+
+    Args:
+        output: Where results go.
+    """
+    from seviz.api import sample
+
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    checkpoint = str(sample("se_resnet_digits"))
+    folder = Path(said.output or "reports/demo")
+    record, path = obtain_record(
+        checkpoint, ModelOptions(), DataOptions(data="digits"), folder, speaker
+    )
+    shown = FigureOptions(classes=("0", "1", "4", "7"), blocks=("all",))
+    _draw(record, path, folder, shown, "all", speaker)
+    _draw(
+        record,
+        path,
+        folder,
+        FigureOptions(classes=("1", "4"), blocks=("all",), spread=True),
+        "all",
+        Speaker(as_json=True, quiet=True),
+        document=False,
+    )
+    speaker.line(f"The figures are in {folder.resolve()}: open activations.png first.")
+    return 0
+
+
+def _draw(
+    record: Record,
+    path: Path,
+    folder: Path,
+    shown: FigureOptions,
+    channels: int | Literal["all"],
+    speaker: Speaker,
+    *,
+    document: bool = True,
+) -> None:
+    from seviz.api import default_classes
+    from seviz.blocks import select_blocks
+    from seviz.figures import gate_curves, save_figure, write_gate_csv
+
+    with remarked_warnings(speaker):
+        classes = record.classes.choose(shown.classes or default_classes(record))
+    blocks = select_blocks(record.blocks, shown.blocks)
+    stem = folder / ("activations_spread" if shown.spread else "activations")
+    drawn = gate_curves(record, classes, blocks, channels=channels, spread=shown.spread)
+    figures = save_figure(drawn, stem, shown.formats)
+    table = write_gate_csv(record, classes, blocks, stem.with_suffix(".csv"))
+    if document:
+        speaker.document(
+            {
+                **_document(record, path),
+                "drawn": {"classes": [c.name for c in classes], "blocks": [b.name for b in blocks]},
+                "figures": [str(f) for f in figures],
+                "csv": str(table),
+            }
+        )
+    _print_summary(record, speaker)
+    for made in (*figures, table, path):
+        speaker.line(f"wrote {made}")
+
+
+def _channels(word: str) -> int | Literal["all"]:
+    if word == "all":
+        return "all"
+    if not word.isdecimal() or int(word) < 1:
+        raise UsageError(f"expected --channels as a number of at least 1, or all, found {word!r}")
+    return int(word)
+
+
+def _check_formats(formats: tuple[str, ...]) -> None:
+    from seviz.figures.saving import FORMATS
+
+    wrong = [f for f in formats if f not in FORMATS]
+    if wrong or not formats:
+        raise UsageError(
+            f"expected --format as any of {', '.join(FORMATS)}, found {' '.join(wrong) or 'none'}"
+        )
+
+
+def _document(record: Record, path: Path) -> dict[str, Any]:
+    from seviz.analysis import class_share
+
+    header = record.header
+    shares = {s.block: s for s in class_share(record)}
+    return {
+        "record": str(path),
+        "architecture": header.architecture,
+        "images": header.images,
+        "partial": header.partial,
+        "top1": record.top1,
+        "classes": record.classes.labels,
+        "missing": list(header.missing),
+        "extra": list(header.extra),
+        "blocks": [
+            {
+                **b.to_dict(),
+                "class_share": shares[b.name].share,
+                "spread": shares[b.name].spread,
+                "within": shares[b.name].within,
+            }
+            for b in record.blocks
+        ],
+        "figures": [],
+        "skipped": [{"image": name, "reason": why} for name, why in header.skipped],
+        "notes": list(header.notes),
+    }
+
+
+def _print_summary(record: Record, speaker: Speaker) -> None:
+    from seviz.analysis import class_share
+
+    header = record.header
+    top1 = f", top-1 {record.top1:.2%}" if record.top1 is not None else ""
+    partial = " (partial)" if header.partial else ""
+    speaker.line(
+        f"{header.architecture} on {header.source} {header.split}".rstrip()
+        + f": {header.images:,} images{partial} of {len(record.classes)} classes{top1}"
+    )
+    speaker.line()
+    speaker.line("share of gate variance explained by class (eta squared, mean over channels)")
+    rows = []
+    for block, share in zip(record.blocks, class_share(record), strict=True):
+        still = f"{share.still} of {block.channels}" if share.still else "-"
+        value = "-" if share.share is None else f"{share.share:.3f}"
+        remark = "" if share.moves else "hardly moves: its class share means nothing"
+        rows.append([block.name, str(block.channels), value, f"{share.spread:.4f}", still, remark])
+    speaker.table(["block", "channels", "class share", "spread", "still channels", ""], rows)
+    speaker.line()

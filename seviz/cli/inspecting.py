@@ -1,0 +1,108 @@
+"""``seviz inspect``: what is in a checkpoint, and its SE blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seviz.cli.console import Speaker
+from seviz.cli.options import ModelOptions, OutputOptions
+from seviz.cli.work import load_model
+
+if TYPE_CHECKING:
+    from seviz.blocks import SEBlock
+    from seviz.gates import Found
+    from seviz.loading import LoadedModel
+
+
+def inspect(
+    ckpt: str, *, model: ModelOptions | None = None, output: OutputOptions | None = None
+) -> None:
+    """Show what is in a checkpoint: the network, its SE blocks, and what merely looks like SE.
+
+    Args:
+        ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
+        model: How it becomes a network.
+        output: How much is said.
+    """
+    from seviz.gates import find
+
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    loaded = load_model(ckpt, model or ModelOptions())
+    found = find(loaded.model, loaded.preprocessing.input_size)
+    speaker.document(_document(loaded, found))
+    _print(loaded, found, speaker)
+    for note in loaded.notes:
+        speaker.remark(f"note: {note}")
+    # After everything that can be said has been said: a network without SE is exit code 3.
+    found.require_se()
+
+
+def _document(loaded: LoadedModel, found: Found) -> dict[str, Any]:
+    return {
+        "checkpoint": loaded.name,
+        "sha256": loaded.sha256,
+        "architecture": loaded.architecture,
+        "num_classes": found.outputs,
+        "classes": loaded.classes.labels if loaded.classes is not None else None,
+        "params": loaded.params,
+        "se_params": _se_params(loaded, found),
+        "preprocessing": loaded.preprocessing.to_dict(),
+        "blocks": [b.to_dict() for b in found.blocks],
+        "without_squeeze": [b.to_dict() for b in found.without_squeeze],
+        "others": [vars(o) for o in found.others],
+        "notes": list(loaded.notes),
+    }
+
+
+def _se_params(loaded: LoadedModel, found: Found) -> int:
+    """Count each parameter once: blocks may share a module."""
+    names = {name for block in found.blocks for name in block.parameters}
+    named = dict(loaded.model.named_parameters(remove_duplicate=False))
+    return sum(p.numel() for p in {id(named[n]): named[n] for n in names}.values())
+
+
+def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
+    table = loaded.classes
+    known = f" ({', '.join(table.labels[:3])}, ...)" if table is not None else ", not named"
+    se = _se_params(loaded, found)
+    speaker.line(f"checkpoint    {loaded.name}")
+    speaker.line(f"architecture  {loaded.architecture}")
+    speaker.line(f"classes       {found.outputs}{known}")
+    speaker.line(f"input         {loaded.preprocessing.describe()}")
+    speaker.line(f"parameters    {loaded.params:,}")
+    if found.blocks:
+        without = loaded.params - se
+        speaker.line(
+            f"SE            {len(found.blocks)} blocks, {se:,} parameters "
+            f"(+{se / without:.1%} over the network without them)"
+        )
+    for title, blocks in (("", found.blocks), ("gates without squeeze", found.without_squeeze)):
+        if blocks:
+            speaker.line()
+            speaker.line(title) if title else None
+            speaker.table(
+                ["block", "channels", "hidden", "r", "gate", "map", "place", "parameters", "path"],
+                [_row(b) for b in blocks],
+            )
+    if found.others:
+        speaker.line()
+        speaker.line("also found, and not SE")
+        speaker.table(
+            ["count", "what", "first at"],
+            [[str(o.count), o.kind, o.path or "(the network)"] for o in found.others],
+        )
+
+
+def _row(block: SEBlock) -> list[str]:
+    return [
+        block.name,
+        str(block.channels),
+        str(block.hidden),
+        f"{block.reduction:g}",
+        block.gate + (" + shift" if block.shift else ""),
+        "x".join(map(str, block.spatial)),
+        block.placement,
+        f"{block.params:,}",
+        block.path or "(the network)",
+    ]

@@ -1,0 +1,124 @@
+"""Options that several commands share. Nothing heavy is imported here: ``--help`` must be quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+MODEL = Group("Network", sort_key=1)
+DATA = Group("Images", sort_key=2)
+DRAWING = Group("Figure", sort_key=3)
+OUTPUT = Group("Output", sort_key=4)
+
+Words = Parameter(consume_multiple=True, negative=())
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a checkpoint becomes a network."""
+
+    arch: Annotated[
+        str | None,
+        Parameter(
+            help="Architecture of a file that does not say it: a registered name, timm:NAME, "
+            "torchvision:NAME, package.module:factory or file.py:factory."
+        ),
+    ] = None
+    arch_args: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(help="Arguments of the architecture, as NAME=VALUE words."),
+    ] = ()
+    input_size: Annotated[
+        tuple[int, int, int] | None,
+        Parameter(help="Channels, height and width of the input.", negative=()),
+    ] = None
+    mean: Annotated[
+        tuple[float, ...], Words, Parameter(help="Mean per channel, on the scale 0 to 1.")
+    ] = ()
+    std: Annotated[
+        tuple[float, ...],
+        Words,
+        Parameter(help="Standard deviation per channel, on the scale 0 to 1."),
+    ] = ()
+    crop_pct: Annotated[
+        float | None, Parameter(help="Share of the image's side that the centre crop keeps.")
+    ] = None
+    interpolation: Annotated[
+        Literal["nearest", "bilinear", "bicubic", "lanczos"] | None,
+        Parameter(help="Resampling filter of the resize."),
+    ] = None
+
+
+@Parameter(name="*", group=DATA)
+@dataclass(frozen=True)
+class DataOptions:
+    """Where images come from and how they go through the network."""
+
+    data: Annotated[
+        str | None,
+        Parameter(help="A folder with one folder per class, cifar10[:DIR], or digits."),
+    ] = None
+    split: Annotated[
+        str | None, Parameter(help="Part of the data; its test or validation part by default.")
+    ] = None
+    labels: Annotated[
+        Literal["model", "data"],
+        Parameter(
+            help="Match folders to the network's classes by name (model), or make each folder a "
+            "class of its own (data)."
+        ),
+    ] = "model"
+    num_samples: Annotated[
+        int | None, Parameter(help="At most that many images of each class, the first ones.")
+    ] = None
+    batch_size: Annotated[
+        int | None, Parameter(alias="-b", help="Images per batch; chosen by image size by default.")
+    ] = None
+    workers: Annotated[
+        int | None, Parameter(alias="-j", help="Processes that decode images; up to 4 by default.")
+    ] = None
+    device: Annotated[
+        str, Parameter(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")
+    ] = "auto"
+    amp: Annotated[bool, Parameter(help="Automatic mixed precision.", negative=())] = False
+    amp_dtype: Annotated[
+        Literal["float16", "bfloat16"], Parameter(help="Its floating-point type.")
+    ] = "bfloat16"
+    strict: Annotated[
+        bool,
+        Parameter(
+            help="Stop at an image that cannot be read, instead of skipping it.", negative=()
+        ),
+    ] = False
+    download: Annotated[
+        bool, Parameter(help="Fetch CIFAR-10 (170 MB) if it is not here.", negative=())
+    ] = False
+    without_squeeze: Annotated[
+        bool,
+        Parameter(help="Read per-pixel gates (their spatial mean) instead of SE.", negative=()),
+    ] = False
+
+
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where results go and how much is said."""
+
+    output: Annotated[
+        str | None,
+        Parameter(alias="-o", help="Folder for the results; reports/<checkpoint name> by default."),
+    ] = None
+    json: Annotated[
+        bool, Parameter(help="Print one JSON document instead of text.", negative=())
+    ] = False
+    quiet: Annotated[
+        bool, Parameter(alias="-q", help="No progress and no remarks.", negative=())
+    ] = False
+    verbose: Annotated[
+        int,
+        Parameter(alias="-v", count=True, help="More remarks; twice: the traceback of an error."),
+    ] = 0

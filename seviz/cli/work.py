@@ -1,0 +1,136 @@
+"""From the options of a command to a record."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seviz.cli.console import Speaker
+from seviz.cli.options import DataOptions, ModelOptions
+from seviz.errors import UsageError
+from seviz.schema import is_record, record_path
+
+if TYPE_CHECKING:
+    from seviz.loading import LoadedModel
+    from seviz.results import Record
+
+
+def load_model(spec: str, options: ModelOptions) -> LoadedModel:
+    """Load the network that the command line names."""
+    from seviz.loading import load, parse_arch_args
+
+    loaded = load(spec, arch=options.arch, arch_args=parse_arch_args(options.arch_args))
+    return loaded.with_preprocessing(
+        input_size=options.input_size,
+        mean=options.mean or None,
+        std=options.std or None,
+        crop_pct=options.crop_pct,
+        interpolation=options.interpolation,
+    )
+
+
+def obtain_record(
+    spec: str, model: ModelOptions, data: DataOptions, folder: Path, speaker: Speaker
+) -> tuple[Record, Path]:
+    """Open the record that ``spec`` is, or collect one and save it in ``folder``.
+
+    Returns:
+        The record and the file that holds it.
+    """
+    if is_record(spec):
+        if data.data is not None:
+            raise UsageError(
+                f"expected --data with a checkpoint, found it with the record {spec}; leave it out to "
+                "redraw, or name the checkpoint to collect anew"
+            )
+        from seviz.results import Record
+
+        return Record.load(spec), record_path(spec)
+    if data.data is None:
+        raise UsageError(
+            "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found "
+            f"none; {spec} is not a record"
+        )
+    from seviz.pipeline import PassOptions, collect
+
+    loaded = load_model(spec, model)
+    speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
+    speaker.remark(f"input: {loaded.preprocessing.describe()}")
+    options = PassOptions(
+        split=data.split,
+        batch_size=data.batch_size,
+        workers=data.workers,
+        device=data.device,
+        amp_dtype=data.amp_dtype if data.amp else None,
+        num_samples=data.num_samples,
+        strict=data.strict,
+        labels=data.labels,
+        download=data.download,
+        without_squeeze=data.without_squeeze,
+    )
+    record = collect(loaded, data.data, options, command=shown_command(), progress=speaker.progress)
+    say_what_happened(record, speaker)
+    return record, record.save(folder)
+
+
+def say_what_happened(record: Record, speaker: Speaker) -> None:
+    """Remark on everything about a pass that its reader must know."""
+    header = record.header
+    for note in header.notes:
+        speaker.remark(f"note: {note}")
+    if header.missing:
+        speaker.remark(f"note: no images of {_some(header.missing)}")
+    if header.extra:
+        speaker.remark(f"note: left out, no class of the network: {_some(header.extra)}")
+    if header.skipped:
+        listed = [f"{name} ({why})" for name, why in header.skipped]
+        speaker.remark(f"warning: {len(listed)} images could not be read: {_some(tuple(listed))}")
+    if header.partial:
+        speaker.remark(
+            f"interrupted: the record holds {header.images} images and is marked as partial"
+        )
+
+
+def _some(names: tuple[str, ...], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def output_folder(spec: str, output: str | None) -> Path:
+    """Return where results go: the user's folder, that of the record, or reports/<checkpoint name>."""
+    if output is not None:
+        return Path(output)
+    path = Path(spec)
+    if is_record(spec):
+        return path if path.is_dir() else path.parent
+    name = path.stem if path.suffix else path.name
+    return Path("reports") / (re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network")
+
+
+def shown_command() -> str:
+    """Return the command line as it goes into a record: without the folders of this machine."""
+    words = []
+    for word in sys.argv[1:]:
+        prefix, colon, rest = word.rpartition(":")
+        path = Path(rest)
+        words.append(f"{prefix}{colon}{path.name}" if path.is_absolute() else word)
+    return shlex.join(["seviz", *words])
+
+
+@contextmanager
+def remarked_warnings(speaker: Speaker) -> Iterator[None]:
+    """Turn seviz's own warnings into remarks."""
+    from seviz.classes import ClassNameWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    for warning in caught:
+        if issubclass(warning.category, ClassNameWarning):
+            speaker.remark(f"warning: {warning.message}")

@@ -1,0 +1,152 @@
+"""What a source of images is, and its two kinds: files in folders, and arrays in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source(ABC):
+    """Labelled images in a fixed order; one is read when it is asked for.
+
+    Attributes:
+        name: Name for records and figures, never a path of this machine.
+        split: Part of the data set; empty where there are no parts.
+        folders: Names of the class folders, in order; some may hold no image.
+        labels: Folder of each image, int64 [N].
+        notes: Remarks on what was chosen or left out.
+    """
+
+    name: str
+    split: str
+    folders: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+    in_memory: ClassVar[bool]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return the number of images in each folder, [F]."""
+        return np.bincount(self.labels, minlength=len(self.folders)).astype(np.int64)
+
+    @abstractmethod
+    def image(self, index: int) -> Image:
+        """Return one image, decoded, in the mode in which it is stored.
+
+        Raises:
+            Exception: Whatever the decoder raises for a damaged file.
+        """
+
+    @abstractmethod
+    def image_name(self, index: int) -> str:
+        """Return a name under which the user finds the image."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a SHA-256 that changes when images are added, removed, renamed or resized."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FolderSource(Source):
+    """Image files in one folder per class.
+
+    Attributes:
+        root: The folder that holds the class folders.
+        files: Paths below ``root``, as the file system spells them. An array of bytes, since worker
+            processes would copy a million Python strings one by one as they touch them.
+        prefix: Where ``root`` lies inside the folder that the user named.
+    """
+
+    root: Path
+    files: npt.NDArray[np.bytes_]
+    prefix: str = ""
+
+    in_memory: ClassVar[bool] = False
+
+    def _path(self, index: int) -> bytes:
+        return os.path.join(os.fsencode(self.root), bytes(self.files[index]))
+
+    def image(self, index: int) -> Image:
+        """Return one image, decoded, in its stored mode; the first frame where there are several.
+
+        Raises:
+            Exception: Whatever the decoder raises for a damaged file.
+        """
+        from PIL import Image
+
+        # Pillow warns of corrupt EXIF data, odd palettes and images above 89 megapixels, and reads
+        # them all the same. What it cannot read it raises; above 179 megapixels too.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open(self._path(index), "rb") as stream:
+                if not os.fstat(stream.fileno()).st_size:
+                    raise OSError("empty file")
+                image = Image.open(stream)
+                image.load()
+        return image
+
+    def image_name(self, index: int) -> str:
+        """Return the path below the folder that the user named."""
+        return self.prefix + shown(bytes(self.files[index]))
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over the relative names and sizes of the files."""
+        digest = hashlib.sha256()
+        for i in range(len(self.files)):
+            try:
+                size = os.stat(self._path(i)).st_size
+            except OSError:
+                size = -1
+            digest.update(b"%s\0%d\n" % (bytes(self.files[i]), size))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArraySource(Source):
+    """Images that are in memory as a whole.
+
+    Attributes:
+        pixels: Images uint8, [N, H, W] grey or [N, H, W, 3] colour.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+
+    in_memory: ClassVar[bool] = True
+
+    def image(self, index: int) -> Image:
+        """Return one image, of mode L or RGB."""
+        from PIL import Image
+
+        return Image.fromarray(self.pixels[index])
+
+    def image_name(self, index: int) -> str:
+        """Return source, split and position: ``digits/test/17``."""
+        return f"{self.name}/{self.split}/{index}"
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over names, labels and pixels."""
+        digest = hashlib.sha256(repr((self.name, self.split, self.pixels.shape)).encode())
+        digest.update(self.labels.tobytes())
+        digest.update(self.pixels.tobytes())
+        return digest.hexdigest()
+
+
+def shown(name: bytes) -> str:
+    """Return a file name as text that can be printed; what is not UTF-8 becomes U+FFFD."""
+    return name.decode("utf-8", "replace")

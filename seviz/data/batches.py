@@ -1,0 +1,205 @@
+"""The images of a pass, decoded by worker processes, in an order that depends on nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seviz.data.base import Source
+from seviz.data.decoding import Collated, Decoder, collate
+from seviz.data.matching import Match
+from seviz.data.transforms import build_transform
+from seviz.errors import DataError, DeviceError, UsageError
+from seviz.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST_WORKERS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images, ready for the network.
+
+    Attributes:
+        images: float32 [N, C, H, W].
+        rows: Row of each image's class in the record, int64 [N].
+        indices: Position of each image in its source, int64 [N].
+    """
+
+    images: Tensor
+    rows: Tensor
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(eq=False)
+class Batches:
+    """The batches of one source; every iteration is a new pass over the same images.
+
+    Attributes:
+        total: Number of images that will be tried.
+        batch_size: Images per batch; fewer in the last, and where some could not be read.
+        workers: Processes that decode; 0 decodes in this one.
+        strict: Whether an image that cannot be read is an error.
+        pin_memory: Whether batches are made in pinned memory, for a faster copy to a GPU.
+        skipped: Name and reason of each image that could not be read, filled during the pass.
+    """
+
+    total: int
+    batch_size: int
+    workers: int
+    strict: bool
+    pin_memory: bool
+    _images: Decoder = field(repr=False)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches in the order of the source.
+
+        Raises:
+            DataError: If an image cannot be read and the pass is strict, or if none can be read.
+            DeviceError: If a worker process died, or memory ran out.
+        """
+        self.skipped.clear()
+        try:
+            for images, rows, indices, failed in self._load():
+                for index, reason in failed:
+                    self._skip(self._images.source.image_name(index), reason)
+                if images is not None:
+                    yield Batch(images, rows, indices)
+        except MemoryError as exc:
+            raise DeviceError(
+                "expected memory for the images, found it exhausted; use a smaller --batch-size, "
+                "or fewer --workers"
+            ) from exc
+        if len(self.skipped) == self.total:
+            name, reason = self.skipped[0]
+            raise DataError(
+                f"expected images that can be read, found none among {self.total} (first: {name}: "
+                f"{reason}); check the files"
+            )
+
+    def _load(self) -> Iterator[Collated]:
+        import torch
+        from torch.utils.data import DataLoader
+
+        with warnings.catch_warnings():
+            # From 3.12 on Python warns of every fork of a process with threads; the workers use one
+            # thread and touch no lock of the parent's. And more workers than processors are the
+            # user's wish.
+            warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            loader: DataLoader[Any] = DataLoader(
+                self._images,  # type: ignore[arg-type]  # any object with a length and items will do
+                batch_size=self.batch_size,
+                num_workers=self.workers,
+                collate_fn=collate,
+                pin_memory=self.pin_memory and torch.cuda.is_available(),
+                worker_init_fn=_leave_interrupts_to_the_parent,
+                generator=torch.Generator(),  # a seed is drawn from it, not from the user's stream
+            )
+            batches = iter(loader)
+        try:
+            yield from batches
+        except RuntimeError as exc:
+            if "DataLoader worker" not in str(exc):
+                raise
+            raise DeviceError(
+                f"expected {self.workers} worker processes to decode images, found one killed "
+                "(most often for want of memory or of shared memory); use fewer --workers, or 0"
+            ) from exc
+
+    def _skip(self, name: str, reason: str) -> None:
+        if self.strict:
+            raise DataError(
+                f"expected images that can be read, found {name}: {reason}; repair or remove it, "
+                "or leave out --strict to skip such images"
+            )
+        self.skipped.append((name, reason))
+
+
+def make_batches(
+    source: Source,
+    match: Match,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    workers: int | None = None,
+    num_samples: int | None = None,
+    strict: bool = False,
+    pin_memory: bool = False,
+) -> Batches:
+    """Prepare a pass over the images whose folder has a row; nothing is read yet.
+
+    The tensors and rows of an image are the same for any batch size and number of workers.
+
+    Args:
+        source: The images.
+        match: The row of each folder.
+        preprocessing: How an image becomes a tensor.
+        batch_size: Images per batch.
+        workers: Processes that decode; by default none for images in memory, else up to 4.
+        num_samples: At most that many images of each class, the first ones.
+        strict: Make an image that cannot be read an error, instead of skipping it.
+        pin_memory: Make batches in pinned memory where there is a CUDA device.
+
+    Raises:
+        UsageError: If a number is too small, or the preprocessing makes no sense.
+    """
+    for name, value, least in (
+        ("batch size", batch_size, 1),
+        ("number of workers", workers, 0),
+        ("number of samples", num_samples, 1),
+    ):
+        if value is not None and value < least:
+            raise UsageError(
+                f"expected a {name} of at least {least}, found {value}; give a larger one"
+            )
+    rows = match.row_of_folder[source.labels]
+    wanted = rows >= 0
+    if num_samples is not None:
+        wanted &= _rank_in_class(rows) < num_samples
+    indices = np.flatnonzero(wanted)
+    steps = -(-len(indices) // batch_size)
+    if workers is None:
+        workers = 0 if source.in_memory or steps <= 1 else min(MOST_WORKERS, _cpus())
+    return Batches(
+        total=len(indices),
+        batch_size=batch_size,
+        workers=min(workers, steps),
+        strict=strict,
+        pin_memory=pin_memory,
+        _images=Decoder(source, build_transform(preprocessing), indices, rows[indices]),
+    )
+
+
+def _rank_in_class(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for each image how many of its class come before it, [N]."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    ranks = np.empty_like(rows)
+    ranks[order] = np.arange(len(rows)) - np.searchsorted(ordered, ordered)
+    return ranks
+
+
+def _cpus() -> int:
+    # What this process may use: in a container or under taskset, less than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _leave_interrupts_to_the_parent(_: int) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent stops its workers in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,84 @@
+"""What a worker process does: one image to a tensor, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from seviz.data.base import Source
+from seviz.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+Failed = list[tuple[int, str]]
+Collated = tuple["Tensor | None", "Tensor", "Tensor", Failed]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoder:
+    """The data set that workers get: everything in it can be pickled.
+
+    Attributes:
+        source: The images.
+        transform: Makes an image a tensor.
+        indices: Images of the source to read, int64 [N].
+        rows: Row of each in the record, int64 [N].
+    """
+
+    source: Source
+    transform: Callable[[Image], Tensor]
+    indices: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> tuple[Tensor | str, int, int]:
+        """Return the tensor, or why there is none, with the row and the index of the image."""
+        index, row = int(self.indices[position]), int(self.rows[position])
+        try:
+            image = self.source.image(index)
+        except MemoryError:
+            raise
+        except Exception as exc:  # decoders raise nearly anything for a damaged file
+            return _reason(exc), row, index
+        try:
+            return self.transform(image), row, index
+        except DataError as exc:
+            return str(exc), row, index
+
+
+def collate(items: list[tuple[Tensor | str, int, int]]) -> Collated:
+    """Return images, rows, indices and failures of one batch; no images where all failed."""
+    import torch
+    from torch.utils.data import default_collate
+
+    good = [(x, row, index) for x, row, index in items if not isinstance(x, str)]
+    failed = [(index, x) for x, _, index in items if isinstance(x, str)]
+    images, rows, indices = zip(*good, strict=True) if good else ((), (), ())
+    return (
+        default_collate(list(images)) if good else None,
+        torch.tensor(rows, dtype=torch.int64),
+        torch.tensor(indices, dtype=torch.int64),
+        failed,
+    )
+
+
+def _reason(exc: Exception) -> str:
+    """Return one line without the path, which is given beside it and may name the user's home."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(exc, UnidentifiedImageError):
+        return "not an image"
+    if isinstance(exc, Image.DecompressionBombError):
+        return "too many pixels (a decompression bomb?)"
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    text = " ".join(str(exc).split())
+    return text if isinstance(exc, OSError) and text else f"{type(exc).__name__}: {text}"

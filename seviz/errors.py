@@ -1,0 +1,50 @@
+"""Every error that seviz raises on purpose.
+
+    SevizError              exit code
+    ├── UsageError          2    the request cannot be understood
+    ├── CheckpointError     3    the checkpoint is refused, or does not fit
+    │   └── NoSEBlockError  3    the network has no SE block; says what was found instead
+    ├── DataError           4    the images, or their classes
+    └── DeviceError         5    device or memory
+
+A message is one line: what was expected, what was found, what to do. Only the command line turns an
+error into text and an exit code.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SevizError(Exception):
+    """Root of the tree; never raised itself."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SevizError):
+    """The request cannot be understood: unknown class, block, option value."""
+
+    exit_code = 2
+
+
+class CheckpointError(SevizError):
+    """The checkpoint is refused, or does not fit the architecture or the data."""
+
+    exit_code = 3
+
+
+class NoSEBlockError(CheckpointError):
+    """The network has no SE block."""
+
+
+class DataError(SevizError):
+    """Images cannot be found or read, or their classes do not match the model's."""
+
+    exit_code = 4
+
+
+class DeviceError(SevizError):
+    """The device does not exist, or its memory is not enough."""
+
+    exit_code = 5

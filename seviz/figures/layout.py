@@ -1,0 +1,150 @@
+"""Where the panels go, in inches.
+
+Pure arithmetic: matplotlib's own layout engines measure every text, which is slow for 50 panels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+# A column and a page of a two-column paper; five panels across are wider, for print to scale down.
+COLUMN_WIDTH = 3.5
+PAGE_WIDTH = 7.2
+WIDE = 9.0
+
+_LEFT = 0.5  # axis label and tick labels
+_RIGHT = 0.12  # half of the last tick label
+_BELOW_PANELS = 0.37  # tick labels and axis label
+_ABOVE_PANELS = 0.22  # titles
+_MARGIN = 0.06
+_ACROSS = 0.2  # between panels
+_DOWN = 0.43
+_FLATNESS = {1: 0.62, 2: 0.55, 3: 0.70, 4: 0.75}  # height of a panel / its width, by columns
+_NOTE_LINE = 0.13
+
+Box = tuple[float, float, float, float]
+T = TypeVar("T")
+
+
+def columns_for(panels: int) -> int:
+    """Return how many panels stand side by side.
+
+    >>> [columns_for(n) for n in (1, 3, 4, 6, 9, 16, 50)]
+    [1, 3, 2, 3, 3, 4, 5]
+    """
+    return panels if panels <= 3 else min(math.ceil(math.sqrt(panels)), 5)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of everything in a figure of equal panels, filled row by row.
+
+    Attributes:
+        panels: Number of panels.
+        legend: Height of the legend, inches.
+        notes: Lines of small print at the foot.
+    """
+
+    panels: int
+    legend: float = 0.0
+    notes: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Return the number of panels side by side."""
+        return columns_for(self.panels)
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows of panels."""
+        return math.ceil(self.panels / self.columns)
+
+    @property
+    def width(self) -> float:
+        """Return the width of the figure in inches."""
+        if self.columns == 1:
+            return COLUMN_WIDTH
+        return PAGE_WIDTH if self.columns <= 4 else WIDE
+
+    @property
+    def inner_width(self) -> float:
+        """Return the width that the panels and the gaps between them take up."""
+        return self.width - _LEFT - _RIGHT
+
+    @property
+    def panel(self) -> tuple[float, float]:
+        """Return width and height of one panel in inches."""
+        width = (self.inner_width - (self.columns - 1) * _ACROSS) / self.columns
+        return width, width * _FLATNESS.get(self.columns, 0.6)
+
+    @property
+    def foot(self) -> float:
+        """Return the height below the lowest panels."""
+        return _MARGIN + self.notes * _NOTE_LINE + _BELOW_PANELS
+
+    @property
+    def height(self) -> float:
+        """Return the height of the figure in inches."""
+        grid = self.rows * self.panel[1] + (self.rows - 1) * _DOWN
+        head = _ABOVE_PANELS + self.legend + 2 * _MARGIN
+        return self.foot + grid + head
+
+    def box(self, position: int) -> Box:
+        """Return left, bottom, width and height of a panel, as shares of the figure."""
+        row, column = divmod(position, self.columns)
+        width, height = self.panel
+        left = _LEFT + column * (width + _ACROSS)
+        bottom = self.foot + (self.rows - 1 - row) * (height + _DOWN)
+        return (
+            left / self.width,
+            bottom / self.height,
+            width / self.width,
+            height / self.height,
+        )
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Return the middle of the panels, as shares of the figure."""
+        grid = self.rows * self.panel[1] + (self.rows - 1) * _DOWN
+        return (_LEFT + self.inner_width / 2) / self.width, (self.foot + grid / 2) / self.height
+
+    @property
+    def top_edge(self) -> float:
+        """Return the top of the legend, as a share of the figure."""
+        return 1 - _MARGIN / self.height
+
+    @property
+    def label_edges(self) -> tuple[float, float]:
+        """Return the left edge of the vertical axis label and the bottom of the other."""
+        return _MARGIN / self.width, (_MARGIN + self.notes * _NOTE_LINE) / self.height
+
+    @property
+    def note_edges(self) -> tuple[float, float]:
+        """Return left and bottom of the small print, as shares of the figure."""
+        return _LEFT / self.width, _MARGIN / self.height
+
+
+def legend_columns(widths: Sequence[float], gap: float, available: float) -> int:
+    """Return the columns of the lowest legend in which entries of these widths fit, row by row.
+
+    >>> legend_columns([1.0] * 5, gap=0.2, available=5.0)
+    3
+    """
+    for rows in range(1, len(widths)):
+        columns = math.ceil(len(widths) / rows)
+        needed = sum(max(widths[c::columns]) for c in range(columns)) + gap * (columns - 1)
+        if needed <= available:
+            return columns
+    return 1
+
+
+def by_row(entries: Sequence[T], columns: int) -> list[T]:
+    """Reorder entries so that a legend, which fills its columns first, reads along its rows.
+
+    >>> by_row("abcde", 3)
+    ['a', 'd', 'b', 'e', 'c']
+    """
+    return [entry for column in range(columns) for entry in entries[column::columns]]

@@ -1,0 +1,86 @@
+"""How every figure of seviz looks, and what makes its files the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart; without their black,
+# which is kept for the mean over classes, and their yellow, which is lost in a thin line on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Class lines change style when colours run out; plain dashes belong to the mean over classes.
+LINE_STYLES = (
+    "solid",
+    (0, (1, 1)),
+    (0, (6, 1.2, 1.2, 1.2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (9, 1.5)),
+)
+# Gaps wide enough to see the classes under it.
+SUMMARY_STYLE = (0, (3, 2.2))
+INK = "#222222"
+GREY = "#666666"
+PALE = "#E6E6E6"
+
+TEXT = 8.0
+SMALL = 7.0
+SALT = "seviz"
+
+_RC: Mapping[str, Any] = {
+    "font.size": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.labelsize": TEXT,
+    "legend.fontsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.pad": 2.0,
+    "ytick.major.pad": 2.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlepad": 4.0,
+    "axes.axisbelow": True,
+    "lines.solid_joinstyle": "round",
+    # Text in SVG and PDF stays text: searchable, and editable in the paper's font.
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    # SVG ids are random without a salt, and two drawings of one record would differ.
+    "svg.hashsalt": SALT,
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw and save as seviz does, whatever the user's settings, and put those back."""
+    import matplotlib.style
+
+    with matplotlib.style.context(["default", dict(_RC)]):
+        yield
+
+
+def class_line(position: int) -> dict[str, Any]:
+    """Return colour and style of the class at this position; the first thirty all differ."""
+    style, colour = divmod(position, len(COLOURS))
+    return {"color": COLOURS[colour], "linestyle": LINE_STYLES[style % len(LINE_STYLES)]}
+
+
+def curve_styles(curves: int, weight: float = 1.0) -> list[dict[str, Any]]:
+    """Return the line styles of the classes and, last, of the mean over all.
+
+    Args:
+        curves: Number of curves, that of the mean over all included.
+        weight: Width of a class's line in points.
+    """
+    classes = [{**class_line(i), "linewidth": weight, "zorder": 3} for i in range(curves - 1)]
+    summary = {"linestyle": SUMMARY_STYLE, "linewidth": 0.8 * weight, "zorder": 4}
+    return [*classes, {"color": "black", **summary}]

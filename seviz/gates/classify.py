@@ -1,0 +1,212 @@
+"""What a site is: SE, or one of the mechanisms that look like it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seviz.blocks import SE
+from seviz.gates.elementwise import function_name, starts
+from seviz.gates.flow import Followed, Site, root
+from seviz.gates.graph import Call, Op, Value, walk_back
+from seviz.gates.ops import AVERAGE, LINEAR, MAXIMUM, SELECT, SOFTMAX
+
+
+@dataclass(frozen=True, eq=False)
+class Excitation:
+    """What lies between the squeeze and the multiplication.
+
+    Attributes:
+        ops: Operators from the squeeze (first) to the gate (last).
+        layers: Fully connected layers, as pairs (operator, weight shape).
+        gate: Name of the gate function.
+        bounded: Whether it is bounded and non-negative.
+        start: The value that the gate is an elementwise function of; ``None`` if there are several.
+    """
+
+    ops: list[Op]
+    layers: list[tuple[Op, tuple[int, ...]]]
+    gate: str
+    bounded: bool
+    start: Value | None
+
+    @property
+    def parameters(self) -> list[str]:
+        """Return the state-dict names that take part, in the order of use."""
+        names = [v.parameter for op in self.ops for v in op.parameters if v.parameter]
+        return list(dict.fromkeys(names))
+
+
+def excitation(
+    gate: Value, followed: dict[int, Followed], known: Followed, shapes: dict[str, tuple[int, ...]]
+) -> Excitation:
+    """Read the excitation of a gate off the graph."""
+    sources = {id(s.op): s for s in known.squeezes}
+    ops: list[Op] = []
+    seen: set[int] = set()
+
+    def visit(value: Value) -> None:
+        op = value.op
+        if op is None or id(op) in seen:
+            return
+        seen.add(id(op))
+        if id(op) not in sources:
+            for v in op.inputs:
+                if id(v) in followed or v.parameter is not None:
+                    visit(v)
+        ops.append(op)
+
+    visit(gate)
+    return describe(gate, ops, shapes)
+
+
+def describe(gate: Value, ops: list[Op], shapes: dict[str, tuple[int, ...]]) -> Excitation:
+    """Sort the operators that lead to ``gate`` into layers and gate function."""
+    layers = [
+        (op, shapes.get(weight.parameter or "", weight.shape))
+        for op in ops
+        if op.name in LINEAR
+        for weight in [max(op.parameters, key=lambda v: v.numel, default=None)]
+        if weight is not None and len(weight.shape) >= 2
+    ]
+    begins = starts(gate, lambda v: False)
+    name, bounded = function_name(gate, begins[0]) if len(begins) == 1 else ("unrecognised", False)
+    return Excitation(ops, layers, name, bounded, begins[0] if len(begins) == 1 else None)
+
+
+def channel_dim(site: Site) -> int | None:
+    """Return the one non-batch dimension over which the gate varies, if there is one only."""
+    dims = [d for d in site.kept if d != 0]
+    return dims[0] if len(dims) == 1 else None
+
+
+def kind_of(site: Site, found: Excitation) -> str:
+    """Return ``SE``, or the name under which a look-alike is reported."""
+    squeezes = site.followed.squeezes
+    how = {s.how for s in squeezes}
+    if any(op.name in SOFTMAX for op in found.ops):
+        return "softmax attention over branches or channels (selective kernel, split attention)"
+    channel = channel_dim(site)
+    if channel is None:
+        across = {d for d in site.kept if d}
+        if not found.layers:
+            return "statistic scaling without weights (normalisation)"
+        if 1 not in across and len(site.scaled.shape) >= 4:
+            return "spatial attention"
+        return "attention along one axis (coordinate attention)"
+    if not found.layers:
+        return (
+            "parameter-free channel gate (gather-excite)"
+            if found.bounded
+            else "statistic scaling (GRN)"
+        )
+    if all(_over_channels(shape) for _, shape in found.layers):
+        return "ECA (convolution over channels)"
+    if len(squeezes) > 1 or len({id(s.source) for s in squeezes}) > 1:
+        if {root(s.source) for s in squeezes} == {root(site.scaled)}:
+            return "CBAM channel attention (several squeezes)"
+        return "channel gate from several maps"
+    if how == {"attention pooling"}:
+        return "global context gate (attention pooling)"
+    if how == {"convolution"}:
+        return "gather-excite (learned gather)"
+    if not how <= AVERAGE | MAXIMUM:
+        return f"channel gate from {', '.join(sorted(how))}"
+    if not found.bounded:
+        return f"unbounded channel gate ({found.gate})"
+    if root(squeezes[0].source) is not root(site.scaled):
+        return "cross gate (the squeezed tensor is not the one that is scaled)"
+    if len(found.layers) == 1:
+        return "eSE (one fully connected layer)"
+    if len(found.layers) > 2:
+        return f"channel gate with {len(found.layers)} fully connected layers"
+    return SE
+
+
+def _over_channels(weight: tuple[int, ...]) -> bool:
+    return len(weight) == 3 and weight[0] == 1 and weight[1] == 1
+
+
+def is_shifted(site: Site, found: Excitation) -> bool:
+    """Return whether the same excitation also gives a term that is added to the scaled map."""
+    excited = {id(op) for op in found.ops if op.name in LINEAR}
+    for out in site.op.outputs:
+        for use in _uses(out):
+            if use.name in {"add", "sub"}:
+                for other in use.activations:
+                    if other.numel and _comes_from(other, excited):
+                        return True
+    addend = site.op.args[0] if site.op.name == "addcmul" else None
+    return isinstance(addend, Value) and _comes_from(addend, excited)
+
+
+def _comes_from(value: Value, layers: set[int]) -> bool:
+    """Whether ``value`` is another part of the output of one of ``layers``."""
+    selected = False
+    for begin in starts(value, lambda v: False):
+        current: Value | None = value
+        while current is not None and current.op is not None and current is not begin:
+            selected |= current.op.name in SELECT
+            current = current.op.activations[0] if current.op.activations else None
+        if selected and begin.op is not None and id(begin.op) in layers:
+            return True
+    return False
+
+
+def _uses(value: Value) -> list[Op]:
+    """Return what takes the value, looking through changes of shape."""
+    direct: list[Op] = []
+    for use in value.uses:
+        same = bool(use.outputs) and root(use.outputs[0]) is root(value)
+        if same:
+            direct.extend(_uses(use.outputs[0]))
+        elif use.name not in SELECT or any(out.uses for out in use.outputs):
+            direct.append(use)  # A part that nobody uses was only asked for its size.
+    return direct
+
+
+def placement(site: Site) -> str:
+    """Return where the block sits in its residual unit (arXiv 1709.01507v4, section 6.5 and figure 5).
+
+    ``standard`` (end of the residual branch), ``pre`` (before the branch), ``post`` (after the addition),
+    ``identity`` (on the shortcut) or ``inside`` (between the layers of the branch, or no residual unit).
+    """
+    scaled = root(site.scaled)
+    if site.op.name == "addcmul":
+        after, added = [site.op], True
+    else:
+        after = [u for out in site.op.outputs for u in _uses(out)]
+        # A shift, and a constant factor as of NFNets, do not change where the block sits.
+        while any(_keeps_place(u) for u in after):
+            after = [v for u in after for v in (_uses(u.outputs[0]) if _keeps_place(u) else [u])]
+        added = any(u.name == "add" and len(u.activations) > 1 for u in after)
+    own = {id(op) for op in (*walk_back(site.gate, {id(scaled)}), site.op, *after)}
+    shared = any(id(op) not in own for op in _uses(scaled))
+    if shared:
+        return "identity" if added else "pre"
+    if added:
+        return "standard"
+    maker = scaled.op
+    while maker is not None and maker.name in {"relu", "clamp_min", "silu", "hardtanh"}:
+        maker = maker.inputs[0].op
+    after_addition = maker is not None and maker.name == "add" and len(maker.activations) > 1
+    return "post" if after_addition else "inside"
+
+
+def _keeps_place(op: Op) -> bool:
+    """Whether an operator multiplies by a constant, or adds one number per channel to a map."""
+    if op.name in {"mul", "div"} and len(op.activations) == 1:
+        return True
+    sizes = sorted(v.numel for v in op.activations)
+    return op.name == "add" and len(sizes) == 2 and sizes[0] < sizes[1]
+
+
+def container(calls: list[Call], parameters: list[str]) -> str:
+    """Return the deepest module path that holds all of these calls and parameters."""
+    paths = [c.path.split(".") if c.path else [] for c in calls]
+    paths += [p.split(".")[:-1] for p in parameters]
+    common: list[str] = []
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return ".".join(common)

@@ -1,0 +1,197 @@
+"""Reading gates while a network runs, and leaving no trace of it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from seviz.errors import CheckpointError
+from seviz.gates.graph import Call, ModuleStack, op_name
+from seviz.gates.ops import MULTIPLY
+from seviz.gates.reading import HookReading, ModeReading, Reading
+
+__all__ = ["Tap", "evaluating", "unwrap"]
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the network inside ``torch.compile`` and data-parallel wrappers.
+
+    Hooks that are added to a compiled module after its first call never fire; on the module inside
+    they do.
+    """
+    while True:
+        if hasattr(model, "_orig_mod"):
+            inner = model._orig_mod
+        elif type(model).__name__ in ("DataParallel", "DistributedDataParallel"):
+            inner = model.module
+        else:
+            return model
+        assert isinstance(inner, nn.Module)
+        model = inner
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Hold every module in evaluation mode, and give each its own flag back.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(1).eval())
+    >>> with evaluating(model):
+    ...     [m.training for m in model]
+    [False, False]
+    >>> [m.training for m in model]
+    [True, False]
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in flags:
+            # Not .eval(): networks override train() to freeze or to fuse.
+            module.training = False
+        yield model
+    finally:
+        for module, flag in flags:
+            module.training = flag
+
+
+class Tap:
+    """Context manager that reads the gates of one forward pass after the other.
+
+    Hooks are armed on entry and removed, each by its own handle, on exit. The network's output,
+    parameters and flags are not touched.
+
+    Args:
+        model: The network; wrappers of ``torch.compile`` and data parallelism are looked through.
+        readings: How to read each block: ``Found.readings`` or a part of it, or a `Found`.
+
+    >>> from seviz.gates import find
+    >>> from seviz.models.registry import build
+    >>> import torch
+    >>> model = build("se_resnet14")
+    >>> with Tap(model, find(model, (3, 32, 32))) as tap, torch.no_grad():
+    ...     _ = model(torch.rand(5, 3, 32, 32))
+    ...     {name: tuple(gate.shape) for name, gate in tap.take().items()}
+    {'SE_2_1': (5, 16), 'SE_2_2': (5, 16), 'SE_3_1': (5, 32),
+     'SE_3_2': (5, 32), 'SE_4_1': (5, 64), 'SE_4_2': (5, 64)}
+    """
+
+    def __init__(self, model: nn.Module, readings: Any) -> None:
+        self._model = unwrap(model)
+        chosen: Mapping[str, Reading] = getattr(readings, "se_readings", readings)
+        self._names = list(chosen)
+        self._hooked: dict[str, dict[int, list[tuple[str, HookReading]]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        watched: dict[tuple[Call, int], list[tuple[str, ModeReading]]] = defaultdict(list)
+        for name, reading in chosen.items():
+            if isinstance(reading, HookReading):
+                self._hooked[reading.call.path][reading.call.number].append((name, reading))
+            else:
+                watched[reading.call, reading.ordinal].append((name, reading))
+        self._watcher = _Watcher(self._model, dict(watched), self._keep) if watched else None
+        self._calls: Counter[str] = Counter()
+        self._gates: dict[str, Tensor] = {}
+        self._armed = ExitStack()
+
+    def __enter__(self) -> Tap:
+        modules = dict(self._model.named_modules())
+        with ExitStack() as stack:
+
+            def arm(handle: Any) -> None:
+                stack.callback(handle.remove)
+
+            arm(self._model.register_forward_pre_hook(self._restart))
+            for path, calls in self._hooked.items():
+                arm(modules[path].register_forward_hook(self._hook(path, calls)))
+            if self._watcher is not None:
+                stack.enter_context(self._watcher)
+            self._armed = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._armed.close()
+        self._gates.clear()
+
+    def take(self) -> dict[str, Tensor]:
+        """Return the gates [N, C] of the last forward pass, by block name, and forget them.
+
+        Raises:
+            CheckpointError: If the pass did not run every block.
+        """
+        missing = [name for name in self._names if name not in self._gates]
+        if missing:
+            raise CheckpointError(
+                f"expected a gate from each of {len(self._names)} blocks, found none from "
+                f"{', '.join(missing[:5])}; the network takes another way through its blocks for "
+                "these images than in the traced pass"
+            )
+        gates = {name: self._gates[name] for name in self._names}
+        self._gates = {}
+        return gates
+
+    def _keep(self, name: str, gate: Tensor) -> None:
+        self._gates[name] = gate
+
+    def _restart(self, module: nn.Module, args: Any) -> None:
+        self._calls.clear()
+        self._gates.clear()
+
+    def _hook(self, path: str, calls: Mapping[int, list[tuple[str, HookReading]]]) -> Any:
+        def after(module: nn.Module, args: Any, output: Any) -> None:
+            self._calls[path] += 1
+            for name, reading in calls.get(self._calls[path], ()):
+                tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+                self._keep(name, reading.read(tensors[reading.output], self._model))
+
+        return after
+
+
+class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every multiplication of the pass; for gates that no module returns."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        wanted: dict[tuple[Call, int], list[tuple[str, ModeReading]]],
+        keep: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._model, self._wanted, self._keep = model, wanted, keep
+        self._counts: Counter[Call] = Counter()
+        self._stack = _CountingStack(model, self._counts)
+
+    def __enter__(self) -> Any:
+        self._stack.__enter__()
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
+        self._stack.__exit__(*exc)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
+    ) -> Any:
+        if op_name(func) in MULTIPLY and sum(isinstance(a, Tensor) for a in args) > 1:
+            top = self._stack.top
+            self._counts[top] += 1
+            for name, reading in self._wanted.get((top, self._counts[top]), ()):
+                factors = args[1:3] if op_name(func) == "addcmul" else args[:2]
+                self._keep(name, reading.read(factors[reading.factor], self._model))
+        return func(*args, **(kwargs or {}))
+
+
+class _CountingStack(ModuleStack):
+    """A module stack whose restart also restarts the count of multiplications."""
+
+    def __init__(self, model: nn.Module, counts: Counter[Call]) -> None:
+        super().__init__(model)
+        self._counts = counts
+
+    def restart(self) -> None:
+        super().restart()
+        self._counts.clear()

@@ -1,0 +1,1 @@
+"""Networks that no model zoo has."""

@@ -1,0 +1,90 @@
+"""ResNet-20/32/44/56/110 for small images, with and without SE.
+
+He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385), section 4.2: a 3x3 stem,
+then three stages of n basic blocks with 16, 32 and 64 channels, depth = 6n + 2. SE sits after the last
+norm of each residual branch, before the addition (Hu et al., arXiv 1709.01507, figure 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seviz.models.se import SqueezeExcite
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; the shortcut is a 1x1 convolution where the shape changes."""
+
+    def __init__(self, inputs: int, channels: int, stride: int, reduction: int | None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.se = nn.Identity() if reduction is None else SqueezeExcite(channels, reduction)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or inputs != channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, inputs, H, W] to [N, channels, H / stride, W / stride]."""
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = self.se(self.bn2(self.conv2(out)))
+        return F.relu(out + self.downsample(x), inplace=True)
+
+
+class CifarResNet(nn.Module):
+    """Residual network for 32 x 32 (or smaller) images.
+
+    Args:
+        depth: 6n + 2 for n blocks in each of the three stages.
+        num_classes: Width of the classifier.
+        reduction: Reduction ratio of the SE blocks; ``None`` builds the twin without SE.
+        in_chans: Channels of the images.
+        widths: Channels of the three stages.
+
+    Raises:
+        ValueError: If ``depth`` is not 6n + 2.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        num_classes: int = 10,
+        reduction: int | None = 16,
+        in_chans: int = 3,
+        widths: Sequence[int] = (16, 32, 64),
+    ) -> None:
+        super().__init__()
+        if depth < 8 or (depth - 2) % 6:
+            raise ValueError(f"expected a depth of 6n + 2 (8, 14, 20, 32, ...), found {depth}")
+        blocks = (depth - 2) // 6
+        self.conv1 = nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        inputs = widths[0]
+        for number, width in enumerate(widths, 1):
+            layer = nn.Sequential()
+            for index in range(blocks):
+                stride = 2 if number > 1 and index == 0 else 1
+                layer.append(BasicBlock(inputs, width, stride, reduction))
+                inputs = width
+            self.add_module(f"layer{number}", layer)
+        self.stages = len(widths)
+        self.fc = nn.Linear(inputs, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits [N, num_classes] for images [N, in_chans, H, W]."""
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        for number in range(1, self.stages + 1):
+            x = self.get_submodule(f"layer{number}")(x)
+        logits: Tensor = self.fc(x.mean((2, 3)))
+        return logits

@@ -1,0 +1,59 @@
+"""The squeeze-and-excitation blocks that the networks in this package are built from."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gate of Hu et al. (arXiv 1709.01507, eq. 2-4): ``x * sigmoid(W2 relu(W1 mean(x)))``.
+
+    Args:
+        channels: Number of channels C of the map that is gated.
+        reduction: Ratio r; the bottleneck has ``max(1, C // r)`` units.
+        bias: Whether the two fully connected layers carry a bias. The paper's formula has none.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, *, bias: bool = False) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.fc = nn.Sequential(
+            nn.Linear(channels, hidden, bias=bias),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, channels, bias=bias),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale ``x`` [N, C, H, W] by its gate."""
+        gate: Tensor = self.fc(x.mean((2, 3)))
+        return x * gate[:, :, None, None]
+
+
+class ScaleShiftExcite(nn.Module):
+    """SE with a scale and a shift: the excitation gives 2C numbers, ``x * sigmoid(w) + b``.
+
+    Args:
+        channels: Number of channels C.
+        reduction: Ratio r of the bottleneck.
+        squeeze: ``False`` feeds the excitation the map itself instead of its spatial mean. The gate
+            is then one number per pixel: what the paper calls "NoSqueeze" (v4, Table 16), not SE.
+            The weights have the same names and shapes in both forms.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, *, squeeze: bool = True) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.squeeze = squeeze
+        self.fc = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, 2 * channels, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale and shift ``x`` [N, C, H, W]."""
+        z = x.mean((2, 3), keepdim=True) if self.squeeze else x
+        w, b = self.fc(z).chunk(2, dim=1)
+        out: Tensor = x * w.sigmoid() + b
+        return out
