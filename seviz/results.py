@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from seviz.schema import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path
 
 SATURATED_HIGH = 0.95
 SATURATED_LOW = 0.05
+
+if TYPE_CHECKING:
+    import pandas
 
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
@@ -201,6 +204,28 @@ class Record:
     def stats(self, name: str) -> BlockStats:
         """Return the statistics of one block; each field is read from the file at its first use."""
         return _StoredStats(self.count, self.arrays, f"gates/{self.block(name).name}/")
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return a tidy table: one row per block, class and channel, with mean, std and count."""
+        import pandas
+
+        parts = []
+        for block in self.blocks:
+            stats = self.stats(block.name)
+            classes, channels = stats.mean.shape
+            parts.append(
+                pandas.DataFrame(
+                    {
+                        "block": block.name,
+                        "class": np.repeat(self.classes.labels, channels),
+                        "channel": np.tile(np.arange(channels), classes),
+                        "mean": stats.mean.ravel(),
+                        "std": stats.std.ravel(),
+                        "count": np.repeat(stats.count, channels),
+                    }
+                )
+            )
+        return pandas.concat(parts, ignore_index=True)
 
     def __add__(self, other: Record) -> Record:
         """Merge two passes of one network over two parts of a source.

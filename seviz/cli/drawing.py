@@ -219,6 +219,7 @@ def _document(record: Record, path: Path) -> dict[str, Any]:
             {
                 **b.to_dict(),
                 "class_share": shares[b.name].share,
+                "class_share_by_chance": shares[b.name].chance,
                 "spread": shares[b.name].spread,
                 "within": shares[b.name].within,
             }
@@ -245,8 +246,11 @@ def _print_summary(record: Record, speaker: Speaker) -> None:
     rows = []
     for block, share in zip(record.blocks, class_share(record), strict=True):
         still = f"{share.still} of {block.channels}" if share.still else "-"
-        value = "-" if share.share is None else f"{share.share:.3f}"
+        value, chance = ("-" if v is None else f"{v:.3f}" for v in (share.share, share.chance))
         remark = "" if share.moves else "hardly moves: its class share means nothing"
-        rows.append([block.name, str(block.channels), value, f"{share.spread:.4f}", still, remark])
-    speaker.table(["block", "channels", "class share", "spread", "still channels", ""], rows)
+        spread = f"{share.spread:.4f}"
+        rows.append([block.name, str(block.channels), value, chance, spread, still, remark])
+    speaker.table(
+        ["block", "channels", "class share", "by chance", "spread", "still channels", ""], rows
+    )
     speaker.line()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,11 +40,12 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
     args = dict(arch_args)
     pretrained = bool(args.pop("pretrained", True))
     try:
-        model = _build(zoo, name, pretrained, args)
+        with _quiet_hub():
+            model = _build(zoo, name, pretrained, args)
     except Exception as exc:
-        reason = next(iter(str(exc).strip().splitlines()), type(exc).__name__)[:200]
+        reason = next(iter(str(exc).strip().splitlines()), "no message").partition(". ")[0][:160]
         hint = (
-            "check the connection, or load a local file with --arch " + spec
+            f"check the connection, or load a local file with --arch {spec}"
             if pretrained
             else "check --arch-args"
         )
@@ -105,6 +108,18 @@ def _build(zoo: str, name: str, pretrained: bool, args: dict[str, Any]) -> nn.Mo
         weights = "DEFAULT" if pretrained else None
         model = torchvision.models.get_model(name, weights=weights, **args)
     return model
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep the hub client from logging each of its retries; the error at the end says it all."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _timm_config(model: nn.Module) -> tuple[Preprocessing, ClassTable | None]:

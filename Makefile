@@ -1,0 +1,43 @@
+# make demo: the sample figures; make test: the tests. Both set up .venv first, on a fresh machine too.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench reports clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "expected Python 3.11 or newer, found $$($(PYTHON) --version); set PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## Draw the gates of a small SE network on handwritten digits
+	$(BIN)/seviz demo
+
+test: $(READY) ## Run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+check: $(READY) ## Lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure start-up, redraw, and memory against the number of images
+	$(BIN)/python benchmarks/run.py
+
+reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
+	$(BIN)/python reports/make.py $(CIFAR10)
+
+clean: ## Remove what was set up and cached
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

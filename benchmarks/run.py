@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Measure what a user waits for: start-up, a redraw from a record, and memory against images.
+
+    python benchmarks/run.py
+
+Every figure is of a whole process, the median of several runs. Prints a table and writes it to
+``results.md`` beside this file.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RUNS = 7
+IMAGES = (1_000, 10_000, 50_000)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Wall seconds of each run, and the largest resident memory in MB."""
+
+    seconds: list[float]
+    memory: float
+
+    @property
+    def median(self) -> float:
+        """Return the median time in seconds."""
+        return statistics.median(self.seconds)
+
+
+def measure(words: list[str], runs: int) -> Measured:
+    """Run a command several times after one that is not counted."""
+    seconds, memory = [], 0.0
+    for number in range(runs + 1):
+        start = time.perf_counter()
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"failed: {' '.join(words)}")
+        if number or runs == 0:
+            seconds.append(time.perf_counter() - start)
+            memory = max(memory, usage.ru_maxrss / 1024)
+    return Measured(seconds, memory)
+
+
+def collect_generated(count: int) -> None:
+    """Stream ``count`` generated images through a small SE network: memory is that of the pass."""
+    import torch
+
+    from seviz.gates import find
+    from seviz.models.registry import build
+    from seviz.observe import GateSums, Predictions, run
+
+    @dataclass(frozen=True)
+    class Batch:
+        images: Any
+        rows: Any
+
+    def batches() -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(0)
+        for begin in range(0, count, 250):
+            size = min(250, count - begin)
+            yield Batch(
+                torch.rand(size, 3, 16, 16, generator=generator),
+                torch.randint(0, 10, (size,), generator=generator),
+            )
+
+    model = build("se_resnet20")
+    found = find(model, (3, 32, 32))
+    cpu = torch.device("cpu")
+    observers = [GateSums(found.blocks, 10, cpu), Predictions(range(10), 10, cpu)]
+    passed = run(model, found.se_readings, batches(), observers, device=cpu)
+    assert passed.images == count
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """Yield (what, measured, target)."""
+    python = sys.executable
+    bare = measure([python, "-c", "pass"], RUNS)
+    for what in ("--help", "--version"):
+        took = measure([python, "-m", "seviz", what], RUNS)
+        yield (f"seviz {what}", f"{took.median:.2f} s (python alone {bare.median:.2f} s)", "0.3 s")
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [python, "-m", "seviz", "demo", "-q", "-o", folder],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        redraw = [python, "-m", "seviz", "activations", folder, "-q", "--classes", "2", "5"]
+        took = measure([*redraw, "--blocks", "all"], RUNS)
+        yield ("redraw from a record: 6 panels, PNG, SVG, CSV", f"{took.median:.2f} s", "2 s")
+    least = None
+    for count in IMAGES:
+        took = measure([python, __file__, "--collect", str(count)], 0 if count > 20_000 else 1)
+        least = least or took.memory
+        yield (
+            f"pass over {count:,} images: peak memory",
+            f"{took.memory:.0f} MB ({took.memory / least:.3f} of the first)",
+            "constant",
+        )
+
+
+def main() -> None:
+    """Measure, print, write."""
+    if sys.argv[1:2] == ["--collect"]:
+        collect_generated(int(sys.argv[2]))
+        return
+    lines = [
+        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; medians of "
+        f"{RUNS} whole processes after one that is not counted.",
+        "",
+        "| what | measured | target |",
+        "|---|---|---|",
+    ]
+    print("\n".join(lines))
+    for row in rows():
+        lines.append("| " + " | ".join(row) + " |")
+        print(lines[-1], flush=True)
+    (HERE / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
