@@ -113,7 +113,8 @@ def activations(
     record, path = obtain_record(
         ckpt, model or ModelOptions(), data or DataOptions(), folder, speaker
     )
-    _draw(record, path, folder, shown, channels, speaker)
+    written = _draw(record, folder, shown, channels, speaker)
+    _say(record, path, written, speaker)
     # The exit code tells of an interrupted pass, not of an old record that was marked so.
     return INTERRUPTED if record.header.partial and not is_record(ckpt) else 0
 
@@ -133,31 +134,37 @@ def demo(*, output: OutputOptions | None = None) -> int:
     record, path = obtain_record(
         checkpoint, ModelOptions(), DataOptions(data="digits"), folder, speaker
     )
-    shown = FigureOptions(classes=("0", "1", "4", "7"), blocks=("all",))
-    _draw(record, path, folder, shown, "all", speaker)
-    _draw(
-        record,
-        path,
-        folder,
+    written = Written()
+    for shown in (
+        FigureOptions(classes=("0", "1", "4", "7"), blocks=("all",)),
         FigureOptions(classes=("1", "4"), blocks=("all",), spread=True),
-        "all",
-        Speaker(as_json=True, quiet=True),
-        document=False,
-    )
+    ):
+        written += _draw(record, folder, shown, "all", speaker)
+    _say(record, path, written, speaker)
     speaker.line(f"The figures are in {folder.resolve()}: open activations.png first.")
     return 0
 
 
+@dataclass(frozen=True)
+class Written:
+    """What was drawn, and the files."""
+
+    classes: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
+    figures: tuple[Path, ...] = ()
+    tables: tuple[Path, ...] = ()
+
+    def __add__(self, other: Written) -> Written:
+        return Written(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
+
+
 def _draw(
     record: Record,
-    path: Path,
     folder: Path,
     shown: FigureOptions,
     channels: int | Literal["all"],
     speaker: Speaker,
-    *,
-    document: bool = True,
-) -> None:
+) -> Written:
     from seviz.api import default_classes
     from seviz.blocks import select_blocks
     from seviz.figures import gate_curves, save_figure, write_gate_csv
@@ -167,19 +174,25 @@ def _draw(
     blocks = select_blocks(record.blocks, shown.blocks)
     stem = folder / ("activations_spread" if shown.spread else "activations")
     drawn = gate_curves(record, classes, blocks, channels=channels, spread=shown.spread)
-    figures = save_figure(drawn, stem, shown.formats)
-    table = write_gate_csv(record, classes, blocks, stem.with_suffix(".csv"))
-    if document:
-        speaker.document(
-            {
-                **_document(record, path),
-                "drawn": {"classes": [c.name for c in classes], "blocks": [b.name for b in blocks]},
-                "figures": [str(f) for f in figures],
-                "csv": str(table),
-            }
-        )
+    return Written(
+        classes=tuple(c.name for c in classes),
+        blocks=tuple(b.name for b in blocks),
+        figures=tuple(save_figure(drawn, stem, shown.formats)),
+        tables=(write_gate_csv(record, classes, blocks, stem.with_suffix(".csv")),),
+    )
+
+
+def _say(record: Record, path: Path, written: Written, speaker: Speaker) -> None:
+    speaker.document(
+        {
+            **_document(record, path),
+            "drawn": {"classes": list(written.classes), "blocks": list(written.blocks)},
+            "figures": [str(f) for f in written.figures],
+            "csv": [str(t) for t in written.tables],
+        }
+    )
     _print_summary(record, speaker)
-    for made in (*figures, table, path):
+    for made in (*written.figures, *written.tables, path):
         speaker.line(f"wrote {made}")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from seviz.errors import CheckpointError
 from seviz.gates.elementwise import CannotReplayError, is_elementwise, replay
 from seviz.gates.graph import Call, Op, Value
 from seviz.gates.ops import STRUCTURE
@@ -39,8 +40,18 @@ class HookReading:
     start: Value
 
     def read(self, output: Tensor, model: nn.Module) -> Tensor:
-        """Return gates [N, C] from the module's output [N, ...]."""
+        """Return gates [N, C] from the module's output [N, ...].
+
+        Raises:
+            CheckpointError: If the output has another size than in the traced pass.
+        """
         flat = output.detach().reshape(output.shape[0], -1)
+        traced = math.prod(self.start.shape[1:])
+        if flat.shape[1] != traced:
+            raise CheckpointError(
+                f"expected {traced} numbers per image from {self.call.path}, as in the traced pass, "
+                f"found {flat.shape[1]}; run images of the size that was traced"
+            )
         if self.columns is not None:
             flat = flat[:, self.columns.to(flat.device)]
         if self.gate is self.start:
@@ -126,7 +137,8 @@ def _hook(gate: Value, scaled: Value, channel: int) -> HookReading | None:
 def _module_output(gate: Value) -> Value | None:
     """Return the value nearest to the gate that a module returns and that determines the gate."""
     value = gate
-    while not value.exits:
+    # An expanded output has as many numbers as the map: its size would change with the image's.
+    while not value.exits or 0 in value.stride:
         op = value.op
         if op is None or not (op.name in STRUCTURE or is_elementwise(op)):
             return None
