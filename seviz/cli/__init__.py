@@ -31,8 +31,8 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for command in (inspect, collect, activations, demo, doctor):
-    app.command(command)
+for place, command in enumerate((inspect, collect, activations, demo, doctor)):
+    app.command(command, sort_key=place)
 app.register_install_completion_command()
 
 

@@ -12,7 +12,7 @@ from seviz.cli.options import OutputOptions
 
 
 def doctor(*, output: OutputOptions | None = None) -> int:
-    """Show versions, devices and sample checkpoints, and check that gates can be read here.
+    """Show versions and devices, and check that gates can be read here.
 
     Args:
         output: How much is said.

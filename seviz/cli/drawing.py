@@ -46,10 +46,16 @@ class FigureOptions:
     ] = "50"
     spread: Annotated[
         bool,
-        Parameter(help="Draw the standard deviation within each class as a band.", negative=()),
+        Parameter(
+            help="Draw the standard deviation within each class as a band.",
+            negative=(),
+            show_default=False,
+        ),
     ] = False
     formats: Annotated[
-        tuple[str, ...], Words, Parameter(help="Any of png, svg, pdf.", name="--format")
+        tuple[str, ...],
+        Words,
+        Parameter(help="Any of png, svg, pdf; png and svg by default.", name="--format"),
     ] = ("png", "svg")
 
 
@@ -60,7 +66,7 @@ def collect(
     data: DataOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
-    """Run a data set through a network once, and save the gate statistics of every class as a record.
+    """Run images through a network once, and save every class's gates as a record.
 
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
@@ -92,10 +98,11 @@ def activations(
     data: DataOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
-    """Draw the mean gate of each channel for some classes: the SENet paper's figure for your network.
+    """Draw the mean gate of each channel by class, as the SENet paper does.
 
-    Writes the figure, a table of the numbers (CSV) and the record of the pass. Given a record, draws
-    again, for any classes and blocks, without the network and the images.
+    Writes the figure, a table of the numbers (CSV) and the record of the pass.
+    Given a record, draws again, for any classes and blocks, without the
+    network and the images.
 
     Args:
         ckpt: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
@@ -120,7 +127,7 @@ def activations(
 
 
 def demo(*, output: OutputOptions | None = None) -> int:
-    """Make the sample figures: a small SE network and handwritten digits, both built in.
+    """Draw the gates of a small built-in SE network on handwritten digits.
 
     Args:
         output: Where results go.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def inspect(
     ckpt: str, *, model: ModelOptions | None = None, output: OutputOptions | None = None
 ) -> None:
-    """Show what is in a checkpoint: the network, its SE blocks, and what merely looks like SE.
+    """Show what is in a checkpoint, its SE blocks, and what only looks like SE.
 
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.

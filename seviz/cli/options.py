@@ -12,7 +12,8 @@ DATA = Group("Images", sort_key=2)
 DRAWING = Group("Figure", sort_key=3)
 OUTPUT = Group("Output", sort_key=4)
 
-Words = Parameter(consume_multiple=True, negative=())
+# A list of words; what its default means is said in its help.
+Words = Parameter(consume_multiple=True, negative=(), show_default=False)
 
 
 @Parameter(name="*", group=MODEL)
@@ -34,7 +35,7 @@ class ModelOptions:
     ] = ()
     input_size: Annotated[
         tuple[int, int, int] | None,
-        Parameter(help="Channels, height and width of the input.", negative=()),
+        Parameter(help="Channels, height and width of the input.", negative=(), show_default=False),
     ] = None
     mean: Annotated[
         tuple[float, ...], Words, Parameter(help="Mean per channel, on the scale 0 to 1.")
@@ -84,22 +85,33 @@ class DataOptions:
     device: Annotated[
         str, Parameter(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")
     ] = "auto"
-    amp: Annotated[bool, Parameter(help="Automatic mixed precision.", negative=())] = False
+    amp: Annotated[
+        bool, Parameter(help="Automatic mixed precision.", negative=(), show_default=False)
+    ] = False
     amp_dtype: Annotated[
         Literal["float16", "bfloat16"], Parameter(help="Its floating-point type.")
     ] = "bfloat16"
     strict: Annotated[
         bool,
         Parameter(
-            help="Stop at an image that cannot be read, instead of skipping it.", negative=()
+            help="Stop at an image that cannot be read, instead of skipping it.",
+            negative=(),
+            show_default=False,
         ),
     ] = False
     download: Annotated[
-        bool, Parameter(help="Fetch CIFAR-10 (170 MB) if it is not here.", negative=())
+        bool,
+        Parameter(
+            help="Fetch CIFAR-10 (170 MB) if it is not here.", negative=(), show_default=False
+        ),
     ] = False
     without_squeeze: Annotated[
         bool,
-        Parameter(help="Read per-pixel gates (their spatial mean) instead of SE.", negative=()),
+        Parameter(
+            help="Read per-pixel gates (their spatial mean) instead of SE.",
+            negative=(),
+            show_default=False,
+        ),
     ] = False
 
 
@@ -113,12 +125,19 @@ class OutputOptions:
         Parameter(alias="-o", help="Folder for the results; reports/<checkpoint name> by default."),
     ] = None
     json: Annotated[
-        bool, Parameter(help="Print one JSON document instead of text.", negative=())
+        bool,
+        Parameter(help="Print one JSON document instead of text.", negative=(), show_default=False),
     ] = False
     quiet: Annotated[
-        bool, Parameter(alias="-q", help="No progress and no remarks.", negative=())
+        bool,
+        Parameter(alias="-q", help="No progress and no remarks.", negative=(), show_default=False),
     ] = False
     verbose: Annotated[
         int,
-        Parameter(alias="-v", count=True, help="More remarks; twice: the traceback of an error."),
+        Parameter(
+            alias="-v",
+            count=True,
+            show_default=False,
+            help="More remarks; twice: the traceback of an error.",
+        ),
     ] = 0
