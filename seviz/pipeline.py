@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import torch
 
-from seviz.blocks import WITHOUT_SQUEEZE
+from seviz.blocks import WITHOUT_SQUEEZE, SEBlock
+from seviz.classes import ClassTable
 from seviz.data import Source, make_batches, match_classes, open_source
 from seviz.errors import CheckpointError, UsageError
 from seviz.gates import Found, find
@@ -55,12 +56,28 @@ class PassOptions:
     without_squeeze: bool = False
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a pass will give, known before the first image.
+
+    Attributes:
+        blocks: The blocks that will be read.
+        classes: The classes that have images.
+        network_classes: All classes of the network, where they are known.
+    """
+
+    blocks: tuple[SEBlock, ...]
+    classes: ClassTable
+    network_classes: ClassTable | None
+
+
 def collect(
     loaded: LoadedModel,
     data: str | Source,
     options: PassOptions | None = None,
     *,
     command: str = "",
+    check: Callable[[Plan], Any] | None = None,
     progress: Progress | None = None,
 ) -> Record:
     """Collect the gates and predictions of a network over a data set, in one pass.
@@ -70,6 +87,8 @@ def collect(
         data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
         options: How the pass is made.
         command: The command line, for the record.
+        check: Called before the first image is read; may raise, so that nobody waits for a pass whose
+            result does not serve.
         progress: Given the number of images, a context manager whose value is called with the size of
             each batch.
 
@@ -100,6 +119,8 @@ def collect(
     )
     classes, notes = _class_table(loaded, found)
     match = match_classes(source.folders, source.counts, classes, labels=options.labels)
+    if check is not None:
+        check(Plan(tuple(blocks), match.table, classes))
     batches = make_batches(
         source,
         match,
@@ -150,7 +171,7 @@ def collect(
     return Record(header, match.table, tuple(blocks), arrays)
 
 
-def _class_table(loaded: LoadedModel, found: Found) -> tuple[Any, tuple[str, ...]]:
+def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:
     """Return the network's classes, checked against its output, and remarks on them."""
     table = loaded.classes
     if table is not None:

@@ -263,3 +263,20 @@ def test_default_classes(folder: Path) -> None:
     assert len(figure.axes) >= 6
     with pytest.raises(UsageError, match="closest: dog"):
         seviz.activations(record, ["dogg"])
+
+
+def test_the_check_comes_before_the_first_image(folder: Path) -> None:
+    from seviz.pipeline import Plan
+
+    def refuse(plan: Plan) -> None:
+        assert plan.classes.labels == ["ant", "cat", "dog"]
+        assert plan.network_classes is not None
+        assert plan.network_classes.labels == LABELS
+        assert len(plan.blocks) == 6
+        raise UsageError("refused")
+
+    def never(total: int) -> None:
+        raise AssertionError("the pass began")
+
+    with pytest.raises(UsageError, match="refused"):
+        collect(loaded(), str(folder), check=refuse, progress=never)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
@@ -31,7 +31,8 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for place, command in enumerate((inspect, collect, activations, demo, doctor)):
+COMMANDS: tuple[Callable[..., int | None], ...] = (inspect, collect, activations, demo, doctor)
+for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)
 app.register_install_completion_command()
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from seviz.classes import ClassNameWarning
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
 from seviz.cli.work import obtain_record, output_folder, remarked_warnings
-from seviz.errors import UsageError
+from seviz.errors import DataError, UsageError
 from seviz.schema import is_record
 
 if TYPE_CHECKING:
+    from seviz.pipeline import Plan
     from seviz.results import Record
 
 INTERRUPTED = 130
@@ -117,13 +120,46 @@ def activations(
     channels = _channels(shown.channels)
     _check_formats(shown.formats)
     folder = output_folder(ckpt, said.output)
+    old = is_record(ckpt)
     record, path = obtain_record(
-        ckpt, model or ModelOptions(), data or DataOptions(), folder, speaker
+        ckpt,
+        model or ModelOptions(),
+        data or DataOptions(),
+        folder,
+        speaker,
+        lambda plan: _check(plan, shown),
     )
-    written = _draw(record, folder, shown, channels, speaker)
-    _say(record, path, written, speaker)
     # The exit code tells of an interrupted pass, not of an old record that was marked so.
-    return INTERRUPTED if record.header.partial and not is_record(ckpt) else 0
+    interrupted = record.header.partial and not old
+    try:
+        written = _draw(record, folder, shown, channels, speaker)
+    except UsageError:
+        if not interrupted:
+            raise
+        speaker.remark("not drawn: the pass ended before all of the classes had images")
+        written = Written()
+    _say(record, path, written, speaker)
+    return INTERRUPTED if interrupted else 0
+
+
+def _check(plan: Plan, shown: FigureOptions) -> None:
+    """Refuse classes and blocks that will not be there, before the pass and not after it."""
+    from seviz.blocks import select_blocks
+
+    select_blocks(plan.blocks, shown.blocks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClassNameWarning)  # the drawing warns
+        for name in shown.classes:
+            try:
+                plan.classes.choose([name])
+            except UsageError:
+                if plan.network_classes is None:
+                    raise
+                plan.network_classes.choose([name])
+                raise DataError(
+                    f"expected images of {name!r}, found none in the data; it has "
+                    f"{', '.join(plan.classes.labels[:5])}{', ...' * (len(plan.classes) > 5)}"
+                ) from None
 
 
 def demo(*, output: OutputOptions | None = None) -> int:

@@ -6,10 +6,10 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, ModelOptions
@@ -18,6 +18,7 @@ from seviz.schema import is_record, record_path
 
 if TYPE_CHECKING:
     from seviz.loading import LoadedModel
+    from seviz.pipeline import Plan
     from seviz.results import Record
 
 
@@ -36,9 +37,22 @@ def load_model(spec: str, options: ModelOptions) -> LoadedModel:
 
 
 def obtain_record(
-    spec: str, model: ModelOptions, data: DataOptions, folder: Path, speaker: Speaker
+    spec: str,
+    model: ModelOptions,
+    data: DataOptions,
+    folder: Path,
+    speaker: Speaker,
+    check: Callable[[Plan], Any] | None = None,
 ) -> tuple[Record, Path]:
     """Open the record that ``spec`` is, or collect one and save it in ``folder``.
+
+    Args:
+        spec: A record, or what `load_model` takes.
+        model: How a checkpoint becomes a network.
+        data: The images.
+        folder: Where a new record goes.
+        speaker: Told of everything a reader must know.
+        check: Called before the first image is read.
 
     Returns:
         The record and the file that holds it.
@@ -74,7 +88,16 @@ def obtain_record(
         download=data.download,
         without_squeeze=data.without_squeeze,
     )
-    record = collect(loaded, data.data, options, command=shown_command(), progress=speaker.progress)
+    record = collect(
+        loaded,
+        data.data,
+        options,
+        command=shown_command(),
+        check=check,
+        progress=speaker.progress,
+    )
+    if record.header.partial and not record.header.images:
+        raise KeyboardInterrupt
     say_what_happened(record, speaker)
     return record, record.save(folder)
 

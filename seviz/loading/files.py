@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import os
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seviz.errors import CheckpointError
-from seviz.loading.own import FORMAT_KEY, FORMAT_VERSION
+from seviz.loading.own import FORMAT_KEY, read_metadata
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,8 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         CheckpointError: If there is no such file, it is damaged, it would run code, or it holds no
             state dict.
     """
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "nothing"
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "nothing"
         raise CheckpointError(
             f"expected a checkpoint file, found {what} at {path}; give a file, timm:NAME or "
             "torchvision:NAME"
@@ -52,50 +53,82 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     if isinstance(payload, Mapping) and isinstance(payload.get("state_dict"), Mapping):
         weights = payload["state_dict"]
         if FORMAT_KEY in payload:
-            if payload[FORMAT_KEY] > FORMAT_VERSION:
-                raise CheckpointError(
-                    f"expected a seviz checkpoint of format {FORMAT_VERSION} or older, found "
-                    f"{payload[FORMAT_KEY]} in {path.name}; update seviz"
-                )
-            metadata = {k: v for k, v in payload.items() if k != "state_dict"}
+            metadata = read_metadata(payload, path.name)
     if not isinstance(weights, Mapping) or not weights:
         raise CheckpointError(
             f"expected a state dict in {path.name}, found {type(weights).__name__}; save "
             "model.state_dict(), or a dict that has it under 'state_dict'"
         )
-    other = [str(k) for k, v in weights.items() if not isinstance(v, Tensor)]
+    other = [
+        str(k) for k, v in weights.items() if not (isinstance(k, str) and isinstance(v, Tensor))
+    ]
     if other:
         raise CheckpointError(
-            f"expected only tensors in the state dict of {path.name}, found other values under "
+            f"expected only named tensors in the state dict of {path.name}, found something else under "
             f"{', '.join(other[:5])}; save model.state_dict(), or a dict that has it under 'state_dict'"
         )
     return CheckpointFile(dict(weights), metadata, _sha256(path))
 
 
 def _load(path: Path) -> Any:
+    intact = _check_archive(path)
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as exc:
-            if "mmap" not in str(exc):
-                raise
-            # The legacy format cannot be mapped into memory.
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as exc:
+        with warnings.catch_warnings():
+            # PyTorch warns of foreign pickles before it refuses them, and of how sparse tensors load.
+            warnings.simplefilter("ignore")
+            return _unpickle(path)
+    except MemoryError:
+        raise
+    except Exception as exc:  # what a damaged pickle makes the reader do is anybody's guess
         if "Unsupported global" in str(exc) or "GLOBAL" in str(exc):
             raise CheckpointError(
                 f"expected plain tensors in {path.name}, found pickled objects that would need to run "
                 "code; save model.state_dict() instead of the whole object"
             ) from exc
+        if intact:
+            raise CheckpointError(
+                f"expected a PyTorch checkpoint, found a zip archive of another kind in {path.name} "
+                "(TorchScript? NumPy?); save model.state_dict() with torch.save"
+            ) from exc
+        reason = exc.strerror if isinstance(exc, OSError) else None
         raise CheckpointError(
-            f"expected a PyTorch checkpoint, found a file that cannot be read in {path.name} "
-            f"({path.stat().st_size:,} bytes); is it complete?"
+            f"expected a PyTorch checkpoint, found {reason or 'a file that cannot be read'} in "
+            f"{path.name} ({os.path.getsize(path):,} bytes); is it complete?"
         ) from exc
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as exc:
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as exc:
+        if "mmap" not in str(exc):
+            raise
+        # The legacy format cannot be mapped into memory.
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check_archive(path: Path) -> bool:
+    """Compare the checksums, which PyTorch does not do; return whether this is an intact zip archive.
+
+    A flipped bit in a weight would otherwise go unnoticed.
+    """
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch.serialization.set_crc32_options(False) writes zeros.
+            if any(member.CRC for member in archive.infolist()):
+                damaged = archive.testzip()
+                if damaged is not None:
+                    raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+    except MemoryError:
+        raise
+    except Exception as exc:
         raise CheckpointError(
-            f"expected a PyTorch checkpoint, found a file that cannot be read in {path.name} "
-            f"({path.stat().st_size:,} bytes); is it complete?"
+            f"expected an intact checkpoint, found damage in {path.name} "
+            f"({' '.join(str(exc).split())[:200]}); copy or download it again"
         ) from exc
+    return True
 
 
 def _sha256(path: Path) -> str:
@@ -134,4 +167,10 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], architecture: str) -> 
             "check --arch and --arch-args"
         )
     kept = {k: wanted[k] for k in counters if k not in weights}
-    model.load_state_dict({**kept, **weights}, strict=True)
+    try:
+        model.load_state_dict({**kept, **weights}, strict=True)
+    except RuntimeError as exc:
+        raise CheckpointError(
+            f"expected dense tensors for {architecture}, found some that cannot be copied into it "
+            f"({' '.join(str(exc).split())[:200]}); save them dense and not quantized"
+        ) from exc
