@@ -13,6 +13,7 @@ from cyclopts.exceptions import CycloptsError
 from seviz.cli.doctoring import doctor
 from seviz.cli.drawing import activations, collect, demo
 from seviz.cli.inspecting import inspect
+from seviz.cli.work import given_words
 from seviz.errors import SevizError
 
 USAGE, INTERRUPTED, FAILED = 2, 130, 1
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 ok, 1 a threshold failed, 2 usage, 3 checkpoint, 4 data, 5 device or memory, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    given_words.set(words)
     try:
         code = app(
             words or ["--help"],
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_error=False,
             result_action="return_value",
         )
+        sys.stdout.flush()  # here, where a reader that has gone is not an error
     except CycloptsError as exc:
         return _fail(" ".join(str(exc).split()), USAGE, words)
     except SevizError as exc:
@@ -63,6 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail(
             "expected enough memory, found it exhausted; use a smaller --batch-size", 5, words
+        )
+    except OSError as exc:
+        where = f" at {exc.filename}" if exc.filename else ""
+        return _fail(
+            f"expected to write the results, found {exc.strerror or exc}{where}; name another folder "
+            "with --output",
+            USAGE,
+            words,
         )
     except Exception as exc:
         return _fail(

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from seviz.classes import ClassNameWarning
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
-from seviz.cli.work import obtain_record, output_folder, remarked_warnings
+from seviz.cli.work import check_folder, obtain_record, output_folder, remarked_warnings
 from seviz.errors import DataError, UsageError
 from seviz.schema import is_record
 
@@ -174,10 +174,14 @@ def demo(*, output: OutputOptions | None = None) -> int:
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     checkpoint = str(sample("se_resnet_digits"))
     folder = Path(said.output or "reports/demo")
+    check_folder(folder)
     record, path = obtain_record(
         checkpoint, ModelOptions(), DataOptions(data="digits"), folder, speaker
     )
     written = Written()
+    if record.header.partial:
+        _say(record, path, written, speaker)
+        return INTERRUPTED
     for shown in (
         FigureOptions(classes=("0", "1", "4", "7"), blocks=("all",)),
         FigureOptions(classes=("1", "4"), blocks=("all",), spread=True),

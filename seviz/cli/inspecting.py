@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from seviz.cli.console import Speaker
 from seviz.cli.options import ModelOptions, OutputOptions
 from seviz.cli.work import load_model
+from seviz.errors import UsageError
+from seviz.schema import is_record
 
 if TYPE_CHECKING:
     from seviz.blocks import SEBlock
@@ -24,6 +26,10 @@ def inspect(
         model: How it becomes a network.
         output: How much is said.
     """
+    if is_record(ckpt):
+        raise UsageError(
+            f"expected a checkpoint, found the record {ckpt}; 'seviz activations {ckpt}' draws it"
+        )
     from seviz.gates import find
 
     said = output or OutputOptions()

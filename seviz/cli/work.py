@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from seviz.loading import LoadedModel
     from seviz.pipeline import Plan
     from seviz.results import Record
+
+
+# The command line as it was given; its reader is the record.
+given_words: ContextVar[Sequence[str]] = ContextVar("given_words", default=())
 
 
 def load_model(spec: str, options: ModelOptions) -> LoadedModel:
@@ -127,22 +132,47 @@ def _some(names: tuple[str, ...], most: int = 5) -> str:
 
 def output_folder(spec: str, output: str | None) -> Path:
     """Return where results go: the user's folder, that of the record, or reports/<checkpoint name>."""
-    if output is not None:
-        return Path(output)
     path = Path(spec)
-    if is_record(spec):
-        return path if path.is_dir() else path.parent
-    name = path.stem if path.suffix else path.name
-    return Path("reports") / (re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network")
+    if output is not None:
+        folder = Path(output)
+    elif is_record(spec):
+        folder = path if path.is_dir() else path.parent
+    else:
+        name = path.stem if path.suffix else path.name
+        name = re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network"
+        folder = Path("reports") / name
+    check_folder(folder)
+    return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Check that results can be written to a folder, before the work and not after it.
+
+    Raises:
+        UsageError: If it, or a part of its path, is a file, or may not be written to.
+    """
+    if folder.suffix == ".npz":
+        raise UsageError(
+            f"expected a folder for the results, found {folder}; name the folder, and the record is "
+            "record.npz in it"
+        )
+    there = next((p for p in (folder, *folder.parents) if os.path.lexists(p)), Path())
+    if not there.is_dir():
+        found = "a file"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        found = "no permission to write"
+    else:
+        return
+    raise UsageError(
+        f"expected a folder for the results, found {found} at {there}; name another with --output"
+    )
 
 
 def shown_command() -> str:
     """Return the command line as it goes into a record: without the folders of this machine."""
-    words = []
-    for word in sys.argv[1:]:
-        prefix, colon, rest = word.rpartition(":")
-        path = Path(rest)
-        words.append(f"{prefix}{colon}{path.name}" if path.is_absolute() else word)
+    # A path may stand alone, or after "=" or a prefix: --data=/here/images, cifar10:/here/cifar10.
+    folders = re.compile(r"(^|[=:])(?:[A-Za-z]:)?[\\/](?:[^:]*[\\/])?(?=[^\\/:])")
+    words = [folders.sub(r"\1", word) for word in given_words.get()]
     return shlex.join(["seviz", *words])
 
 

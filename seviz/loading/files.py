@@ -87,13 +87,13 @@ def _load(path: Path) -> Any:
             ) from exc
         if intact:
             raise CheckpointError(
-                f"expected a PyTorch checkpoint, found a zip archive of another kind in {path.name} "
-                "(TorchScript? NumPy?); save model.state_dict() with torch.save"
+                f"expected tensors saved by PyTorch, found a zip archive of something else in "
+                f"{path.name} (TorchScript? NumPy?); save model.state_dict() with torch.save"
             ) from exc
         reason = exc.strerror if isinstance(exc, OSError) else None
         raise CheckpointError(
             f"expected a PyTorch checkpoint, found {reason or 'a file that cannot be read'} in "
-            f"{path.name} ({os.path.getsize(path):,} bytes); is it complete?"
+            f"{path.name} ({os.path.getsize(path):,} bytes); is it complete, and saved by torch.save?"
         ) from exc
 
 
@@ -112,9 +112,9 @@ def _check_archive(path: Path) -> bool:
 
     A flipped bit in a weight would otherwise go unnoticed.
     """
-    if not zipfile.is_zipfile(path):
-        return False
     try:
+        if not zipfile.is_zipfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             # torch.serialization.set_crc32_options(False) writes zeros.
             if any(member.CRC for member in archive.infolist()):
@@ -171,6 +171,6 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], architecture: str) -> 
         model.load_state_dict({**kept, **weights}, strict=True)
     except RuntimeError as exc:
         raise CheckpointError(
-            f"expected dense tensors for {architecture}, found some that cannot be copied into it "
-            f"({' '.join(str(exc).split())[:200]}); save them dense and not quantized"
+            f"expected tensors that can be copied into {architecture}, found others "
+            f"({' '.join(str(exc).split())[:300]}); save plain dense tensors on the CPU"
         ) from exc

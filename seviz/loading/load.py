@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from seviz.classes import ClassTable
-from seviz.errors import CheckpointError
-from seviz.loading.arch import build_architecture, describe_architecture
+from seviz.errors import CheckpointError, UsageError
+from seviz.loading.arch import build_architecture, describe_architecture, is_known_name
 from seviz.loading.files import CheckpointFile, fill, read_checkpoint
 from seviz.loading.model import LoadedModel
 from seviz.loading.zoo import is_zoo_name, load_zoo, zoo_config
@@ -34,13 +34,17 @@ def load(
 
     Raises:
         CheckpointError: If the file is refused, or does not fit the architecture.
-        UsageError: If there is no such architecture.
+        UsageError: If there is no such architecture, or two are named.
 
     >>> load("timm:seresnet18", arch_args={"pretrained": False}).params  # doctest: +SKIP
     11776552
     """
     given = dict(arch_args or {})
     zoo = is_zoo_name(str(spec))
+    if zoo and arch is not None:
+        raise UsageError(
+            f"expected --arch with a checkpoint file, found it with {spec}; leave it out, or name a file"
+        )
     loaded = load_zoo(str(spec), given) if zoo else _load_file(Path(spec), arch, given)
     loaded.model.eval()
     return loaded
@@ -55,12 +59,19 @@ def _load_file(path: Path, arch: str | None, given: dict[str, Any]) -> LoadedMod
             f"its {len(file.weights)} tensors; give --arch NAME, timm:NAME, torchvision:NAME or "
             "file.py:factory"
         )
+    if arch is None and not is_known_name(name):
+        # Importing what a file names would let the file run any code there is: os:system.
+        raise CheckpointError(
+            f"expected a registered architecture, timm:NAME or torchvision:NAME in {path.name}, found "
+            f"{name!r}, which is code; give --arch {name} if you trust it"
+        )
     own = file.metadata.get("arch_args") or {} if name == file.metadata.get("arch") else {}
     args = {**own, **given}
     classes = file.metadata.get("classes")
+    implied = {}
     if name == file.metadata.get("arch") and classes is not None:
-        args.setdefault("num_classes", len(classes))
-    model = build_architecture(name, args)
+        implied["num_classes"] = len(classes)
+    model = build_architecture(name, args, implied)
     shown = {k: v for k, v in args.items() if k != "num_classes"}
     architecture = describe_architecture(name, shown)
     fill(model, file.weights, architecture)

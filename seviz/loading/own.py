@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from seviz.errors import CheckpointError, UsageError
 from seviz.files import written_whole
 from seviz.preprocessing import Preprocessing
 
@@ -30,23 +32,111 @@ def save_checkpoint(
     Args:
         path: File to write, usually ``*.pt``.
         model: The network; its state dict is saved on the CPU.
-        arch: Registered architecture name, or ``package.module:factory``.
+        arch: Registered architecture name, ``timm:NAME`` or ``torchvision:NAME``; or a factory of
+            your own (``package.module:factory``), which is to be named again as ``arch`` of
+            `seviz.load`: a file alone does not get code to run.
         arch_args: Keyword arguments of that architecture.
         classes: Class names in the order of the logits.
         preprocessing: What the network expects of its input.
 
     Returns:
         The path written.
+
+    Raises:
+        UsageError: If the metadata could not be read back without running code: NumPy's numbers,
+            objects of classes of one's own.
     """
     target = Path(path)
-    payload = {
+    metadata = {
         FORMAT_KEY: FORMAT_VERSION,
         "arch": arch,
         "arch_args": dict(arch_args or {}),
-        "classes": list(classes) if classes is not None else None,
+        "classes": [str(c) for c in classes] if classes is not None else None,
         "preprocessing": preprocessing.to_dict() if preprocessing is not None else None,
-        "state_dict": {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
     }
+    _check_plain(metadata)
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with written_whole(target) as temporary:
-        torch.save(payload, temporary)
+        torch.save({**metadata, "state_dict": weights}, temporary)
     return target
+
+
+def _check_plain(metadata: Mapping[str, Any]) -> None:
+    stream = io.BytesIO()
+    try:
+        torch.save(dict(metadata), stream)
+        stream.seek(0)
+        torch.load(stream, weights_only=True)
+    except Exception as exc:
+        raise UsageError(
+            "expected arch_args and preprocessing of plain numbers, text, lists, tuples and dicts, "
+            f"found {metadata['arch_args']} and {metadata['preprocessing']}; convert NumPy's numbers "
+            "with int() and float()"
+        ) from exc
+
+
+def read_metadata(payload: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return seviz's own entries of a checkpoint, checked.
+
+    Args:
+        payload: What the file holds.
+        name: Name of the file, for messages.
+
+    Raises:
+        CheckpointError: If a newer seviz wrote it, or an entry is not what `save_checkpoint` writes.
+    """
+    version = payload[FORMAT_KEY]
+    if not isinstance(version, int):
+        raise _malformed(FORMAT_KEY, "a number", version, name)
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"expected a seviz checkpoint of format {FORMAT_VERSION} or older, found {version} in "
+            f"{name}; update seviz"
+        )
+    metadata = {k: payload.get(k) for k in ("arch", "arch_args", "classes", "preprocessing")}
+    arch, arch_args, classes, preprocessing = metadata.values()
+    if not isinstance(arch, str | None):
+        raise _malformed("arch", "a name", arch, name)
+    if arch_args is not None and not _is_dict(arch_args):
+        raise _malformed("arch_args", "a dict of named values", arch_args, name)
+    if classes is not None and not _is_list(classes, str | int):
+        raise _malformed("classes", "a list of names", classes, name)
+    if preprocessing is not None and not _is_preprocessing(preprocessing):
+        raise _malformed("preprocessing", "the fields of seviz.Preprocessing", preprocessing, name)
+    return metadata
+
+
+def _malformed(key: str, wanted: str, found: object, name: str) -> CheckpointError:
+    shown = " ".join(repr(found).split())[:100]
+    return CheckpointError(
+        f"expected {wanted} under {key!r}, found {shown} in {name}; write the file with "
+        "seviz.save_checkpoint"
+    )
+
+
+def _is_dict(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(k, str) for k in value)
+
+
+def _is_list(value: object, kind: Any) -> bool:
+    return (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(v, kind) for v in value)
+    )
+
+
+def _is_preprocessing(value: object) -> bool:
+    if not _is_dict(value):
+        return False
+    try:
+        read = Preprocessing.from_dict(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return (
+        _is_list(read.input_size, int)
+        and len(read.input_size) == 3
+        and _is_list(read.mean, int | float)
+        and _is_list(read.std, int | float)
+        and isinstance(read.interpolation, str)
+        and isinstance(read.crop_pct, int | float)
+        and isinstance(read.origin, str)
+    )

@@ -36,7 +36,7 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
         CheckpointError: If the weights cannot be had, or the arguments do not fit.
     """
     zoo, _, name = spec.partition(":")
-    _check_name(zoo, name)
+    check_zoo_name(zoo, name)
     args = dict(arch_args)
     pretrained = bool(args.pop("pretrained", True))
     try:
@@ -46,7 +46,7 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
         reason = next(iter(str(exc).strip().splitlines()), "no message").partition(". ")[0][:160]
         hint = (
             f"check the connection, or load a local file with --arch {spec}"
-            if pretrained
+            if pretrained or name.startswith("hf-hub:")
             else "check --arch-args"
         )
         raise CheckpointError(
@@ -74,7 +74,12 @@ def state_hash(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _check_name(zoo: str, name: str) -> None:
+def check_zoo_name(zoo: str, name: str) -> None:
+    """Check that a zoo has a network of this name.
+
+    Raises:
+        UsageError: If it has none; the closest names are listed.
+    """
     if zoo == "timm":
         import timm
 

@@ -1,0 +1,151 @@
+"""What several test files share: a small trained-looking network, images of its classes, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from seviz.errors import SevizError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from seviz.preprocessing import Preprocessing
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one run of the command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def refuses() -> Refuses:
+    """Return a context in which this very error is raised, in one line that tells what to do."""
+
+    @contextmanager
+    def check(error: type[SevizError], *parts: str) -> Iterator[None]:
+        with pytest.raises(error) as caught:
+            yield
+        assert type(caught.value) is error
+        message = str(caught.value)
+        assert "\n" not in message
+        assert message.startswith("expected ")
+        assert ", found " in message
+        assert "; " in message
+        for part in parts:
+            assert part in message
+
+    return check
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return the command line, in this process."""
+    from seviz.cli import main
+
+    def call(*words: object) -> Said:
+        capsys.readouterr()
+        code = main([str(w) for w in words])
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Make every look-up of a host fail, and hide what was downloaded before."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A network with four classes and six SE blocks, and its checkpoint."""
+
+    model: nn.Module
+    path: Path
+    arch: str
+    arch_args: dict[str, Any]
+    classes: list[str]
+    preprocessing: Preprocessing
+
+    @property
+    def words(self) -> list[str]:
+        """Return how the command line names the architecture."""
+        pairs = [f"{k}={v}".replace(" ", "") for k, v in self.arch_args.items()]
+        size = [str(n) for n in self.preprocessing.input_size]
+        words = ["--arch", self.arch, "--arch-args", *pairs, "num_classes=4", "--input-size", *size]
+        return [*words, "--crop-pct", "1"]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """Build a network whose every tensor matters to its output."""
+    import torch
+
+    from seviz.loading import save_checkpoint
+    from seviz.models.registry import build
+    from seviz.preprocessing import Preprocessing
+
+    arch_args: dict[str, Any] = {"reduction": 4, "widths": (8, 8, 16)}
+    torch.manual_seed(0)
+    model = build("se_resnet14", num_classes=4, **arch_args)
+    for name, tensor in model.state_dict().items():
+        if "running" in name:
+            tensor.uniform_(0.5, 1.5)
+    classes = ["ant", "bee", "cat", "dog"]
+    preprocessing = Preprocessing((3, 12, 12), (0.5,) * 3, (0.25,) * 3, "bilinear", 1.0, "ours")
+    path = save_checkpoint(
+        tmp_path_factory.mktemp("tiny") / "tiny.pt",
+        model,
+        arch="se_resnet14",
+        arch_args=arch_args,
+        classes=classes,
+        preprocessing=preprocessing,
+    )
+    return Tiny(model.eval(), path, "se_resnet14", arch_args, classes, preprocessing)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return twenty images in each of three of the tiny network's four classes; no bee."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for level, name in enumerate(("ant", "cat", "dog")):
+        (root / name).mkdir()
+        for i in range(20):
+            pixels = rng.integers(0, 90 + 80 * level, (12, 12, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i:02}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def digits_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a record of the sample network on the digits."""
+    import seviz
+
+    folder = tmp_path_factory.mktemp("digits")
+    seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "digits").save(folder)
+    return folder
