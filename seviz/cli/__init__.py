@@ -31,6 +31,7 @@ app = App(
     help_epilogue="Each command explains its options: seviz activations --help",
     version=_version,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # main says that it was interrupted
 )
 COMMANDS: tuple[Callable[..., int | None], ...] = (inspect, collect, activations, demo, doctor)
 for place, command in enumerate(COMMANDS):

@@ -159,9 +159,14 @@ def _uses(value: Value) -> list[Op]:
         same = bool(use.outputs) and root(use.outputs[0]) is root(value)
         if same:
             direct.extend(_uses(use.outputs[0]))
-        elif use.name not in SELECT or any(out.uses for out in use.outputs):
-            direct.append(use)  # A part that nobody uses was only asked for its size.
+        elif not _leads_nowhere(use):
+            direct.append(use)
     return direct
+
+
+def _leads_nowhere(op: Op) -> bool:
+    """Whether a part was taken that nobody uses: it was only asked for its size."""
+    return op.name in SELECT and all(_leads_nowhere(u) for out in op.outputs for u in out.uses)
 
 
 def placement(site: Site) -> str:
