@@ -61,7 +61,11 @@ RECIPES = {
     "se_resnet20_cifar10": Recipe("se_resnet20", "cifar10", CIFAR_CYCLES, {"reduction": 8}),
     "resnet20_cifar10": Recipe("resnet20", "cifar10", CIFAR_CYCLES),
     "senet_notes_cifar10": Recipe(
-        "senet_notes", "cifar10", ((5, 0.1),), {"filters": 32, "squeeze": True}, compile=True
+        "senet_notes",
+        "cifar10",
+        ((5, 0.1), (6, 0.1)),
+        {"filters": 32, "squeeze": True},
+        compile=True,
     ),
     "se_resnet_digits": Recipe(
         "se_resnet14",

@@ -189,7 +189,7 @@ def test_doctor(run: Run) -> None:
     said = run("doctor", "--json")
     assert (said.code, said.err) == (0, "")
     values = document(said)
-    assert values["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert values["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert values["versions"]["timm"] == timm.__version__
     assert values["versions"]["seviz"] == seviz.__version__
     assert "cpu" in values["devices"]

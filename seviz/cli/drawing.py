@@ -239,8 +239,9 @@ def _say(record: Record, path: Path, written: Written, speaker: Speaker) -> None
         }
     )
     _print_summary(record, speaker)
-    for made in (*written.figures, *written.tables, path):
+    for made in (*written.figures, *written.tables):
         speaker.line(f"wrote {made}")
+    speaker.line(f"record: {path}")
 
 
 def _channels(word: str) -> int | Literal["all"]:

@@ -1,0 +1,258 @@
+"""``seviz activations`` and ``seviz demo``: the paper's figure, its numbers, and drawing again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Run, Said, Tiny
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+
+import seviz
+from seviz.results import Record
+from seviz.schema import SCHEMA_VERSION
+
+SAMPLE = seviz.sample("se_resnet_digits")
+MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("SEVIZ_DEBUG", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Draw nothing; return what was asked to be drawn."""
+    asked: list[dict[str, Any]] = []
+
+    def note(record: Record, classes: Any, blocks: Any, **options: Any) -> Figure:
+        names = {"classes": [c.name for c in classes], "blocks": [b.name for b in blocks]}
+        asked.append({**names, **options})
+        return Figure()
+
+    monkeypatch.setattr("seviz.figures.gate_curves", note)
+    return asked
+
+
+def document(said: Said) -> dict[str, Any]:
+    assert said.out.count("\n") == 1
+    values: dict[str, Any] = json.loads(said.out)
+    assert values["schema_version"] == SCHEMA_VERSION
+    return values
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def rows(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_from_checkpoint_to_figure(run: Run, elsewhere: Path) -> None:
+    said = run("activations", SAMPLE, "--data", "digits", "--classes", "3", "8", "--json")
+    assert said.code == 0
+    values = document(said)
+    folder = "reports/se_resnet_digits"
+    names = [f"{folder}/{n}" for n in ("activations.csv", "activations.png", "activations.svg")]
+    assert files(elsewhere) == [*names, f"{folder}/record.npz"]
+    assert values["record"] == f"{folder}/record.npz"
+    assert values["figures"] == names[1:]
+    for figure in values["figures"]:
+        content = Path(figure).read_bytes()
+        assert content.startswith(MAGIC[Path(figure).suffix])
+        assert len(content) > 5000
+    assert values["images"] == 364
+    assert values["classes"] == [str(d) for d in range(10)]
+    assert values["skipped"] == []
+    # Two blocks a stage: the last of stages 2 and 3, and all of stage 4.
+    assert values["drawn"] == {
+        "classes": ["3", "8"],
+        "blocks": ["SE_2_2", "SE_3_2", "SE_4_1", "SE_4_2"],
+    }
+    assert len(values["blocks"]) == 6
+
+
+def test_the_numbers_are_those_of_a_hook_and_numpy(run: Run) -> None:
+    words = ["--classes", "3", "8", "--blocks", "SE_4_2", "--format", "svg"]
+    assert run("activations", SAMPLE, "--data", "digits", *words, "-o", "out").code == 0
+    net = seviz.load(SAMPLE)
+    raw = load_digits()
+    # Every fifth image of each class is a test image.
+    test = np.concatenate([np.flatnonzero(raw.target == d)[::5] for d in range(10)])
+    pixels = np.round(raw.images[test] * (255 / 16)) / 255
+    pixels = (pixels - net.preprocessing.mean[0]) / net.preprocessing.std[0]
+    kept: list[torch.Tensor] = []
+    layer = net.model.get_submodule("layer3.1.se.fc")
+    handle = layer.register_forward_hook(lambda m, a, out: kept.append(out))
+    with torch.no_grad():
+        net.model(torch.from_numpy(pixels[:, None]).float())
+    handle.remove()
+    gates = kept[0].double().numpy()
+    own = {d: gates[raw.target[test] == int(d)] for d in "0123456789"}
+    expected = {d: (own[d].mean(axis=0), own[d].std(axis=0), len(own[d])) for d in "38"}
+    everything = np.mean([g.mean(axis=0) for g in own.values()], axis=0)
+    expected["all"] = (everything, gates.std(axis=0), len(gates))
+    table = rows("out/activations.csv")
+    assert len(table) == 3 * gates.shape[1]
+    for row in table:
+        mean, std, count = expected[row["class"]]
+        channel = int(row["channel"])
+        assert row["block"] == "SE_4_2"
+        assert float(row["mean"]) == pytest.approx(mean[channel], abs=1e-6)
+        assert float(row["std"]) == pytest.approx(std[channel], abs=1e-5)
+        assert int(row["count"]) == count
+
+
+def test_drawing_again(run: Run, digits_record: Path, elsewhere: Path) -> None:
+    """From the record alone, in its folder, for other classes; the record stays as it is."""
+    shutil.copytree(digits_record, "mine")
+    before = Path("mine/record.npz").read_bytes()
+    words = ["--classes", "0", "7", "--blocks", "SE_2", "--format", "pdf", "svg"]
+    said = run("activations", "mine", *words)
+    assert (said.code, said.err) == (0, "")
+    assert files(elsewhere) == [
+        f"mine/{n}" for n in ("activations.csv", "activations.pdf", "activations.svg", "record.npz")
+    ]
+    assert said.out.splitlines()[-4:] == [
+        "wrote mine/activations.pdf",
+        "wrote mine/activations.svg",
+        "wrote mine/activations.csv",
+        "record: mine/record.npz",
+    ]
+    assert Path("mine/record.npz").read_bytes() == before
+    assert Path("mine/activations.pdf").read_bytes().startswith(MAGIC[".pdf"])
+    table = rows("mine/activations.csv")
+    assert {(r["block"], r["class"]) for r in table} == {
+        (f"SE_2_{i}", c) for i in (1, 2) for c in ("0", "7", "all")
+    }
+
+
+def test_a_record_by_its_file(run: Run, digits_record: Path, elsewhere: Path, drawn: Any) -> None:
+    said = run("activations", digits_record / "record.npz", "-o", "out", "--json")
+    assert said.code == 0
+    assert document(said)["record"] == str(digits_record / "record.npz")
+    assert files(elsewhere) == [f"out/activations.{s}" for s in ("csv", "png", "svg")]
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], {"channels": 50, "spread": False}),
+        (["--channels", "8"], {"channels": 8}),
+        (["--channels", "all"], {"channels": "all"}),
+        (["--spread"], {"spread": True}),
+        (["--classes", "9", "0"], {"classes": ["9", "0"]}),
+        (["--blocks", "SE_4", "SE_2_1"], {"blocks": ["SE_2_1", "SE_4_1", "SE_4_2"]}),
+        (["--blocks", "all"], {"blocks": [f"SE_{s}_{i}" for s in (2, 3, 4) for i in (1, 2)]}),
+        (["--blocks", "layer2.0.se"], {"blocks": ["SE_3_1"]}),
+    ],
+    ids=" ".join,
+)
+def test_what_is_drawn(
+    run: Run, digits_record: Path, drawn: list[dict[str, Any]], words: list[str], asked: Any
+) -> None:
+    said = run("activations", digits_record, *words, "--format", "svg", "-o", "out", "--json")
+    assert said.code == 0
+    (got,) = drawn
+    assert {k: got[k] for k in asked} == asked
+    stem = "activations_spread" if "--spread" in words else "activations"
+    assert files(Path("out")) == [f"{stem}.csv", f"{stem}.svg"]
+    values = document(said)
+    assert values["figures"] == [f"out/{stem}.svg"]
+    assert values["drawn"] == {k: got[k] for k in ("classes", "blocks")}
+
+
+def test_every_block_has_its_rows(run: Run, digits_record: Path, drawn: Any) -> None:
+    words = ["--blocks", "all", "--channels", "2", "--classes", "5", "--format", "svg"]
+    assert run("activations", digits_record, *words, "-o", "out").code == 0
+    # 16, 32 and 64 channels, two blocks each; the class and all of them.
+    assert len(rows("out/activations.csv")) == 2 * 2 * (16 + 32 + 64)
+
+
+def test_a_band_of_the_spread(run: Run, digits_record: Path) -> None:
+    words = ["--blocks", "SE_4_2", "--classes", "1", "--format", "svg"]
+    assert run("activations", digits_record, *words, "-o", "out").code == 0
+    assert run("activations", digits_record, *words, "--spread", "-o", "out").code == 0
+    plain, band = (Path("out", f"activations{s}.svg").read_text() for s in ("", "_spread"))
+    assert "<path" in plain
+    assert plain != band
+
+
+def test_no_class_is_named(run: Run, digits_record: Path, drawn: list[dict[str, Any]]) -> None:
+    assert run("activations", digits_record, "--classes", "--blocks", "-o", "out").code == 0
+    (got,) = drawn
+    assert len(got["classes"]) == 4
+
+
+def test_images_of_ones_own(run: Run, tiny: Tiny, pictures: Path, drawn: Any) -> None:
+    said = run("activations", tiny.path, "--data", pictures, "--json", "-o", "out")
+    assert said.code == 0
+    values = document(said)
+    assert values["classes"] == ["ant", "cat", "dog"]
+    assert values["drawn"]["classes"] == ["ant", "cat", "dog"]
+    assert values["missing"] == ["bee"]
+    assert "note: no images of bee" in said.err
+
+
+def test_quiet(run: Run, tiny: Tiny, pictures: Path, drawn: Any) -> None:
+    said = run("activations", tiny.path, "--data", pictures, "-q")
+    assert (said.code, said.err) == (0, "")
+
+
+def test_a_failed_drawing_leaves_the_record(
+    run: Run, digits_record: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pass took an hour; the figure can be drawn again."""
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("seviz.figures.gate_curves", fail)
+    said = run("activations", SAMPLE, "--data", "digits", "--num-samples", "2", "-o", "out")
+    assert said.code == 1
+    assert files(elsewhere) == ["out/record.npz"]
+    assert Record.load("out").header.images == 20
+
+
+def test_demo(run: Run, elsewhere: Path) -> None:
+    said = run("demo", "--json", "-q")
+    assert (said.code, said.err) == (0, "")
+    values = document(said)
+    made = [f"activations{s}.{k}" for s in ("", "_spread") for k in ("png", "svg")]
+    assert values["figures"] == [f"reports/demo/{n}" for n in made]
+    assert files(elsewhere) == sorted(
+        f"reports/demo/{n}"
+        for n in (*made, "activations.csv", "activations_spread.csv", "record.npz")
+    )
+    for figure in values["figures"]:
+        assert Path(figure).read_bytes().startswith(MAGIC[Path(figure).suffix])
+    assert values["images"] == 364
+    assert values["top1"] > 0.95
+
+
+def test_an_interrupted_demo(
+    run: Run, monkeypatch: pytest.MonkeyPatch, digits_record: Path
+) -> None:
+    from dataclasses import replace
+
+    record = Record.load(digits_record)
+    partial = replace(record, header=replace(record.header, partial=True))
+    monkeypatch.setattr("seviz.pipeline.collect", lambda *args, **kwargs: partial)
+    said = run("demo", "--json")
+    assert said.code == 130
+    assert document(said)["partial"] is True
+    assert files(Path("reports")) == ["demo/record.npz"]
