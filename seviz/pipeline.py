@@ -125,7 +125,11 @@ def collect(
         source,
         match,
         loaded.preprocessing,
-        batch_size=options.batch_size or _batch_size(loaded.preprocessing.input_size),
+        batch_size=(
+            _batch_size(loaded.preprocessing.input_size)
+            if options.batch_size is None
+            else options.batch_size
+        ),
         workers=options.workers,
         num_samples=options.num_samples,
         strict=options.strict,

@@ -277,3 +277,8 @@ def test_the_check_comes_before_the_first_image(folder: Path) -> None:
 
     with pytest.raises(UsageError, match="refused"):
         collect(loaded(), str(folder), check=refuse, progress=never)  # type: ignore[arg-type]
+
+
+def test_a_batch_of_nothing_is_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match="batch size of at least 1, found 0"):
+        collect(loaded(), str(folder), PassOptions(batch_size=0))
