@@ -3,7 +3,9 @@
     SevizError              exit code
     ├── UsageError          2    the request cannot be understood
     ├── CheckpointError     3    the checkpoint is refused, or does not fit
-    │   └── NoSEBlockError  3    the network has no SE block; says what was found instead
+    │   ├── NoSEBlockError  3    the network has no SE block; says what was found instead
+    │   └── UnknownArchitectureError
+    │                       3    no known network has such tensors; lists the nearest
     ├── DataError           4    the images, or their classes
     └── DeviceError         5    device or memory
 
@@ -13,13 +15,23 @@ error into text and an exit code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
 class SevizError(Exception):
-    """Root of the tree; never raised itself."""
+    """Root of the tree; never raised itself.
+
+    Args:
+        message: The line.
+        details: Lists too long for it, by what they list.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, details: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(message)
+        self.details: Mapping[str, Sequence[str]] = details or {}
 
 
 class UsageError(SevizError):
@@ -36,6 +48,10 @@ class CheckpointError(SevizError):
 
 class NoSEBlockError(CheckpointError):
     """The network has no SE block."""
+
+
+class UnknownArchitectureError(CheckpointError):
+    """No known network has tensors of these names and shapes."""
 
 
 class DataError(SevizError):

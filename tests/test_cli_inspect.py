@@ -88,7 +88,7 @@ def test_text(run: Run, tiny: Tiny) -> None:
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     params = sum(p.numel() for p in tiny.model.parameters())
-    assert lines[0].split() == ["checkpoint", "tiny.pt"]
+    assert lines[0].split() == ["checkpoint", "tiny.pt", "(torch.save)"]
     assert "classes       4 (ant, bee, cat, ...)" in lines
     assert f"parameters    {params:,}" in lines
     rows = [line.split() for line in lines if line.startswith("SE_")]

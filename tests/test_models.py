@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import seviz
 from seviz.models.registry import AMBIGUOUS, BUILDERS, build
-from seviz.models.se import ScaleShiftExcite, SqueezeExcite
+from seviz.models.se import NamedSqueezeExcite, ScaleShiftExcite, SqueezeExcite
 
 Array = npt.NDArray[np.float64]
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -104,10 +104,16 @@ def test_an_impossible_depth(depth: int) -> None:
 
 
 def test_every_name_builds() -> None:
-    depths = {f"{se}resnet{d}" for se in ("se_", "") for d in (14, 20, 32, 44, 56, 110)}
-    assert set(BUILDERS) == depths | {"senet_notes"}
+    depths = {f"{se}resnet{d}" for se in ("se_", "") for d in (14, 20, 32, 44, 56, 110, 164)}
+    shared = {f"shared_bn_se_resnet{d}" for d in (18, 34, 50, 101, 152)}
+    dense = {f"se_densenet{d}" for d in (121, 161, 169, 201)}
+    others = {"senet_notes", "bn_inception", "se_bn_inception"}
+    any_depth = {"cifar_resnet": 26, "cifar_preresnet": 29}
+    assert set(BUILDERS) == depths | shared | dense | others | set(any_depth)
     for name in BUILDERS:
-        assert on_meta(name, num_classes=3).get_submodule("fc").out_features == 3
+        depth = {"depth": any_depth[name]} if name in any_depth else {}
+        layers = on_meta(name, num_classes=3, **depth).modules()
+        assert [m for m in layers if isinstance(m, nn.Linear)][-1].out_features == 3
     assert set(AMBIGUOUS) <= set(BUILDERS)
 
 
@@ -184,6 +190,33 @@ def test_squeeze_excite_is_the_papers_formula(bias: bool) -> None:
     z = numbers(x).mean(axis=(2, 3))
     gate = sigmoid(np.maximum(z @ w1.T + b1, 0) @ w2.T + b2)
     np.testing.assert_allclose(numbers(block(x)), numbers(x) * gate[:, :, None, None], atol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("conv", [False, True])
+@pytest.mark.parametrize(
+    "layers", [("fc.0", "fc.2"), ("conv", "bias"), ("a.b.c", "a.b.d"), ["z", "a"]]
+)
+def test_any_names_are_the_same_gate(layers: tuple[str, str], conv: bool, bias: bool) -> None:
+    torch.manual_seed(3)
+    block = NamedSqueezeExcite(12, reduction=5, layers=layers, conv=conv, bias=bias)
+    plain = SqueezeExcite(12, reduction=5, bias=bias)
+    assert {k.rpartition(".")[0] for k in block.state_dict()} == set(layers)
+    for ours, theirs in zip(layers, ("fc.0", "fc.2"), strict=True):
+        for key, tensor in plain.get_submodule(theirs).named_parameters():
+            parameter = block.get_parameter(f"{ours}.{key}")
+            assert parameter.dim() == (4 if conv and key == "weight" else tensor.dim())
+            parameter.data.copy_(tensor.data.reshape(parameter.shape))
+    x = torch.randn(3, 12, 5, 4)
+    torch.testing.assert_close(block(x), plain(x))
+
+
+@pytest.mark.parametrize(
+    "layers", [("fc",), ("fc", "fc"), ("fc", "fc.2"), ("fc.2.x", "fc.2"), ("a", ""), ("a..b", "c")]
+)
+def test_layers_that_cannot_be_named_so(layers: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="two separate layers"):
+        NamedSqueezeExcite(16, layers=layers)
 
 
 @pytest.mark.parametrize("squeeze", [True, False])

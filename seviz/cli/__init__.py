@@ -6,10 +6,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
+from seviz.cli.console import say_details
 from seviz.cli.doctoring import doctor
 from seviz.cli.drawing import activations, collect, demo
 from seviz.cli.inspecting import inspect
@@ -57,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CycloptsError as exc:
         return _fail(" ".join(str(exc).split()), USAGE, words)
     except SevizError as exc:
+        with suppress(BrokenPipeError):
+            say_details(exc, as_json="--json" in words)
         return _fail(str(exc), exc.exit_code, words)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, words)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from seviz.errors import SevizError
 from seviz.schema import SCHEMA_VERSION
+
+# Lines that the details of an error take at most.
+MOST_LINES = 10
 
 
 class Speaker:
@@ -87,6 +93,38 @@ class Speaker:
         ) as bar:
             task = bar.add_task("collecting gates", total=total)
             yield lambda count: bar.advance(task, count)
+
+
+def say_details(error: SevizError, *, as_json: bool) -> None:
+    """Print the lists that an error comes with: all of them as JSON, else at most ten lines."""
+    if not error.details:
+        return
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "error": str(error),
+                    "exit_code": error.exit_code,
+                    "details": {kind: list(names) for kind, names in error.details.items()},
+                }
+            )
+        )
+        return
+    # Blocks are alike: layer1.0.se.fc.weight and layer2.1.se.fc.weight are one line.
+    groups = [
+        (kind, pattern, count)
+        for kind, names in error.details.items()
+        for pattern, count in Counter(
+            re.sub(r"\d+", "*", name.partition(" ")[0]) for name in names
+        ).most_common()
+    ]
+    shown = groups if len(groups) <= MOST_LINES else groups[: MOST_LINES - 1]
+    for kind, pattern, count in shown:
+        print(f"  {kind}: {count} x {pattern}", file=sys.stderr)
+    if len(groups) > len(shown):
+        rest = sum(count for *_, count in groups[len(shown) :])
+        print(f"  and {rest} more; --json lists all of them", file=sys.stderr)
 
 
 def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seviz.cli.bare import show_bare
 from seviz.cli.console import Speaker
 from seviz.cli.options import ModelOptions, OutputOptions
-from seviz.cli.work import load_model
+from seviz.cli.work import open_model
 from seviz.errors import UsageError
 from seviz.schema import is_record
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from seviz.blocks import SEBlock
     from seviz.gates import Found
     from seviz.loading import LoadedModel
+
+
+COLUMNS = ("block", "channels", "hidden", "r", "gate", "map", "place", "parameters", "path")
 
 
 def inspect(
@@ -31,14 +35,18 @@ def inspect(
             f"expected a checkpoint, found the record {ckpt}; 'seviz activations {ckpt}' draws it"
         )
     from seviz.gates import find
+    from seviz.loading import BareWeights
 
     said = output or OutputOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    loaded = load_model(ckpt, model or ModelOptions())
-    found = find(loaded.model, loaded.preprocessing.input_size)
-    speaker.document(_document(loaded, found))
-    _print(loaded, found, speaker)
-    for note in loaded.notes:
+    opened = open_model(ckpt, model or ModelOptions())
+    if isinstance(opened, BareWeights):
+        show_bare(opened, speaker)
+        return
+    found = find(opened.model, opened.preprocessing.input_size)
+    speaker.document(_document(opened, found))
+    _print(opened, found, speaker)
+    for note in opened.notes:
         speaker.remark(f"note: {note}")
     # After everything that can be said has been said: a network without SE is exit code 3.
     found.require_se()
@@ -47,8 +55,12 @@ def inspect(
 def _document(loaded: LoadedModel, found: Found) -> dict[str, Any]:
     return {
         "checkpoint": loaded.name,
+        "format": loaded.format,
         "sha256": loaded.sha256,
         "architecture": loaded.architecture,
+        "recognised": loaded.recognised or None,
+        "alternatives": list(loaded.alternatives),
+        "prefix": loaded.prefix,
         "num_classes": found.outputs,
         "classes": loaded.classes.labels if loaded.classes is not None else None,
         "params": loaded.params,
@@ -72,8 +84,12 @@ def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
     table = loaded.classes
     known = f" ({', '.join(table.labels[:3])}, ...)" if table is not None else ", not named"
     se = _se_params(loaded, found)
-    speaker.line(f"checkpoint    {loaded.name}")
+    speaker.line(f"checkpoint    {loaded.name}{f' ({loaded.format})' if loaded.format else ''}")
+    if loaded.recognised:
+        speaker.line(f"recognised    {loaded.recognised}")
     speaker.line(f"architecture  {loaded.architecture}")
+    if loaded.prefix:
+        speaker.line(f"weights       under {loaded.prefix}.")
     speaker.line(f"classes       {found.outputs}{known}")
     speaker.line(f"input         {loaded.preprocessing.describe()}")
     speaker.line(f"parameters    {loaded.params:,}")
@@ -88,7 +104,7 @@ def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
             speaker.line()
             speaker.line(title) if title else None
             speaker.table(
-                ["block", "channels", "hidden", "r", "gate", "map", "place", "parameters", "path"],
+                COLUMNS,
                 [_row(b) for b in blocks],
             )
     if found.others:

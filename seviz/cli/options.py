@@ -24,8 +24,8 @@ class ModelOptions:
     arch: Annotated[
         str | None,
         Parameter(
-            help="Architecture of a file that does not say it: a registered name, timm:NAME, "
-            "torchvision:NAME, package.module:factory or file.py:factory."
+            help="Architecture, where the file does not say it and its tensors fit no known one: a "
+            "registered name, timm:NAME, torchvision:NAME, package.module:factory or file.py:factory."
         ),
     ] = None
     arch_args: Annotated[
@@ -33,6 +33,26 @@ class ModelOptions:
         Words,
         Parameter(help="Arguments of the architecture, as NAME=VALUE words."),
     ] = ()
+    ema: Annotated[
+        bool | None,
+        Parameter(
+            help="Weights averaged over training, where the file has both; taken by default.",
+            show_default=False,
+        ),
+    ] = None
+    unsafe_load: Annotated[
+        bool,
+        Parameter(
+            help="Let the file run the code that it holds: whole pickled networks, exported programs. "
+            "Only for files of your own.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
+    allow_nan: Annotated[
+        bool,
+        Parameter(help="Take weights that hold NaN or infinity.", negative=(), show_default=False),
+    ] = False
     input_size: Annotated[
         tuple[int, int, int] | None,
         Parameter(help="Channels, height and width of the input.", negative=(), show_default=False),

@@ -18,7 +18,7 @@ from seviz.errors import UsageError
 from seviz.schema import is_record, record_path
 
 if TYPE_CHECKING:
-    from seviz.loading import LoadedModel
+    from seviz.loading import BareWeights, LoadedModel
     from seviz.pipeline import Plan
     from seviz.results import Record
 
@@ -28,11 +28,36 @@ given_words: ContextVar[Sequence[str]] = ContextVar("given_words", default=())
 
 
 def load_model(spec: str, options: ModelOptions) -> LoadedModel:
-    """Load the network that the command line names."""
-    from seviz.loading import load, parse_arch_args
+    """Load the network that the command line names.
 
-    loaded = load(spec, arch=options.arch, arch_args=parse_arch_args(options.arch_args))
-    return loaded.with_preprocessing(
+    Raises:
+        UnknownArchitectureError: If it is a file whose tensors fit no known architecture.
+    """
+    from seviz.loading import BareWeights
+
+    opened = open_model(spec, options)
+    if isinstance(opened, BareWeights):
+        raise opened.refuse()
+    return opened
+
+
+def open_model(spec: str, options: ModelOptions) -> LoadedModel | BareWeights:
+    """Load the network that the command line names, or the weights alone if it is not known."""
+    from seviz.loading import BareWeights, LoadOptions, open_checkpoint, parse_arch_args
+
+    opened = open_checkpoint(
+        spec,
+        LoadOptions(
+            options.arch,
+            parse_arch_args(options.arch_args),
+            options.ema,
+            options.unsafe_load,
+            options.allow_nan,
+        ),
+    )
+    if isinstance(opened, BareWeights):
+        return opened
+    return opened.with_preprocessing(
         input_size=options.input_size,
         mean=options.mean or None,
         std=options.std or None,

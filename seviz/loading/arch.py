@@ -47,25 +47,21 @@ def parse_arch_args(pairs: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def build_architecture(
-    name: str, arch_args: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
-) -> nn.Module:
+def build_architecture(name: str, arch_args: Mapping[str, Any]) -> nn.Module:
     """Build a network with random weights.
 
     Args:
         name: A registered name (``se_resnet20``), ``timm:NAME``, ``torchvision:NAME``,
             ``package.module:factory`` or ``file.py:factory``.
         arch_args: Keyword arguments for it.
-        defaults: Further ones, for an architecture that takes them.
 
     Raises:
         UsageError: If there is no such architecture.
         CheckpointError: If it raises, or gives something else than a network.
     """
     factory = _factory(name)
-    taken = {k: v for k, v in (defaults or {}).items() if _takes(factory, k)}
     try:
-        model = factory(**{**taken, **arch_args})
+        model = factory(**arch_args)
     except (Exception, SystemExit) as exc:  # a script that parses its arguments exits
         raise CheckpointError(
             f"expected --arch {name} to build a network, found {type(exc).__name__}: "
@@ -118,6 +114,11 @@ def _from_zoo(name: str) -> Callable[..., Any]:
         return torchvision.models.get_model(entry, weights=None, **kwargs)
 
     return build_other
+
+
+def takes(name: str, argument: str) -> bool:
+    """Return whether an architecture takes a keyword argument."""
+    return _takes(_factory(name), argument)
 
 
 def _takes(factory: Callable[..., Any], argument: str) -> bool:

@@ -1,21 +1,26 @@
-"""From a checkpoint file to weights and metadata, without running code from it."""
+"""From a checkpoint file to weights and what it says of them, without running code from it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seviz.errors import CheckpointError
+from seviz.loading.archives import check_archive, members
 from seviz.loading.own import FORMAT_KEY, read_metadata
+from seviz.loading.payload import Payload, flatten
+from seviz.loading.pickles import read_pickle
+from seviz.loading.programs import exported_weights, run_program, scripted_weights
+from seviz.preprocessing import Preprocessing
+
+_OTHER_ARCHIVES = "TorchScript, torch.export, Keras and torch.save's archives are read"
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,23 +28,41 @@ class CheckpointFile:
     """What a file holds.
 
     Attributes:
-        weights: The state dict.
+        name: Name of the file, without its folder.
+        format: How it was written, for people.
+        sha256: Hash of the file.
+        payload: Its tensors; None where it holds a network ready to run.
+        network: That network.
         metadata: seviz's own entries (``arch``, ``arch_args``, ``classes``, ``preprocessing``); empty
             for other files.
-        sha256: Hash of the file.
+        notes: What was left out.
+        description: What that network is, for people.
+        ran_code: Whether the file was allowed to run code.
+        preprocessing: What the file says of the network's input, besides ``metadata``.
     """
 
-    weights: dict[str, Tensor]
-    metadata: Mapping[str, Any]
+    name: str
+    format: str
     sha256: str
+    payload: Payload | None = None
+    network: nn.Module | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    description: str = ""
+    ran_code: bool = False
+    preprocessing: Preprocessing | None = None
 
 
-def read_checkpoint(path: Path) -> CheckpointFile:
-    """Read a PyTorch file with ``weights_only=True``.
+def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
+    """Read a checkpoint of whatever format; its content tells, not its extension.
+
+    Args:
+        path: The file.
+        unsafe: Let the file run whatever code it names: whole pickled networks, exported programs.
 
     Raises:
         CheckpointError: If there is no such file, it is damaged, it would run code, or it holds no
-            state dict.
+            named tensors.
     """
     if not os.path.isfile(path):
         what = "a folder" if os.path.isdir(path) else "nothing"
@@ -47,130 +70,132 @@ def read_checkpoint(path: Path) -> CheckpointFile:
             f"expected a checkpoint file, found {what} at {path}; give a file, timm:NAME or "
             "torchvision:NAME"
         )
-    payload = _load(path)
+    intact = check_archive(path)
+    try:
+        return _read(path, intact, unsafe)
+    except (MemoryError, CheckpointError):
+        raise
+    except Exception as exc:  # what a damaged file makes a reader do is anybody's guess
+        raise _unreadable(path, exc, intact) from exc
+
+
+def _read(path: Path, is_archive: bool, unsafe: bool) -> CheckpointFile:
+    inside = members(path) if is_archive else frozenset()
+    if "constants.pkl" in inside and any(name.startswith("code/") for name in inside):
+        return _program(path, "TorchScript", unsafe)
+    if any(name.startswith("models/") for name in inside) or "serialized_state_dict.pt" in inside:
+        return _program(path, "torch.export", unsafe)
+    if is_safetensors(path):
+        return _safetensors(path)
+    if is_archive and "data.pkl" not in inside:
+        raise CheckpointError(
+            f"expected a checkpoint, found a zip archive of something else in {path.name} (NumPy?); "
+            f"{_OTHER_ARCHIVES}"
+        )
+    return _pickled(path, "torch.save" if is_archive else "torch.save, legacy format", unsafe)
+
+
+def _pickled(path: Path, written: str, unsafe: bool) -> CheckpointFile:
+    read = read_pickle(path, unsafe=unsafe)
+    content = read.payload
+    network = content if isinstance(content, nn.Module) else None
+    if network is None and unsafe and isinstance(content, Mapping):
+        # Whole networks in a dict: the average first, as their makers evaluate it.
+        kept = (content.get(key) for key in ("ema", "model_ema", "model", "net", "network"))
+        network = next((m for m in kept if isinstance(m, nn.Module)), None)
+    if network is not None:
+        return CheckpointFile(
+            path.name,
+            f"{written}, whole network",
+            _sha256(path),
+            network=network,
+            description=type(network).__qualname__,
+            ran_code=True,
+        )
     metadata: Mapping[str, Any] = {}
-    weights = payload
-    if isinstance(payload, Mapping) and isinstance(payload.get("state_dict"), Mapping):
-        weights = payload["state_dict"]
-        if FORMAT_KEY in payload:
-            metadata = read_metadata(payload, path.name)
-    if not isinstance(weights, Mapping) or not weights:
-        raise CheckpointError(
-            f"expected a state dict in {path.name}, found {type(weights).__name__}; save "
-            "model.state_dict(), or a dict that has it under 'state_dict'"
-        )
-    other = [
-        str(k) for k, v in weights.items() if not (isinstance(k, str) and isinstance(v, Tensor))
-    ]
-    if other:
-        raise CheckpointError(
-            f"expected only named tensors in the state dict of {path.name}, found something else under "
-            f"{', '.join(other[:5])}; save model.state_dict(), or a dict that has it under 'state_dict'"
-        )
-    return CheckpointFile(dict(weights), metadata, _sha256(path))
-
-
-def _load(path: Path) -> Any:
-    intact = _check_archive(path)
+    if isinstance(content, Mapping) and FORMAT_KEY in content:
+        metadata = read_metadata(content, path.name)
+        content = content.get("state_dict")
     try:
-        with warnings.catch_warnings():
-            # PyTorch warns of foreign pickles before it refuses them, and of how sparse tensors load.
-            warnings.simplefilter("ignore")
-            return _unpickle(path)
-    except MemoryError:
-        raise
-    except Exception as exc:  # what a damaged pickle makes the reader do is anybody's guess
-        if "Unsupported global" in str(exc) or "GLOBAL" in str(exc):
-            raise CheckpointError(
-                f"expected plain tensors in {path.name}, found pickled objects that would need to run "
-                "code; save model.state_dict() instead of the whole object"
-            ) from exc
-        if intact:
-            raise CheckpointError(
-                f"expected tensors saved by PyTorch, found a zip archive of something else in "
-                f"{path.name} (TorchScript? NumPy?); save model.state_dict() with torch.save"
-            ) from exc
-        reason = exc.strerror if isinstance(exc, OSError) else None
-        raise CheckpointError(
-            f"expected a PyTorch checkpoint, found {reason or 'a file that cannot be read'} in "
-            f"{path.name} ({os.path.getsize(path):,} bytes); is it complete, and saved by torch.save?"
-        ) from exc
-
-
-def _unpickle(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as exc:
-        if "mmap" not in str(exc):
+        payload = flatten(content, path.name)
+    except CheckpointError as exc:
+        if not read.left_out:
             raise
-        # The legacy format cannot be mapped into memory.
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _check_archive(path: Path) -> bool:
-    """Compare the checksums, which PyTorch does not do; return whether this is an intact zip archive.
-
-    A flipped bit in a weight would otherwise go unnoticed.
-    """
-    try:
-        if not zipfile.is_zipfile(path):
-            return False
-        with zipfile.ZipFile(path) as archive:
-            # torch.serialization.set_crc32_options(False) writes zeros.
-            if any(member.CRC for member in archive.infolist()):
-                damaged = archive.testzip()
-                if damaged is not None:
-                    raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
-    except MemoryError:
-        raise
-    except Exception as exc:
         raise CheckpointError(
-            f"expected an intact checkpoint, found damage in {path.name} "
-            f"({' '.join(str(exc).split())[:200]}); copy or download it again"
+            f"expected named tensors in {path.name}, found objects of {', '.join(read.left_out[:3])}; "
+            "save model.state_dict() instead, or give --unsafe-load if you trust whoever made the file"
         ) from exc
-    return True
+    _check_sizes(payload, path.name)
+    notes = payload.notes
+    if read.left_out:
+        notes += (f"objects left out, their code is not run: {', '.join(read.left_out[:5])}",)
+    return CheckpointFile(path.name, written, _sha256(path), payload, None, metadata, notes)
+
+
+def _program(path: Path, written: str, unsafe: bool) -> CheckpointFile:
+    if unsafe:
+        network = run_program(path, scripted=written == "TorchScript")
+        return CheckpointFile(
+            path.name,
+            written,
+            _sha256(path),
+            network=network,
+            description=f"{written} program",
+            ran_code=True,
+        )
+    read = scripted_weights if written == "TorchScript" else exported_weights
+    payload = flatten(read(path), path.name)
+    note = f"the weights of a {written} program were read; the program itself was not run"
+    return CheckpointFile(path.name, written, _sha256(path), payload, None, {}, (note,))
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file begins as safetensors do: the length of a header, and the header."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return len(start) == 9 and (start[8:] == b"{" or path.suffix == ".safetensors")
+
+
+def _safetensors(path: Path) -> CheckpointFile:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as exc:
+        raise CheckpointError(
+            f"expected an intact safetensors file, found {' '.join(str(exc).split())[:150]} in "
+            f"{path.name} ({path.stat().st_size:,} bytes); copy or download it again"
+        ) from exc
+    payload = flatten(tensors, path.name)
+    payload = Payload(payload.tensors, facts, payload.averaged, payload.notes)
+    return CheckpointFile(path.name, "safetensors", _sha256(path), payload, None, {}, payload.notes)
+
+
+def _check_sizes(payload: Payload, name: str) -> None:
+    """Refuse tensors that claim more numbers than the file holds: they would fill the memory."""
+    for key, tensor in payload.tensors.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+            continue
+        held = tensor.untyped_storage().nbytes()
+        if tensor.numel() * tensor.element_size() > held:
+            raise CheckpointError(
+                f"expected {tensor.numel():,} numbers in {key} of {name}, found {held:,} bytes; save "
+                "plain contiguous tensors"
+            )
+
+
+def _unreadable(path: Path, exc: Exception, is_archive: bool) -> CheckpointError:
+    reason = exc.strerror if isinstance(exc, OSError) else None
+    what = "an archive" if is_archive else "a file"
+    return CheckpointError(
+        f"expected a checkpoint (torch.save, safetensors, torch.export, TorchScript, Keras), found "
+        f"{reason or f'{what} that cannot be read'} in {path.name} ({os.path.getsize(path):,} bytes); is "
+        "it complete?"
+    )
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def fill(model: nn.Module, weights: Mapping[str, Tensor], architecture: str) -> None:
-    """Load weights strictly.
-
-    Raises:
-        CheckpointError: If names or shapes differ; the first of each are listed.
-    """
-    wanted = model.state_dict()
-    # Batch-norm step counters do not take part in inference; old files have none.
-    counters = {k for k in wanted if k.endswith("num_batches_tracked")}
-    missing = [k for k in wanted if k not in weights and k not in counters]
-    unexpected = [k for k in weights if k not in wanted]
-    shapes = [
-        f"{k} {tuple(v.shape)} instead of {tuple(wanted[k].shape)}"
-        for k, v in weights.items()
-        if k in wanted and v.shape != wanted[k].shape
-    ]
-    if missing or unexpected or shapes:
-        parts = [
-            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-            for what, keys in (
-                ("missing", missing),
-                ("unexpected", unexpected),
-                ("of another shape", shapes),
-            )
-            if keys
-        ]
-        raise CheckpointError(
-            f"expected the {len(wanted)} tensors of {architecture}, found {'; '.join(parts)}; "
-            "check --arch and --arch-args"
-        )
-    kept = {k: wanted[k] for k in counters if k not in weights}
-    try:
-        model.load_state_dict({**kept, **weights}, strict=True)
-    except RuntimeError as exc:
-        raise CheckpointError(
-            f"expected tensors that can be copied into {architecture}, found others "
-            f"({' '.join(str(exc).split())[:300]}); save plain dense tensors on the CPU"
-        ) from exc

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seviz.classes import ClassTable
-from seviz.errors import CheckpointError, UsageError
-from seviz.loading.arch import build_architecture, describe_architecture, is_known_name
-from seviz.loading.files import CheckpointFile, fill, read_checkpoint
-from seviz.loading.model import LoadedModel
-from seviz.loading.zoo import is_zoo_name, load_zoo, zoo_config
-from seviz.models.registry import AMBIGUOUS
-from seviz.preprocessing import Preprocessing
+from torch import Tensor, nn
 
-ASSUMED = "ImageNet's, assumed"
+from seviz.errors import CheckpointError, UsageError
+from seviz.loading.arch import build_architecture, describe_architecture, is_known_name, takes
+from seviz.loading.bare import BareWeights, excitations, largest_view
+from seviz.loading.building import no_random_numbers
+from seviz.loading.documented import documented
+from seviz.loading.files import CheckpointFile, read_checkpoint
+from seviz.loading.filling import check_finite, check_fit, fill
+from seviz.loading.fit import Fit, compare, fit
+from seviz.loading.model import LoadedModel
+from seviz.loading.payload import Payload
+from seviz.loading.recognise import Recognised, recognise
+from seviz.loading.views import Shape, views
+from seviz.loading.zoo import is_zoo_name, load_zoo
+from seviz.models.registry import AMBIGUOUS
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a file becomes a network.
+
+    Attributes:
+        arch: Architecture: a registered name, ``timm:NAME``, ``torchvision:NAME``,
+            ``package.module:factory`` or ``file.py:factory``. Not needed where the file says it, or
+            where the tensors fit a known one.
+        arch_args: Keyword arguments of the architecture; stronger than the file's own.
+        ema: Which weights to take where the file has both: the running average (True, and by
+            default) or those of the last step (False).
+        unsafe: Let the file run whatever code it names.
+        allow_nan: Take weights that are not finite.
+    """
+
+    arch: str | None = None
+    arch_args: Mapping[str, Any] | None = None
+    ema: bool | None = None
+    unsafe: bool = False
+    allow_nan: bool = False
 
 
 def load(
@@ -23,80 +52,237 @@ def load(
     *,
     arch: str | None = None,
     arch_args: Mapping[str, Any] | None = None,
+    ema: bool | None = None,
+    unsafe: bool = False,
+    allow_nan: bool = False,
 ) -> LoadedModel:
     """Load a network.
 
     Args:
-        spec: A checkpoint file, ``timm:NAME`` or ``torchvision:NAME``.
-        arch: Architecture of a file that does not say it itself: a registered name, ``timm:NAME``,
-            ``torchvision:NAME``, ``package.module:factory`` or ``file.py:factory``.
+        spec: A checkpoint file of any format, ``timm:NAME``, ``torchvision:NAME`` or ``hf-hub:NAME``.
+        arch: Architecture, where the file does not say it and its tensors fit no known one.
         arch_args: Keyword arguments of the architecture; added to, and stronger than, the file's own.
+        ema: Which weights to take where the file has both; the running average by default.
+        unsafe: Let the file run whatever code it names. Never from a file that is not yours.
+        allow_nan: Take weights that are not finite.
 
     Raises:
         CheckpointError: If the file is refused, or does not fit the architecture.
+        UnknownArchitectureError: If its tensors fit no known architecture.
         UsageError: If there is no such architecture, or two are named.
 
     >>> load("timm:seresnet18", arch_args={"pretrained": False}).params  # doctest: +SKIP
     11776552
     """
-    given = dict(arch_args or {})
-    zoo = is_zoo_name(str(spec))
-    if zoo and arch is not None:
-        raise UsageError(
-            f"expected --arch with a checkpoint file, found it with {spec}; leave it out, or name a file"
-        )
-    loaded = load_zoo(str(spec), given) if zoo else _load_file(Path(spec), arch, given)
-    loaded.model.eval()
-    return loaded
+    options = LoadOptions(arch, arch_args, ema, unsafe, allow_nan)
+    opened = open_checkpoint(spec, options)
+    if isinstance(opened, BareWeights):
+        raise opened.refuse()
+    return opened
 
 
-def _load_file(path: Path, arch: str | None, given: dict[str, Any]) -> LoadedModel:
-    file = read_checkpoint(path)
-    name = arch or file.metadata.get("arch")
+def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | BareWeights:
+    """Load a network, or, where no architecture is known, what can be said of its weights alone.
+
+    Raises:
+        CheckpointError: If the file is refused, or does not fit the architecture.
+        UsageError: If there is no such architecture, or two are named.
+    """
+    given = dict(options.arch_args or {})
+    if is_zoo_name(str(spec)):
+        if options.arch is not None:
+            raise UsageError(
+                f"expected --arch with a checkpoint file, found it with {spec}; leave it out, or name a "
+                "file"
+            )
+        loaded = load_zoo(str(spec), given)
+        loaded.model.eval()
+        return loaded
+    file = read_checkpoint(Path(spec), unsafe=options.unsafe)
+    if file.payload is None:
+        return _ready(file)
+    name = options.arch or file.metadata.get("arch")
     if name is None:
-        raise CheckpointError(
-            f"expected the architecture of {path.name} from the file or from --arch, found neither in "
-            f"its {len(file.weights)} tensors; give --arch NAME, timm:NAME, torchvision:NAME or "
-            "file.py:factory"
-        )
-    if arch is None and not is_known_name(name):
-        # Importing what a file names would let the file run any code there is: os:system.
-        raise CheckpointError(
-            f"expected a registered architecture, timm:NAME or torchvision:NAME in {path.name}, found "
-            f"{name!r}, which is code; give --arch {name} if you trust it"
-        )
-    own = file.metadata.get("arch_args") or {} if name == file.metadata.get("arch") else {}
-    args = {**own, **given}
-    classes = file.metadata.get("classes")
-    implied = {}
-    if name == file.metadata.get("arch") and classes is not None:
-        implied["num_classes"] = len(classes)
-    model = build_architecture(name, args, implied)
-    shown = {k: v for k, v in args.items() if k != "num_classes"}
-    architecture = describe_architecture(name, shown)
-    fill(model, file.weights, architecture)
-    preprocessing, table = _config(file, name, model)
-    notes = []
-    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in args:
-        notes.append(AMBIGUOUS[name][1])
-    if preprocessing.origin == ASSUMED:
-        notes.append(
-            "the checkpoint does not say how images were prepared; ImageNet's mean, std and size are "
-            "assumed: give --input-size, --mean, --std, --crop-pct if it was trained otherwise"
-        )
+        return _unnamed(file, file.payload, options)
+    return _named(file, file.payload, name, options)
+
+
+def _ready(file: CheckpointFile) -> LoadedModel:
+    """Return a file that is a network itself."""
+    assert file.network is not None
+    model = file.network.float()
+    model.eval()
+    note = "the file's own code was run" if file.ran_code else None
+    preprocessing, table, more = documented(file, None, model)
     return LoadedModel(
-        model, path.name, architecture, file.sha256, table, preprocessing, tuple(notes)
+        model,
+        file.name,
+        file.description or type(model).__qualname__,
+        file.sha256,
+        table,
+        preprocessing,
+        (*filter(None, [note]), *file.notes, *more),
+        format=file.format,
     )
 
 
-def _config(file: CheckpointFile, arch: str, model: Any) -> tuple[Preprocessing, ClassTable | None]:
-    """Return preprocessing and classes: the file's own, else the zoo's, else assumed and none."""
-    preprocessing = Preprocessing(origin=ASSUMED)
-    table: ClassTable | None = None
-    if is_zoo_name(arch):
-        preprocessing, table = zoo_config(arch, model)
-    if file.metadata.get("preprocessing") is not None:
-        preprocessing = Preprocessing.from_dict(file.metadata["preprocessing"])
-    if file.metadata.get("classes") is not None:
-        table = ClassTable.from_labels([str(c) for c in file.metadata["classes"]])
-    return preprocessing, table
+def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptions) -> LoadedModel:
+    """Load into the architecture that the user or the file names."""
+    if options.arch is None and not is_known_name(name):
+        # Importing what a file names would let the file run any code there is: os:system.
+        raise CheckpointError(
+            f"expected a registered architecture, timm:NAME or torchvision:NAME in {file.name}, found "
+            f"{name!r}, which is code; give --arch {name} if you trust it"
+        )
+    own = file.metadata.get("arch_args") or {} if name == file.metadata.get("arch") else {}
+    args = {**own, **(options.arch_args or {})}
+    classes = file.metadata.get("classes")
+    if name == file.metadata.get("arch") and classes is not None and "num_classes" not in args:
+        args = _with_classes(name, args, len(classes))
+    built = None if is_known_name(name) else build_architecture(name, args)
+    shapes = _shapes(payload)
+    fits = [
+        compare(built, view, name, args) if built is not None else fit(name, args, view)
+        for view in views(shapes)
+    ]
+    complete = [f for f in fits if f.complete]
+    best = max(fits, key=lambda f: (f.share, -f.view.size))
+    shown = describe_architecture(name, {k: v for k, v in args.items() if k != "num_classes"})
+    check_fit(best, shown, file.name)
+    chosen, notes = _chosen([Recognised(f) for f in complete], payload, options.ema, file.name)
+    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in args:
+        notes += (AMBIGUOUS[name][1],)
+    return _filled(file, payload, chosen.fit, notes, options, built)
+
+
+def _unnamed(
+    file: CheckpointFile, payload: Payload, options: LoadOptions
+) -> LoadedModel | BareWeights:
+    """Recognise the architecture."""
+    if options.arch_args:
+        raise UsageError(
+            f"expected --arch-args with --arch, or with a file that names its architecture, found it with "
+            f"{file.name}, which names none; give --arch NAME as well"
+        )
+    shapes = _shapes(payload)
+    recognition = recognise(shapes, payload.facts)
+    if not recognition.found:
+        view = largest_view(shapes, recognition.near)
+        return BareWeights(
+            file.name,
+            file.sha256,
+            file.format,
+            view,
+            excitations(view),
+            recognition.near,
+            file.notes,
+        )
+    chosen, notes = _chosen(list(recognition.found), payload, options.ema, file.name)
+    name = chosen.fit.name
+    if chosen.note is not None:
+        notes += (chosen.note,)
+    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in chosen.fit.args:
+        notes += (AMBIGUOUS[name][1],)
+    loaded = _filled(file, payload, chosen.fit, notes, options, None)
+    return replace(
+        loaded,
+        recognised=f"{_entry(name)}, 100 % of {len(chosen.fit.names)} tensors",
+        alternatives=(*(n for n, _ in chosen.others), *chosen.same),
+    )
+
+
+def _chosen(
+    found: list[Recognised], payload: Payload, ema: bool | None, name: str
+) -> tuple[Recognised, tuple[str, ...]]:
+    """Choose among several sets of weights in one file: averaged or not, then the first."""
+
+    def averaged(one: Recognised) -> bool:
+        return payload.is_averaged(one.fit.view.prefix)
+
+    wanted = [r for r in found if averaged(r) == (ema is not False)]
+    if not wanted and ema is True:
+        raise UsageError(
+            f"expected averaged weights (EMA) in {name}, found none under "
+            f"{', '.join(r.fit.view.prefix or '(no prefix)' for r in found)}; leave --ema out"
+        )
+    chosen = (wanted or found)[0]
+    notes: tuple[str, ...] = ()
+    rest = [r for r in found if r is not chosen]
+    if rest and averaged(chosen) != averaged(rest[0]):
+        took, other = ("averaged (EMA)", "--no-ema") if averaged(chosen) else ("raw", "--ema")
+        notes += (
+            f"the file has raw and averaged weights; the {took} ones under {chosen.fit.view.prefix} were "
+            f"taken, {other} takes those under {rest[0].fit.view.prefix}",
+        )
+    elif rest:
+        places = ", ".join(r.fit.view.prefix or "(no prefix)" for r in rest)
+        notes += (
+            f"the file has several sets of weights that fit; those under "
+            f"{chosen.fit.view.prefix or '(no prefix)'} were taken, not those under {places}",
+        )
+    elif averaged(chosen) and ema is None:
+        notes += (f"averaged weights (EMA) under {chosen.fit.view.prefix}",)
+    elif averaged(chosen) and ema is False:
+        notes += ("the file has averaged weights (EMA) only; they were taken",)
+    return chosen, notes
+
+
+def _filled(
+    file: CheckpointFile,
+    payload: Payload,
+    found: Fit,
+    notes: tuple[str, ...],
+    options: LoadOptions,
+    built: nn.Module | None,
+) -> LoadedModel:
+    shown = describe_architecture(
+        found.name, {k: v for k, v in found.args.items() if k != "num_classes"}
+    )
+    weights: dict[str, Tensor] = {own: payload.tensors[name] for own, name in found.names.items()}
+    used = {name: payload.tensors[name] for name in found.names.values()}
+    trouble = check_finite(used, file.name, allow_nan=options.allow_nan)
+    if built is None:
+        with no_random_numbers():
+            built = build_architecture(found.name, found.args)
+    fill(built, weights, shown)
+    built.eval()
+    halves = {v.dtype for v in weights.values() if v.is_floating_point()} - {
+        p.dtype for p in built.parameters()
+    }
+    if halves:
+        kinds = ", ".join(sorted(str(h).removeprefix("torch.") for h in halves))
+        notes += (f"weights saved as {kinds} were widened to float32",)
+    alone = not any(f"under {found.view.prefix}" in n for n in notes)
+    left = len(payload.tensors.keys() - found.view.full.values() - set(found.names.values()))
+    outside = left - sum(n.endswith("num_batches_tracked") for n in payload.tensors)
+    if outside > 0 and alone:
+        notes += (f"{outside} tensors beside the network were left out",)
+    borrowed = sorted(set(found.names.values()) - set(found.view.full.values()))
+    if borrowed:
+        notes += (f"the classifier is {' and '.join(borrowed)}",)
+    preprocessing, table, more = documented(file, found, built)
+    return LoadedModel(
+        built,
+        file.name,
+        shown,
+        file.sha256,
+        table,
+        preprocessing,
+        (*notes, *filter(None, [trouble]), *file.notes, *more),
+        format=file.format,
+        prefix=found.view.prefix,
+    )
+
+
+def _with_classes(name: str, args: Mapping[str, Any], count: int) -> dict[str, Any]:
+    return {**args, "num_classes": count} if takes(name, "num_classes") else dict(args)
+
+
+def _shapes(payload: Payload) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in payload.tensors.items()}
+
+
+def _entry(name: str) -> str:
+    """Return ``seresnet50 (timm)`` for ``timm:seresnet50``."""
+    zoo, colon, entry = name.partition(":")
+    return f"{entry} ({zoo})" if colon else f"{name} (seviz)"

@@ -23,6 +23,10 @@ class LoadedModel:
         classes: What the outputs are called, if that is known.
         preprocessing: What the network expects of its input.
         notes: What a reader of its numbers should know about how it was loaded.
+        format: How the file was written.
+        prefix: What stands before the network's names in the file.
+        recognised: How the architecture was told from the tensors; empty where it was named.
+        alternatives: Other architectures with the same tensors.
     """
 
     model: nn.Module
@@ -32,6 +36,10 @@ class LoadedModel:
     classes: ClassTable | None
     preprocessing: Preprocessing
     notes: tuple[str, ...] = field(default=())
+    format: str = ""
+    prefix: str = ""
+    recognised: str = ""
+    alternatives: tuple[str, ...] = ()
 
     @property
     def params(self) -> int:

@@ -74,6 +74,15 @@ def state_hash(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def zoo_names() -> list[str]:
+    """Return ``timm:NAME`` and ``torchvision:NAME`` of every network that classifies images."""
+    import timm
+    import torchvision
+
+    others = torchvision.models.list_models(module=torchvision.models)
+    return [f"timm:{n}" for n in timm.list_models()] + [f"torchvision:{n}" for n in others]
+
+
 def check_zoo_name(zoo: str, name: str) -> None:
     """Check that a zoo has a network of this name.
 

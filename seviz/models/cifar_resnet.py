@@ -8,10 +8,13 @@ norm of each residual branch, before the addition (Hu et al., arXiv 1709.01507, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seviz.models.initialisation import kaiming_normal
+from seviz.models.landmarks import Builder, Landmarks, OtherFamilyError, Reading, by_depth, reader
 from seviz.models.se import SqueezeExcite
 
 
@@ -77,9 +80,7 @@ class CifarResNet(nn.Module):
             self.add_module(f"layer{number}", layer)
         self.stages = len(widths)
         self.fc = nn.Linear(inputs, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        kaiming_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [N, num_classes] for images [N, in_chans, H, W]."""
@@ -88,3 +89,35 @@ class CifarResNet(nn.Module):
             x = self.get_submodule(f"layer{number}")(x)
         logits: Tensor = self.fc(x.mean((2, 3)))
         return logits
+
+
+_DEPTHS = (14, 20, 32, 44, 56, 110)
+BUILDERS: dict[str, Builder] = {
+    **{f"se_resnet{d}": partial(CifarResNet, d) for d in _DEPTHS},
+    **{f"resnet{d}": partial(CifarResNet, d, reduction=None) for d in _DEPTHS},
+    "cifar_resnet": CifarResNet,
+}
+
+
+@reader
+def read(found: Landmarks) -> Reading:
+    """Tell depth, widths, reduction, classes and input channels from the shapes."""
+    _, in_chans, *_ = found.weight("conv1", 4, kernel=3)
+    if "layer1.0.conv3.weight" in found:
+        raise OtherFamilyError("bottleneck")
+    layers = [path.split(".")[0] for path in found.numbered("layer{}.0.conv1", start=1)]
+    blocks = len(found.numbered("layer1.{}.conv1"))
+    reduction = None
+    if "layer1.0.se.fc.0.weight" in found:
+        reduction = found.reduction(
+            f"{layer}.{index}.se.fc.0" for layer in layers for index in range(blocks)
+        )
+    return by_depth(
+        BUILDERS,
+        "cifar_resnet",
+        depth=6 * blocks + 2,
+        num_classes=found.weight("fc", 2)[0],
+        reduction=reduction,
+        in_chans=in_chans,
+        widths=tuple(found.weight(f"{layer}.0.conv1", 4, kernel=3)[0] for layer in layers),
+    )

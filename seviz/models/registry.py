@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from torch import nn
 
-from seviz.models.cifar_resnet import CifarResNet
-from seviz.models.senet_notes import SENetNotes
+from seviz.models import (
+    bn_inception,
+    cifar_preresnet,
+    cifar_resnet,
+    se_densenet,
+    senet_notes,
+    shared_bn_resnet,
+)
+from seviz.models.landmarks import Builder, Reader
 
-_CIFAR_DEPTHS = (14, 20, 32, 44, 56, 110)
+_NETWORKS = (
+    cifar_resnet,
+    cifar_preresnet,
+    senet_notes,
+    shared_bn_resnet,
+    se_densenet,
+    bn_inception,
+)
 
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    **{f"se_resnet{d}": partial(CifarResNet, d) for d in _CIFAR_DEPTHS},
-    **{f"resnet{d}": partial(CifarResNet, d, reduction=None) for d in _CIFAR_DEPTHS},
-    "senet_notes": SENetNotes,
+BUILDERS: dict[str, Builder] = {
+    name: builder for network in _NETWORKS for name, builder in network.BUILDERS.items()
 }
+
+# Each tells, from the names and shapes of a state dict, the builder and its arguments, or that the
+# network is none of its family.
+READERS: tuple[Reader, ...] = tuple(network.read for network in _NETWORKS)
 
 # Architectures whose weights fit two different networks: the argument that chooses, and what to say
 # when nobody chose.
@@ -27,7 +41,16 @@ AMBIGUOUS = {
         "ambiguous: the published code of this network computes the squeeze and overwrites it, and its "
         "weights have the same names as those of the intended network; loaded with the squeeze, "
         "--arch-args squeeze=false loads the published form",
-    )
+    ),
+    **{
+        f"shared_bn_se_resnet{depth}": (
+            "stride_in_1x1",
+            "ambiguous: whether the first block of a stage takes its step in the 1x1 or in the 3x3 "
+            "convolution does not show in the weights; loaded with the step in the 3x3, --arch-args "
+            "stride_in_1x1=true loads the other",
+        )
+        for depth in (50, 101, 152)
+    },
 }
 
 

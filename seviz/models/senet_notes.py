@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seviz.models.landmarks import Builder, Landmarks, Reading, changed, reader
 from seviz.models.se import ScaleShiftExcite
 
 
@@ -73,3 +74,23 @@ class SENetNotes(nn.Module):
         """Return log-probabilities [N, num_classes] for images [N, in_chans, H, W]."""
         x = self.out_conv(self.res_blocks(self.conv_block(x)))
         return F.log_softmax(self.fc(x.mean((2, 3))), dim=1)
+
+
+BUILDERS: dict[str, Builder] = {"senet_notes": SENetNotes}
+
+
+@reader
+def read(found: Landmarks) -> Reading:
+    """Tell everything but ``squeeze``, which the shapes do not show."""
+    filters, in_chans, *_ = found.weight("conv_block.0", 4, kernel=3)
+    blocks = len(found.numbered("res_blocks.{}.conv_lower.0"))
+    arguments = {
+        "filters": filters,
+        "blocks": blocks,
+        "reduction": found.reduction(
+            (f"res_blocks.{index}.se_block.fc.0" for index in range(blocks)), rank=4
+        ),
+        "num_classes": found.weight("fc", 2)[0],
+        "in_chans": in_chans,
+    }
+    return "senet_notes", changed(SENetNotes, arguments)

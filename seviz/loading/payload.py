@@ -1,0 +1,119 @@
+"""From whatever a file holds to named tensors, and what it says of them.
+
+Training scripts wrap the weights: ``{"state_dict": ...}``, ``{"model": ..., "model_ema": ...}``, Lightning,
+OpenMMLab. Nothing is unwrapped by name here: every tensor in every nested dict gets its dotted path as its
+name, and the recogniser finds the network among them, under whatever prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from seviz.errors import CheckpointError
+
+# What training state is kept under. Its tensors have the shapes of the weights and are none.
+_STATE = re.compile(
+    r"(optim(izer)?(_?states?)?(_dict)?|opt(_state)?|lr_?schedulers?|schedulers?|scaler|amp|callbacks|"
+    r"loops|exp_avg(_sq)?|momentum(_buffer)?|message_hub|averaging_state)",
+    re.IGNORECASE,
+)
+# Profilers (thop) leave these behind in the network that they counted.
+_PROFILER = frozenset({"total_ops", "total_params"})
+_AVERAGED = re.compile(r"(^|_)(ema|swa|averaged?|avg|polyak)(_|$)", re.IGNORECASE)
+_DEPTH = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Payload:
+    """Named tensors and the small facts beside them.
+
+    Attributes:
+        tensors: Every named tensor of the file by its dotted path.
+        facts: What else the file holds, by its dotted path: numbers, text, lists of them.
+        averaged: Prefixes of the names whose weights are a running average over training.
+        notes: What was left out.
+    """
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any] = field(default_factory=dict)
+    averaged: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def is_averaged(self, name: str) -> bool:
+        """Return whether a tensor, or everything under a prefix, is a running average."""
+        return any(name == p or name.startswith(f"{p}.") for p in self.averaged)
+
+
+def flatten(content: Any, file_name: str) -> Payload:
+    """Return the named tensors of a file's content.
+
+    Args:
+        content: What was unpickled.
+        file_name: For messages.
+
+    Raises:
+        CheckpointError: If it holds none.
+    """
+    tensors: dict[str, Tensor] = {}
+    facts: dict[str, Any] = {}
+    if isinstance(content, Mapping):
+        for name, leaf in _leaves(content):
+            if isinstance(leaf, Tensor):
+                tensors[name] = leaf
+            else:
+                facts[name] = leaf
+    left = [n for n in tensors if n.rpartition(".")[2] in _PROFILER]
+    for name in left:
+        del tensors[name]
+    if not tensors:
+        found = type(content).__name__
+        if isinstance(content, Mapping):
+            found = "a dict without one" if content else "an empty dict"
+        raise CheckpointError(
+            f"expected named tensors in {file_name}, found {found}; save model.state_dict(), or a dict "
+            "that has it under 'state_dict'"
+        )
+    notes = (
+        (f"{len(left)} left-overs of a profiler dropped (total_ops, total_params)",) if left else ()
+    )
+    return Payload(tensors, facts, _averaged(content, tensors), notes)
+
+
+def _leaves(node: Mapping[Any, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        # Optimizers number their parameters.
+        if not isinstance(key, str) or (_STATE.fullmatch(key) and not isinstance(value, Tensor)):
+            continue
+        name = f"{path}{key}"
+        if isinstance(value, Mapping):
+            if depth < _DEPTH:
+                yield from _leaves(value, f"{name}.", depth + 1)
+        elif type(value).__name__ == "Namespace":
+            yield from _leaves(vars(value), f"{name}.", depth + 1)
+        else:
+            yield name, value
+
+
+def _averaged(content: Any, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Return the prefixes of averaged weights, as the frameworks that write such files lay them out."""
+    if "ema_state_dict" in content and "message_hub" in content:
+        # mmengine swaps before it saves: the average is in the state dict.
+        return ("state_dict",)
+    if "current_model_state" in content and "averaging_state" in content:
+        # So does Lightning's WeightAveraging.
+        return ("state_dict",)
+    prefixes = set()
+    for name in tensors:
+        parts = name.split(".")
+        for end, part in enumerate(parts[:-1], 1):
+            if _AVERAGED.search(part):
+                prefixes.add(".".join(parts[:end]))
+                break
+        if parts[-1] == "n_averaged":  # torch.optim.swa_utils.AveragedModel
+            prefixes.add(".".join([*parts[:-1], "module"]))
+    return tuple(sorted(prefixes))
