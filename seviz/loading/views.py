@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 _LEAST = 3
 _SHARE = 0.1
-_DEPTH = 8
+_DEPTH = 16
 
 
 @dataclass(frozen=True, eq=False)
