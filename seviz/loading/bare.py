@@ -7,7 +7,7 @@ estimate; names, stages and the kind of gate need the network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
@@ -108,16 +108,16 @@ def excitations(view: View) -> tuple[SEBlock, ...]:
     for first, second in pairwise(weights):
         squeezed, excited = view.shapes[first], view.shapes[second]
         channels, hidden = squeezed[1], squeezed[0]
-        prefix = _shared_prefix(first, second)
         if (
             not (_is_pointwise(squeezed) and _is_pointwise(excited) and hidden < channels)
             or excited[1] != hidden
             or excited[0] not in {channels, 2 * channels}
         ):
             continue
-        parameters = _parameters(view, weights, prefix, (first, second))
-        if not parameters:
+        held = _container(view, weights, (first, second))
+        if held is None:
             continue
+        prefix, parameters = held
         found.append(
             SEBlock(
                 name=f"SE_?_{len(found) + 1}",
@@ -138,22 +138,34 @@ def excitations(view: View) -> tuple[SEBlock, ...]:
     return tuple(found)
 
 
-def _parameters(view: View, weights: list[str], prefix: str, pair: tuple[str, str]) -> list[str]:
-    """Return the parameters of an excitation; none if the pair is not one.
+def _container(
+    view: View, weights: list[str], pair: tuple[str, str]
+) -> tuple[str, list[str]] | None:
+    """Return the prefix of an excitation and its parameters; None if the pair is not one.
 
     The two are all the matrices under their prefix, and everything there belongs to them (norms); or they
     are direct children of a larger block, where the excitation is written inline.
     """
+    prefix = _shared_prefix(*pair)
     depth = prefix.count(".") + 1
     if not prefix or any(n.count(".") - depth >= _DEPTH for n in pair):
-        return []
-    inside = [n for n in view.shapes if n.startswith(f"{prefix}.") and not _is_buffer(n)]
-    if sum(n in inside for n in weights) == 2:
-        return inside
-    if any(n.count(".") - depth > 1 for n in pair):
-        return []
+        return None
+    if _under(prefix, weights) == [*pair]:
+        while "." in prefix and _under(prefix.rpartition(".")[0], weights) == [*pair]:
+            prefix = prefix.rpartition(".")[0]
+        inside = _under(prefix, view.shapes)
+        return prefix, [n for n in inside if not _is_buffer(n)]
+    hidden = view.shapes[pair[0]][0]
+    # What a third layer reads (SqueezeNet's fire module) is no bottleneck of an excitation.
+    shared = any(view.shapes[n][1] == hidden for n in _under(prefix, weights) if n not in pair)
+    if shared or any(n.count(".") - depth > 1 for n in pair):
+        return None
     layers = {n.rpartition(".")[0] for n in pair}
-    return [n for n in inside if n.rpartition(".")[0] in layers]
+    return prefix, [n for n in view.shapes if n.rpartition(".")[0] in layers]
+
+
+def _under(prefix: str, names: Iterable[str]) -> list[str]:
+    return [n for n in names if n.startswith(f"{prefix}.")]
 
 
 def _shared_prefix(first: str, second: str) -> str:

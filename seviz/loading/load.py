@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def _ready(file: CheckpointFile) -> LoadedModel:
     """Return a file that is a network itself."""
     assert file.network is not None
     model = file.network.float()
-    model.eval()
+    with suppress(NotImplementedError):  # an exported program is in the mode it was exported in
+        model.eval()
     note = "the file's own code was run" if file.ran_code else None
     preprocessing, table, more = documented(file, None, model)
     return LoadedModel(
