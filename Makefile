@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench reports clean
+.PHONY: help demo test check format bench reports index clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench: $(READY) ## Measure start-up, redraw, and memory against the number of im
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
 	$(BIN)/python reports/make.py $(CIFAR10)
+
+index: $(READY) ## Index the networks of the timm and torchvision that are installed (some minutes)
+	$(BIN)/python -m seviz.loading.zoo_index.make
 
 clean: ## Remove what was set up and cached
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

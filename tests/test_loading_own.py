@@ -216,6 +216,7 @@ def test_entries_may_be_missing(tiny: Tiny, tmp_path: Path, refuses: Refuses) ->
         ("net.py:make", {}),
         ("timm:hf-hub:somebody/something", {}),
         ("timm:local-dir:.", {}),
+        ("hf-hub:somebody/something", {}),
     ],
 )
 def test_a_file_alone_gets_no_code_to_run(

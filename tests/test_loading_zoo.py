@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +144,20 @@ def test_two_architectures(tiny: Tiny, no_network: None, refuses: Refuses) -> No
     with refuses(UsageError, "--arch with a checkpoint file", "timm:seresnet18"):
         load("timm:seresnet18", arch="se_resnet14", arch_args=RANDOM)
     assert load(tiny.path, arch="se_resnet14").classes is not None
+
+
+def test_a_folder_laid_out_like_the_hub(tmp_path: Path, no_network: None) -> None:
+    """What timm does with hf-hub:NAME after the download; the hub itself is not asked here."""
+    model = timm.create_model("mobilenetv3_small_050", num_classes=3).eval()
+    timm.models.save_for_hf(model, tmp_path / "net", model_args={"num_classes": 3})
+    loaded = load(f"local-dir:{tmp_path / 'net'}")
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(x), model(x))
+    assert loaded.architecture == loaded.name == "local-dir:net"
+    assert loaded.preprocessing.origin == "timm"
+
+
+def test_the_hub_without_a_network(no_network: None, refuses: Refuses) -> None:
+    with refuses(CheckpointError, "expected timm:hf-hub:nobody/nothing", "check the name"):
+        load("hf-hub:nobody/nothing")

@@ -92,7 +92,10 @@ def same(one: nn.Module, other: nn.Module) -> bool:
             continue  # too small, or a size that the network is bound to
         assert torch.isfinite(expected).all()
         assert expected.std() > 0
-        return torch.equal(expected, logits(other, size))
+        try:
+            return torch.equal(expected, logits(other, size))
+        except Exception:
+            return False  # a variant for images of another size
     raise AssertionError("no size that the network takes")
 
 

@@ -39,7 +39,7 @@ def inspect(
 
     said = output or OutputOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    opened = open_model(ckpt, model or ModelOptions())
+    opened = open_model(ckpt, model or ModelOptions(), mapped=True)
     if isinstance(opened, BareWeights):
         show_bare(opened, speaker)
         return

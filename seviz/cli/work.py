@@ -41,8 +41,16 @@ def load_model(spec: str, options: ModelOptions) -> LoadedModel:
     return opened
 
 
-def open_model(spec: str, options: ModelOptions) -> LoadedModel | BareWeights:
-    """Load the network that the command line names, or the weights alone if it is not known."""
+def open_model(
+    spec: str, options: ModelOptions, *, mapped: bool = False
+) -> LoadedModel | BareWeights:
+    """Load the network that the command line names, or the weights alone if it is not known.
+
+    Args:
+        spec: A file, or a name in a zoo.
+        options: How it becomes a network.
+        mapped: Leave the weights in the file; for commands that only look at it.
+    """
     from seviz.loading import BareWeights, LoadOptions, open_checkpoint, parse_arch_args
 
     opened = open_checkpoint(
@@ -53,6 +61,7 @@ def open_model(spec: str, options: ModelOptions) -> LoadedModel | BareWeights:
             options.ema,
             options.unsafe_load,
             options.allow_nan,
+            mapped,
         ),
     )
     if isinstance(opened, BareWeights):

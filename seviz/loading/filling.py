@@ -13,21 +13,26 @@ from seviz.loading.fit import Fit
 _SHOWN = 3
 
 
-def fill(model: nn.Module, weights: Mapping[str, Tensor], architecture: str) -> None:
+def fill(
+    model: nn.Module, weights: Mapping[str, Tensor], architecture: str, *, mapped: bool = False
+) -> None:
     """Load weights strictly; half-precision numbers are widened to the network's own type.
 
     Args:
         model: The network.
         weights: Tensors by their names in the network; step counters of norms may be missing.
         architecture: For messages.
+        mapped: Put the tensors themselves in, where they have the type of the network's, and copy
+            nothing.
 
     Raises:
         CheckpointError: If a tensor is none that can be copied.
     """
     own = model.state_dict()
     kept = {k: v for k, v in own.items() if k not in weights}
+    alike = all(v.dtype == own[k].dtype and not v.is_meta for k, v in weights.items())
     try:
-        model.load_state_dict({**kept, **weights}, strict=True)
+        model.load_state_dict({**kept, **weights}, strict=True, assign=mapped and alike)
     except RuntimeError as exc:
         raise CheckpointError(
             f"expected tensors that can be copied into {architecture}, found others "

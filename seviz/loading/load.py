@@ -22,7 +22,7 @@ from seviz.loading.model import LoadedModel
 from seviz.loading.payload import Payload
 from seviz.loading.recognise import Recognised, recognise
 from seviz.loading.views import Shape, views
-from seviz.loading.zoo import is_zoo_name, load_zoo
+from seviz.loading.zoo import is_hub_name, is_zoo_name, load_zoo
 from seviz.models.registry import AMBIGUOUS
 
 
@@ -39,6 +39,8 @@ class LoadOptions:
             default) or those of the last step (False).
         unsafe: Let the file run whatever code it names.
         allow_nan: Take weights that are not finite.
+        mapped: Leave the weights in the file where its format can be mapped into memory: quick, and
+            takes no memory, but the file must not change while the network is used.
     """
 
     arch: str | None = None
@@ -46,6 +48,7 @@ class LoadOptions:
     ema: bool | None = None
     unsafe: bool = False
     allow_nan: bool = False
+    mapped: bool = False
 
 
 def load(
@@ -90,7 +93,7 @@ def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | Bar
         UsageError: If there is no such architecture, or two are named.
     """
     given = dict(options.arch_args or {})
-    if is_zoo_name(str(spec)):
+    if is_zoo_name(str(spec)) or is_hub_name(str(spec)):
         if options.arch is not None:
             raise UsageError(
                 f"expected --arch with a checkpoint file, found it with {spec}; leave it out, or name a "
@@ -246,7 +249,7 @@ def _filled(
     if built is None:
         with no_random_numbers():
             built = build_architecture(found.name, found.args)
-    fill(built, weights, shown)
+    fill(built, weights, shown, mapped=options.mapped and is_known_name(found.name))
     built.eval()
     halves = {v.dtype for v in weights.values() if v.is_floating_point()} - {
         p.dtype for p in built.parameters()

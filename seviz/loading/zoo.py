@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,13 +22,22 @@ from seviz.preprocessing import Preprocessing
 ZOOS = ("timm", "torchvision")
 
 
+# Where timm finds networks that it has no name for: Hugging Face's hub, and folders laid out like it.
+HUBS = ("hf-hub:", "local-dir:")
+
+
 def is_zoo_name(spec: str) -> bool:
     """Return whether ``spec`` is ``timm:NAME`` or ``torchvision:NAME``."""
     return spec.partition(":")[0] in ZOOS and ":" in spec
 
 
+def is_hub_name(spec: str) -> bool:
+    """Return whether ``spec`` is ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``, both read by timm."""
+    return spec.startswith(HUBS)
+
+
 def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
-    """Build ``timm:NAME`` or ``torchvision:NAME`` with its published weights.
+    """Build ``timm:NAME``, ``torchvision:NAME`` or ``hf-hub:OWNER/NAME`` with its published weights.
 
     ``pretrained=False`` among the arguments gives random weights, and needs no network.
 
@@ -35,6 +45,8 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
         UsageError: If the zoo has no such network.
         CheckpointError: If the weights cannot be had, or the arguments do not fit.
     """
+    if is_hub_name(spec):
+        spec = f"timm:{spec}"
     zoo, _, name = spec.partition(":")
     check_zoo_name(zoo, name)
     args = dict(arch_args)
@@ -44,11 +56,11 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
             model = _build(zoo, name, pretrained, args)
     except Exception as exc:
         reason = next(iter(str(exc).strip().splitlines()), "no message").partition(". ")[0][:160]
-        hint = (
-            f"check the connection, or load a local file with --arch {spec}"
-            if pretrained or name.startswith("hf-hub:")
-            else "check --arch-args"
-        )
+        hint = "check --arch-args"
+        if name.startswith(HUBS):
+            hint = "check the name and the connection, or load the weights from a file"
+        elif pretrained:
+            hint = f"check the connection, or load a local file with --arch {spec}"
         raise CheckpointError(
             f"expected {spec} from {zoo}, found {type(exc).__name__}: {reason}; {hint}"
         ) from exc
@@ -56,6 +68,8 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
         () if pretrained else ("random weights: the gates show the initialisation, not learning",)
     )
     preprocessing, classes = zoo_config(spec, model)
+    if name.startswith("local-dir:"):  # folders of this machine do not belong into a record
+        spec = f"local-dir:{os.path.basename(os.path.abspath(name.partition(':')[2]))}"
     return LoadedModel(model, spec, spec, state_hash(model), classes, preprocessing, notes)
 
 
@@ -94,7 +108,7 @@ def check_zoo_name(zoo: str, name: str) -> None:
 
         known = timm.list_models()
         base = name.partition(".")[0]
-        if base in known or name.startswith("hf-hub:"):
+        if base in known or name.startswith(HUBS):
             return
     else:
         import torchvision
