@@ -22,14 +22,7 @@ from seviz.schema import SCHEMA_VERSION
 SAMPLE = seviz.sample("se_resnet_digits")
 MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Run in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("SEVIZ_DEBUG", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.fixture

@@ -16,14 +16,7 @@ from seviz.models.registry import build
 
 SAMPLE = seviz.sample("se_resnet_digits")
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Run in an empty folder, with none of the variables that change what is said."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("SEVIZ_DEBUG", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def error_line(said: Said) -> str:
@@ -255,7 +248,7 @@ def test_a_device_that_is_not_there(run: Run, elsewhere: Path, device: str) -> N
 def test_what_no_command_expects(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, part: str
 ) -> None:
-    def fail(*args: object) -> None:
+    def fail(*args: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr("seviz.cli.inspecting.open_model", fail)

@@ -201,3 +201,69 @@ def test_a_doctor_with_bad_news(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     said = run("doctor")
     assert said.code == 1
     assert said.out.splitlines()[-1] == "reading gates: FAILS"
+
+
+# -------------------------------------------------------------------------------------------------
+# Files without code
+
+
+def small() -> torch.nn.Module:
+    return build("se_resnet14", num_classes=3, widths=(4, 4, 8), reduction=2)
+
+
+def test_a_recognised_file(run: Run, elsewhere: Path) -> None:
+    torch.save({"net": {f"module.{k}": v for k, v in small().state_dict().items()}}, "x.pt")
+    values = document(run("inspect", "x.pt", "--json", "--input-size", "3", "32", "32"))
+    assert values["recognised"] == "se_resnet14 (seviz), 100 % of 89 tensors"
+    assert (values["format"], values["prefix"]) == ("torch.save", "net.module")
+    said = run("inspect", "x.pt", "--input-size", "3", "32", "32")
+    assert "recognised    se_resnet14 (seviz), 100 % of 89 tensors" in said.out
+    assert "weights       under net.module." in said.out
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [([], 2.0), (["--ema"], 2.0), (["--no-ema"], 1.0)], ids=str
+)
+def test_raw_or_averaged(run: Run, elsewhere: Path, flag: list[str], value: float) -> None:
+    """The averaged copy has NaN in one tensor, or the raw one: the one that is named was taken."""
+    raw, averaged = dict(small().state_dict()), dict(small().state_dict())
+    (averaged if value == 2.0 else raw)["fc.bias"] = torch.full((3,), float("nan"))
+    torch.save({"model": raw, "model_ema": averaged}, "x.pt")
+    said = run("inspect", "x.pt", *flag)
+    assert said.code == 3
+    where = "model_ema.fc.bias" if value == 2.0 else "model.fc.bias"
+    assert f"{where} (3)" in said.err
+    assert run("inspect", "x.pt", *flag, "--allow-nan").code == 0
+
+
+def test_a_network_of_unknown_make(run: Run, elsewhere: Path) -> None:
+    weights = {f"net.{k.replace('conv', 'c')}": v for k, v in small().state_dict().items()}
+    torch.save(weights, "x.pt")
+    said = run("inspect", "x.pt", "--json")
+    assert said.code == 0
+    values = document(said)
+    assert values["architecture"] is None
+    assert values["params"] == sum(p.numel() for p in small().parameters())
+    assert [(b["path"], b["channels"], b["hidden"]) for b in values["blocks"]] == [
+        (f"layer{1 + n // 2}.{n % 2}.se", c, c // 2) for n, c in enumerate([4, 4, 4, 4, 8, 8])
+    ]
+    assert values["num_classes"] == 3
+    said = run("inspect", "x.pt")
+    assert "architecture  not known" in said.out
+    assert "6 excitations" in said.out
+    assert "--arch file.py:factory" in said.err
+    refused = run("collect", "x.pt", "--data", "digits")
+    assert refused.code == 3
+    assert "found 89 tensors that fit none" in refused.err
+
+
+def test_a_whole_network_only_on_the_users_word(run: Run, elsewhere: Path) -> None:
+    torch.save(small(), "x.pt")
+    size = ["--input-size", "3", "32", "32"]
+    said = run("inspect", "x.pt", *size)
+    assert said.code == 3
+    assert "--unsafe-load" in said.err
+    said = run("inspect", "x.pt", *size, "--unsafe-load")
+    assert said.code == 0
+    assert "CifarResNet" in said.out
+    assert "the file's own code was run" in said.err

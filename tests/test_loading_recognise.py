@@ -396,3 +396,31 @@ def test_a_component_of_the_network_s_own_stays() -> None:
     """``module`` with a sibling is no wrapper's."""
     shapes = {"net.module.w": (1,), "net.other.w": (1,), "net.other.b": (1,)}
     assert names(whole(shapes)) == ["module.w", "other.b", "other.w"]
+
+
+# -------------------------------------------------------------------------------------------------
+# Class names that training scripts leave in their files
+
+LABELS = [f"class {letter}" for letter in "abcdefg"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "known"),
+    [
+        ({"classes": LABELS}, True),
+        ({"class_names": tuple(LABELS)}, True),
+        ({"hyper_parameters": {"label_names": LABELS}}, True),
+        ({"class_to_idx": {label: n for n, label in reversed([*enumerate(LABELS)])}}, True),
+        ({"meta": {"dataset_meta": {"classes": LABELS}}}, True),
+        ({"classes": LABELS[:-1]}, False),  # not as many as the outputs
+        ({"classes": ["same"] * 7}, False),
+        ({"class_to_idx": {label: n + 1 for n, label in enumerate(LABELS)}}, False),
+        ({"classes": 7}, False),
+    ],
+    ids=str,
+)
+def test_class_names(facts: dict[str, Any], known: bool, tmp_path: Path) -> None:
+    loaded = opened({"state_dict": state(), **facts}, tmp_path / "x.pt")
+    assert (loaded.classes is not None) == known
+    if loaded.classes is not None:
+        assert loaded.classes.labels == LABELS
