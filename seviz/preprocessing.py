@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# What `Preprocessing.origin` says where nobody told.
+ASSUMED = "ImageNet's, assumed"
+
 
 @dataclass(frozen=True)
 class Preprocessing:

@@ -230,7 +230,10 @@ def _map_and_layer(site: Site, found: Excitation) -> tuple[int, int]:
 
 
 def _path(found: Excitation, model: nn.Module) -> str:
-    """Return the module that holds the excitation: the largest one that has no other parameters."""
+    """Return the module that holds the excitation: the largest one that has no other parameters.
+
+    Where only the whole network holds it, this is the module of its first layer.
+    """
     names = found.parameters
     path = container([] if names else [op.call for op in found.ops], names)
     everything = [n for n, _ in model.named_parameters(remove_duplicate=False)]
@@ -239,7 +242,7 @@ def _path(found: Excitation, model: nn.Module) -> str:
         if not {n for n in everything if n.startswith(f"{parent}.")} <= set(names):
             break
         path = parent
-    return path
+    return path or (names[0].rpartition(".")[0] if names else "")
 
 
 def _block(

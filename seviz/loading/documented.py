@@ -12,9 +12,8 @@ from seviz.classes import ClassTable
 from seviz.loading.files import CheckpointFile
 from seviz.loading.fit import Fit
 from seviz.loading.zoo import is_zoo_name, zoo_config
-from seviz.preprocessing import Preprocessing
+from seviz.preprocessing import ASSUMED, Preprocessing
 
-ASSUMED = "ImageNet's, assumed"
 _NAMES = ("classes", "class_names", "labels", "label_names", "categories", "meta.CLASSES")
 _INDEXED = ("class_to_idx", "label2id", "class_to_index")
 
@@ -24,6 +23,7 @@ def documented(
 ) -> tuple[Preprocessing, ClassTable | None, tuple[str, ...]]:
     """Return preprocessing, classes and remarks: the file's own, else the zoo's, else assumed and none."""
     preprocessing = file.preprocessing or Preprocessing(origin=ASSUMED)
+    preprocessing = _for_channels(preprocessing, preprocessing.input_size[0])
     table: ClassTable | None = None
     notes: tuple[str, ...] = ()
     if found is not None and is_zoo_name(found.name):
@@ -41,16 +41,17 @@ def documented(
     if file.metadata.get("classes") is not None:
         table = ClassTable.from_labels([str(c) for c in file.metadata["classes"]])
     if preprocessing.origin == ASSUMED:
+        known = "mean and std" if file.preprocessing is not None else "mean, std and size"
         notes = (
-            "the checkpoint does not say how images were prepared; ImageNet's mean, std and size are "
-            "assumed: give --input-size, --mean, --std, --crop-pct if it was trained otherwise",
+            f"the checkpoint does not say how images were prepared; ImageNet's {known} are assumed: give "
+            "--input-size, --mean, --std, --crop-pct if it was trained otherwise",
         )
     return preprocessing, table, notes
 
 
 def _for_channels(preprocessing: Preprocessing, channels: int | None) -> Preprocessing:
     """Return the preprocessing of colour images for another number of channels: the channels' averages."""
-    if channels is None or channels == preprocessing.input_size[0]:
+    if channels is None or channels == len(preprocessing.mean):
         return preprocessing
     mean, std = (sum(v) / len(v) for v in (preprocessing.mean, preprocessing.std))
     return replace(

@@ -14,11 +14,12 @@ from torch import nn
 
 from seviz.errors import CheckpointError
 from seviz.loading.archives import check_archive, members
+from seviz.loading.keras_files import is_keras, read_keras
 from seviz.loading.own import FORMAT_KEY, read_metadata
 from seviz.loading.payload import Payload, flatten
 from seviz.loading.pickles import read_pickle
 from seviz.loading.programs import exported_weights, run_program, scripted_weights
-from seviz.preprocessing import Preprocessing
+from seviz.preprocessing import ASSUMED, Preprocessing
 
 _OTHER_ARCHIVES = "TorchScript, torch.export, Keras and torch.save's archives are read"
 
@@ -39,6 +40,7 @@ class CheckpointFile:
         description: What that network is, for people.
         ran_code: Whether the file was allowed to run code.
         preprocessing: What the file says of the network's input, besides ``metadata``.
+        num_classes: Outputs of that network, where they are known.
     """
 
     name: str
@@ -51,6 +53,7 @@ class CheckpointFile:
     description: str = ""
     ran_code: bool = False
     preprocessing: Preprocessing | None = None
+    num_classes: int | None = None
 
 
 def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
@@ -80,6 +83,8 @@ def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
 
 
 def _read(path: Path, is_archive: bool, unsafe: bool) -> CheckpointFile:
+    if is_keras(path):
+        return _keras(path)
     inside = members(path) if is_archive else frozenset()
     if "constants.pkl" in inside and any(name.startswith("code/") for name in inside):
         return _program(path, "TorchScript", unsafe)
@@ -130,6 +135,20 @@ def _pickled(path: Path, written: str, unsafe: bool) -> CheckpointFile:
     if read.left_out:
         notes += (f"objects left out, their code is not run: {', '.join(read.left_out[:5])}",)
     return CheckpointFile(path.name, written, _sha256(path), payload, None, metadata, notes)
+
+
+def _keras(path: Path) -> CheckpointFile:
+    read = read_keras(path)
+    return CheckpointFile(
+        path.name,
+        "Keras",
+        _sha256(path),
+        network=read.model,
+        notes=read.notes,
+        description=read.description,
+        preprocessing=Preprocessing(input_size=read.input_size, origin=ASSUMED),
+        num_classes=read.num_classes,
+    )
 
 
 def _program(path: Path, written: str, unsafe: bool) -> CheckpointFile:

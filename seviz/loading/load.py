@@ -104,20 +104,21 @@ def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | Bar
         return loaded
     file = read_checkpoint(Path(spec), unsafe=options.unsafe)
     if file.payload is None:
-        return _ready(file)
+        return _ready(file, options)
     name = options.arch or file.metadata.get("arch")
     if name is None:
         return _unnamed(file, file.payload, options)
     return _named(file, file.payload, name, options)
 
 
-def _ready(file: CheckpointFile) -> LoadedModel:
+def _ready(file: CheckpointFile, options: LoadOptions) -> LoadedModel:
     """Return a file that is a network itself."""
     assert file.network is not None
     model = file.network.float()
     with suppress(NotImplementedError):  # an exported program is in the mode it was exported in
         model.eval()
     note = "the file's own code was run" if file.ran_code else None
+    trouble = check_finite(model.state_dict(), file.name, allow_nan=options.allow_nan)
     preprocessing, table, more = documented(file, None, model)
     return LoadedModel(
         model,
@@ -126,7 +127,7 @@ def _ready(file: CheckpointFile) -> LoadedModel:
         file.sha256,
         table,
         preprocessing,
-        (*filter(None, [note]), *file.notes, *more),
+        (*filter(None, [note, trouble]), *file.notes, *more),
         format=file.format,
     )
 
