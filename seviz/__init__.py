@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from seviz.analysis import class_share as class_share
     from seviz.api import activations as activations
     from seviz.api import sample as sample
+    from seviz.auditing import Insertion as Insertion
+    from seviz.auditing import Timing as Timing
+    from seviz.auditing import audit as audit
+    from seviz.auditing import insert_se as insert_se
     from seviz.blocks import SEBlock as SEBlock
+    from seviz.costs import Audit as Audit
     from seviz.errors import SevizError as SevizError
     from seviz.gates import Tap as Tap
     from seviz.gates import find as find
@@ -30,16 +35,21 @@ if TYPE_CHECKING:
     from seviz.results import Record as Record
 
 _HOMES = {
+    "Audit": "seviz.costs",
+    "Insertion": "seviz.auditing",
     "PassOptions": "seviz.pipeline",
     "Preprocessing": "seviz.preprocessing",
     "Record": "seviz.results",
     "SEBlock": "seviz.blocks",
     "SevizError": "seviz.errors",
     "Tap": "seviz.gates",
+    "Timing": "seviz.auditing",
     "activations": "seviz.api",
+    "audit": "seviz.auditing",
     "class_share": "seviz.analysis",
     "collect": "seviz.pipeline",
     "find": "seviz.gates",
+    "insert_se": "seviz.auditing",
     "load": "seviz.loading",
     "sample": "seviz.api",
     "save_checkpoint": "seviz.loading",

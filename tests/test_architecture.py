@@ -14,7 +14,7 @@ import seviz
 
 PACKAGE = Path(seviz.__file__).parent
 HEAVY = {"torch", "torchvision", "timm"}
-HALL = {"blocks", "classes", "errors", "files", "preprocessing", "results", "schema"}
+HALL = {"blocks", "classes", "costs", "errors", "files", "preprocessing", "results", "schema"}
 EAST = {"analysis", "figures"}
 # What each wing of the west may import, besides the hall.
 WEST = {
@@ -23,7 +23,9 @@ WEST = {
     "gates": set(),
     "data": set(),
     "observe": {"gates"},
+    "cost": {"gates", "models"},
     "pipeline": {"data", "gates", "loading", "observe"},
+    "auditing": {"cost", "gates", "loading"},
 }
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
+from seviz.cli.auditing import audit
 from seviz.cli.console import say_details
 from seviz.cli.doctoring import doctor
 from seviz.cli.drawing import activations, collect, demo
@@ -35,7 +36,14 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main says that it was interrupted
 )
-COMMANDS: tuple[Callable[..., int | None], ...] = (inspect, collect, activations, demo, doctor)
+COMMANDS: tuple[Callable[..., int | None], ...] = (
+    inspect,
+    collect,
+    activations,
+    audit,
+    demo,
+    doctor,
+)
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)
 app.register_install_completion_command()

@@ -65,7 +65,7 @@ def describe(gate: Value, ops: list[Op], shapes: dict[str, tuple[int, ...]]) -> 
         (op, shapes.get(weight.parameter or "", weight.shape))
         for op in ops
         if op.name in LINEAR
-        for weight in [max(op.parameters, key=lambda v: v.numel, default=None)]
+        for weight in [op.weight]
         if weight is not None and len(weight.shape) >= 2
     ]
     begins = starts(gate, lambda v: False)
@@ -126,17 +126,19 @@ def _over_channels(weight: tuple[int, ...]) -> bool:
     return len(weight) == 3 and weight[0] == 1 and weight[1] == 1
 
 
-def is_shifted(site: Site, found: Excitation) -> bool:
-    """Return whether the same excitation also gives a term that is added to the scaled map."""
+def shift(site: Site, found: Excitation) -> Op | None:
+    """Return the operator that adds another output of the same excitation to the scaled map, if any."""
     excited = {id(op) for op in found.ops if op.name in LINEAR}
     for out in site.op.outputs:
         for use in _uses(out):
             if use.name in {"add", "sub"}:
                 for other in use.activations:
                     if other.numel and _comes_from(other, excited):
-                        return True
+                        return use
     addend = site.op.args[0] if site.op.name == "addcmul" else None
-    return isinstance(addend, Value) and _comes_from(addend, excited)
+    if isinstance(addend, Value) and _comes_from(addend, excited):
+        return site.op
+    return None
 
 
 def _comes_from(value: Value, layers: set[int]) -> bool:

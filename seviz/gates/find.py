@@ -16,12 +16,12 @@ from seviz.gates.classify import (
     channel_dim,
     container,
     excitation,
-    is_shifted,
     kind_of,
     placement,
+    shift,
 )
 from seviz.gates.flow import Flow, Followed, Site, follow, root
-from seviz.gates.graph import Graph, Op, Value, meta_copy, record
+from seviz.gates.graph import Graph, Op, is_on_meta, meta_copy, record
 from seviz.gates.lookalikes import other_mechanisms, pixel_gates
 from seviz.gates.ops import MAXIMUM
 from seviz.gates.reading import Reading, plan
@@ -92,6 +92,39 @@ class Found:
         raise NoSEBlockError(f"expected SE blocks in this network, found none: {instead}{hint}")
 
 
+@dataclass(frozen=True, eq=False)
+class TracedBlock:
+    """An SE block with its place in the graph.
+
+    Attributes:
+        block: What is known of it.
+        site: The multiplication, and the squeezes that lead to it.
+        excitation: What lies between them.
+    """
+
+    block: SEBlock
+    site: Site
+    excitation: Excitation
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The recorded pass behind a `Found`.
+
+    Attributes:
+        found: What it shows.
+        blocks: The SE blocks, as in ``found.blocks``.
+        graph: The graph in which they were found.
+        own_size: The graph for images of the size that was asked for; ``graph`` itself, unless a map
+            shrinks to one pixel there and larger images had to be traced.
+    """
+
+    found: Found
+    blocks: tuple[TracedBlock, ...]
+    graph: Graph
+    own_size: Graph
+
+
 def find(model: nn.Module, input_size: Sequence[int]) -> Found:
     """Find every SE block by data flow, whatever the classes and attributes are called.
 
@@ -114,9 +147,19 @@ def find(model: nn.Module, input_size: Sequence[int]) -> Found:
     >>> [b.name for b in found.blocks][-1], found.blocks[-1].channels, found.blocks[-1].gate
     ('SE_4_3', 64, 'sigmoid')
     """
+    return trace(model, input_size).found
+
+
+def trace(model: nn.Module, input_size: Sequence[int]) -> Trace:
+    """Find every SE block, as `find` does, and keep the recorded pass.
+
+    Raises:
+        CheckpointError: As `find` does.
+    """
     model = unwrap(model)
     size = tuple(int(n) for n in input_size)
     graph, flow = _trace(model, size)
+    own_size = graph
     factor = 2
     while flow.degenerate and factor <= _ENLARGE:
         larger = (size[0], *(n * factor for n in size[1:]))
@@ -131,20 +174,31 @@ def find(model: nn.Module, input_size: Sequence[int]) -> Found:
                 ) from None
             break
         factor *= 2
-    return _describe(graph, flow, size, model)
+    found, blocks = _describe(graph, flow, size, model)
+    return Trace(found, blocks, graph, own_size)
 
 
 def _trace(model: nn.Module, size: tuple[int, ...]) -> tuple[Graph, Flow]:
+    graph = recorded(model, size)
+    return graph, follow(graph)
+
+
+def recorded(model: nn.Module, size: tuple[int, ...]) -> Graph:
+    """Record one pass, on the meta device where the network can be copied there.
+
+    Raises:
+        CheckpointError: If the network cannot run on images of this size.
+    """
     try:
-        shadow = meta_copy(model)
+        shadow = model if is_on_meta(model) else meta_copy(model)
         with evaluating(shadow):
-            graph = record(shadow, _example(model, size, torch.device("meta")))
+            return record(shadow, _example(model, size, torch.device("meta")))
     except Exception:
         # Tensors that are no parameters or buffers, control flow on numbers, scripted code: what
         # cannot be copied to the meta device is run where it is.
         try:
             with evaluating(model):
-                graph = record(model, _example(model, size, None))
+                return record(model, _example(model, size, None))
         except Exception as exc:
             reason = str(exc).strip().splitlines()
             raise CheckpointError(
@@ -152,7 +206,6 @@ def _trace(model: nn.Module, size: tuple[int, ...]) -> tuple[Graph, Flow]:
                 f"{type(exc).__name__}: {reason[0] if reason else 'no message'}; give --input-size "
                 "as it was trained"
             ) from exc
-    return graph, follow(graph)
 
 
 def _example(model: nn.Module, size: tuple[int, ...], device: torch.device | None) -> Tensor:
@@ -175,15 +228,17 @@ class _Gate:
     """One gate with the place of its multiplication in the pass."""
 
     order: int
-    channel: int
-    scaled: Value
+    site: Site
     found: Excitation
     block: SEBlock
     reading: Reading
 
 
-def _describe(graph: Graph, flow: Flow, size: tuple[int, ...], model: nn.Module) -> Found:
+def _describe(
+    graph: Graph, flow: Flow, size: tuple[int, ...], model: nn.Module
+) -> tuple[Found, tuple[TracedBlock, ...]]:
     order = {id(op): n for n, op in enumerate(graph.ops)}
+    named = dict(model.named_parameters(remove_duplicate=False))
     gates: list[_Gate] = []
     others: list[tuple[str, str]] = []
     excited = [
@@ -196,17 +251,17 @@ def _describe(graph: Graph, flow: Flow, size: tuple[int, ...], model: nn.Module)
             kind = "dynamic activation (several gates of one excitation on one map)"
         channel = channel_dim(site)
         if kind != SE or channel is None:
-            others.append((kind, _path(found, model)))
+            others.append((kind, _path(found, named)))
             continue
-        block = _block(site, found, channel, model)
+        block = _block(site, found, channel, named)
         reading = plan(site.op, site.gate, site.scaled, channel)
-        gates.append(_Gate(order[id(site.op)], channel, site.scaled, found, block, reading))
+        gates.append(_Gate(order[id(site.op)], site, found, block, reading))
     pixel: list[_Gate] = []
     for op, gate, scaled, found in pixel_gates(graph, flow):
         site = Site(op, gate, scaled, (0, 1), Followed((), gate))
-        block = _block(site, found, 1, model, kind=WITHOUT_SQUEEZE)
+        block = _block(site, found, 1, named, kind=WITHOUT_SQUEEZE)
         reading = plan(op, gate, scaled, 1, per_pixel=True)
-        pixel.append(_Gate(order[id(op)], 1, scaled, found, block, reading))
+        pixel.append(_Gate(order[id(op)], site, found, block, reading))
     read = {g.order for g in pixel}
     others += [
         (kind, op.call.path)
@@ -214,7 +269,7 @@ def _describe(graph: Graph, flow: Flow, size: tuple[int, ...], model: nn.Module)
         if order[id(op)] not in read
     ]
     se, per_pixel = _named(gates, "SE"), _named(pixel, "GATE")
-    return Found(
+    shown = Found(
         blocks=tuple(g.block for g in se),
         without_squeeze=tuple(g.block for g in per_pixel),
         others=_grouped(others),
@@ -222,6 +277,7 @@ def _describe(graph: Graph, flow: Flow, size: tuple[int, ...], model: nn.Module)
         input_size=size,
         outputs=graph.outputs,
     )
+    return shown, tuple(TracedBlock(g.block, g.site, g.found) for g in se)
 
 
 def _map_and_layer(site: Site, found: Excitation) -> tuple[int, int]:
@@ -229,32 +285,34 @@ def _map_and_layer(site: Site, found: Excitation) -> tuple[int, int]:
     return id(root(site.scaled)), id(layer)
 
 
-def _path(found: Excitation, model: nn.Module) -> str:
+def _path(found: Excitation, named: Mapping[str, nn.Parameter]) -> str:
     """Return the module that holds the excitation: the largest one that has no other parameters.
 
     Where only the whole network holds it, this is the module of its first layer.
     """
     names = found.parameters
     path = container([] if names else [op.call for op in found.ops], names)
-    everything = [n for n, _ in model.named_parameters(remove_duplicate=False)]
     while names and "." in path:
         parent = path.rpartition(".")[0]
-        if not {n for n in everything if n.startswith(f"{parent}.")} <= set(names):
+        if not {n for n in named if n.startswith(f"{parent}.")} <= set(names):
             break
         path = parent
     return path or (names[0].rpartition(".")[0] if names else "")
 
 
 def _block(
-    site: Site, found: Excitation, channel: int, model: nn.Module, kind: str = SE
+    site: Site,
+    found: Excitation,
+    channel: int,
+    named: Mapping[str, nn.Parameter],
+    kind: str = SE,
 ) -> SEBlock:
     names = found.parameters
-    named = dict(model.named_parameters(remove_duplicate=False))
     how = {s.how for s in site.followed.squeezes}
     spatial = [n for d, n in enumerate(site.scaled.shape) if d not in (0, channel)]
     return SEBlock(
         name="",
-        path=_path(found, model),
+        path=_path(found, named),
         stage=0,
         index=0,
         channels=site.scaled.shape[channel],
@@ -265,7 +323,7 @@ def _block(
         parameters=tuple(n for n in names if n in named),
         params=sum(named[n].numel() for n in names if n in named),
         spatial=tuple(spatial),
-        shift=is_shifted(site, found),
+        shift=shift(site, found) is not None,
         kind=kind,
     )
 

@@ -1,7 +1,7 @@
 """One forward pass, recorded operator by operator.
 
 The graph knows tensors by the values they hold: an in-place operator makes a new value of the same
-tensor. Nothing is judged here; `seviz.gates.sites` reads the graph.
+tensor. Nothing is judged here; `seviz.gates.flow` reads the graph.
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ class Op:
         return [v for v in self.inputs if v.parameter is not None]
 
     @property
+    def weight(self) -> Value | None:
+        """Return the parameter with the most dimensions, of several the largest."""
+        return max(self.parameters, key=lambda v: (len(v.shape), v.numel), default=None)
+
+    @property
     def activations(self) -> list[Value]:
         """Return the inputs that depend on the images (or are constants)."""
         return [v for v in self.inputs if v.parameter is None]
@@ -98,11 +103,15 @@ class Graph:
         ops: Operators in the order in which they ran.
         parameter_shapes: Shapes of parameters and buffers by state-dict name.
         outputs: Width of the network's output if that is one tensor [N, outputs], else ``None``.
+        batch: Images N in the pass.
+        results: What the network returned.
     """
 
     ops: list[Op]
     parameter_shapes: dict[str, tuple[int, ...]]
     outputs: int | None
+    batch: int
+    results: tuple[Value, ...]
 
 
 def op_name(func: Any) -> str:
@@ -203,8 +212,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         # Before the call: an in-place operator must be recorded with the value that it reads.
         taken = tree_map(replace, (args, kwargs))
-        result = func(*args, **kwargs)
         name = op_name(func)
+        result = _run(name, func, args, kwargs)
         inputs = [leaf for leaf in tree_leaves(taken) if isinstance(leaf, Value)]
         ordinal = 0
         if name in MULTIPLY and len(inputs) > 1:
@@ -223,6 +232,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 op.outputs.append(made)
         self.ops.append(op)
         return result
+
+
+def _run(name: str, func: Any, args: Any, kwargs: Any) -> Any:
+    """Run an operator; a batch norm without numbers by its shapes: torch takes long to find them."""
+    if name == "native_batch_norm" and not kwargs and args[0].is_meta and not args[5]:
+        maps, channels = args[0], args[0].shape[1]
+        return torch.empty_like(maps), maps.new_empty(channels), maps.new_empty(channels)
+    return func(*args, **kwargs)
 
 
 class _ReturnWatcher(ModuleStack):
@@ -245,7 +262,19 @@ def record(model: nn.Module, example: Tensor) -> Graph:
     with torch.no_grad(), recorder.stack, recorder:
         output = model(example)
     logits = isinstance(output, Tensor) and output.dim() == 2
-    return Graph(recorder.ops, recorder.shapes, output.shape[1] if logits else None)
+    results = [recorder.known(leaf) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    return Graph(
+        recorder.ops,
+        recorder.shapes,
+        output.shape[1] if logits else None,
+        example.shape[0],
+        tuple(value for value in results if value is not None),
+    )
+
+
+def is_on_meta(model: nn.Module) -> bool:
+    """Return whether a network has no numbers: every parameter and buffer is a meta tensor."""
+    return all(t.is_meta for t in (*model.parameters(), *model.buffers()))
 
 
 def meta_copy(model: nn.Module) -> nn.Module:

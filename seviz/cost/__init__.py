@@ -1,0 +1,18 @@
+"""What SE costs: counting by operators, the twin without SE, insertion, wall time."""
+
+from seviz.cost.attribution import split
+from seviz.cost.audit import audit_network, audit_parameters
+from seviz.cost.insertion import Place, WithSE, insert
+from seviz.cost.latency import measure
+from seviz.cost.twin import without_se
+
+__all__ = [
+    "Place",
+    "WithSE",
+    "audit_network",
+    "audit_parameters",
+    "insert",
+    "measure",
+    "split",
+    "without_se",
+]

@@ -1,0 +1,189 @@
+"""From a network to what SE costs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from seviz.blocks import SEBlock
+from seviz.cost.attribution import Split, is_chain, split, used_parameters
+from seviz.cost.blocks import block_params, block_work, formula_reduction, split_params
+from seviz.cost.conventions import DEFAULT, check_names, conventions, fvcore_count
+from seviz.cost.counting import Counts, not_counted
+from seviz.cost.hidden import recognise
+from seviz.cost.sweep import sweep
+from seviz.cost.twin import bypassed, without_se
+from seviz.costs import NO_WORK, Audit, BlockCost, Totals, total_work
+from seviz.errors import CheckpointError
+from seviz.gates import Trace, trace, unwrap
+from seviz.gates.find import recorded
+from seviz.gates.graph import is_on_meta, meta_copy
+
+
+def audit_network(
+    model: nn.Module,
+    input_size: Sequence[int],
+    *,
+    name: str = "",
+    counted: Sequence[str] = DEFAULT,
+    reductions: Sequence[int] = (),
+    inserted: Sequence[str] = (),
+) -> Audit:
+    """Count what SE costs a network: parameters, operations, memory.
+
+    One forward pass is recorded on the meta device; nothing is computed, and the network is left as it
+    is. The twin without SE is that pass with SE's operations left out; where the blocks are modules,
+    they are replaced as well, and the network without them is recorded too.
+
+    Args:
+        model: A network, with weights or on the meta device.
+        input_size: Channels, height and width of an image.
+        name: What it is called in the result.
+        counted: Conventions in which the whole cost is counted: ``macs``, ``torch``, ``paper``,
+            ``fvcore``.
+        reductions: Other reduction ratios to give parameters and MACs for.
+        inserted: Where SE was inserted before, for the reader of the result.
+
+    Raises:
+        CheckpointError: If the network cannot run on such an image.
+        NoSEBlockError: If it has no SE block.
+        UsageError: If a convention is unknown.
+    """
+    check_names(counted)
+    model = unwrap(model)
+    shadow, traced = _traced(model, input_size)
+    traced.found.require_se()
+    parts = split(traced)
+    graph = parts.graph
+    named = dict(model.named_parameters())
+    own = (used_parameters(parts.se) - used_parameters(parts.rest)) & set(named)
+    reduction, rule = recognise([(b.channels, b.hidden) for b in traced.found.blocks])
+    blocks = tuple(
+        BlockCost(
+            part.traced.block,
+            block_params(part, own, formula_reduction(part.traced.block, reduction)),
+            block_work(part, graph),
+        )
+        for part in parts.parts
+    )
+    everything, rest = Counts(graph, graph.ops), Counts(graph, parts.rest)
+    totals = Totals(
+        macs=everything.macs,
+        norm_elements=rest.total("norm"),
+        max_pool_elements=rest.max_pool_elements,
+        bytes_moved=everything.bytes_moved,
+        bytes_without_se=rest.bytes_moved,
+        chain=is_chain(parts.rest),
+    )
+    audit = Audit(
+        name=name,
+        input_size=traced.found.input_size,
+        params=sum(p.numel() for p in model.parameters()),
+        se_params=sum(named[n].numel() for n in own),
+        running_stats=_running_stats(model),
+        reduction=reduction,
+        hidden_rule=rule,
+        blocks=blocks,
+        totals=totals,
+        not_counted=not_counted(graph.ops),
+        inserted=tuple(inserted),
+    )
+    audit = replace(audit, twin_macs=_run_twin(shadow, parts, audit.input_size))
+    return replace(
+        audit,
+        conventions=conventions(
+            counted, totals, total_work(blocks) or NO_WORK, lambda: _fvcore(shadow, parts, audit)
+        ),
+        sweep=sweep(audit, reductions),
+        notes=_notes(audit),
+    )
+
+
+def audit_parameters(
+    blocks: Sequence[SEBlock],
+    params: int,
+    *,
+    name: str = "",
+    running_stats: int = 0,
+    reductions: Sequence[int] = (),
+) -> Audit:
+    """Return the part of an audit that needs no network: parameters, by block, stage and reduction ratio.
+
+    Args:
+        blocks: The SE blocks, as read off a state dict.
+        params: Parameters of the whole network.
+        name: What it is called in the result.
+        running_stats: Elements of the running statistics of batch norm.
+        reductions: Other reduction ratios to give parameters for.
+    """
+    reduction, rule = recognise([(b.channels, b.hidden) for b in blocks])
+    costs = tuple(
+        BlockCost(b, split_params(b, formula_reduction(b, reduction)), None) for b in blocks
+    )
+    own = {b.parameters: b.params for b in blocks}  # a module that is used twice counts once
+    audit = Audit(
+        name=name,
+        input_size=(),
+        params=params,
+        se_params=sum(own.values()),
+        running_stats=running_stats,
+        reduction=reduction,
+        hidden_rule=rule,
+        blocks=costs,
+        notes=("parameters only: the network, and so its operations, are not known",),
+    )
+    return replace(audit, sweep=sweep(audit, reductions))
+
+
+def _running_stats(model: nn.Module) -> int:
+    """Return the elements of batch norm's running means and variances."""
+    leaves = ("running_mean", "running_var")
+    return sum(b.numel() for n, b in model.named_buffers() if n.rpartition(".")[2] in leaves)
+
+
+def _traced(model: nn.Module, size: Sequence[int]) -> tuple[nn.Module, Trace]:
+    """Trace a network's copy on the meta device, which may be changed, or itself where there is none."""
+    if not is_on_meta(model):
+        try:
+            shadow = meta_copy(model)
+            return shadow, trace(shadow, size)
+        except Exception:
+            # Numbers decide its way, or it cannot be copied: it is run where it is.
+            return model, trace(model, size)
+    return model, trace(model, size)
+
+
+def _run_twin(shadow: nn.Module, parts: Split, size: tuple[int, ...]) -> int | None:
+    """Return the MACs of the network with its SE modules replaced; ``None`` where that cannot be done."""
+    try:
+        if is_on_meta(shadow):
+            with bypassed(shadow, parts) as twin:
+                graph = recorded(twin, size)
+        else:
+            graph = recorded(without_se(shadow, parts), size)
+    except CheckpointError:
+        return None
+    return Counts(graph, graph.ops).macs
+
+
+def _notes(audit: Audit) -> tuple[str, ...]:
+    if audit.twin_macs is None:
+        return (
+            "the SE blocks are not modules of their own: the network without them is counted, and cannot "
+            "be run",
+        )
+    if audit.twin_macs != audit.macs_without_se:
+        return (
+            f"the network with its SE modules replaced has {audit.twin_macs:,} MACs, not the "
+            f"{audit.macs_without_se:,} of the count: please report this network",
+        )
+    return ()
+
+
+def _fvcore(shadow: nn.Module, parts: Split, audit: Audit) -> tuple[int, int | None]:
+    without = None
+    if audit.twin_macs is not None:
+        without = fvcore_count(without_se(shadow, parts), audit.input_size)
+    return fvcore_count(shadow, audit.input_size), without

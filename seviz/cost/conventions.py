@@ -1,0 +1,105 @@
+"""One cost, counted in the ways that people call FLOPs."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from seviz.costs import BlockWork, Convention, Totals
+from seviz.errors import CheckpointError, UsageError
+
+MACS = "1 MAC = 1: convolution, linear, matrix products"
+TORCH = "torch's FlopCounterMode: 2 x MACs"
+FVCORE = "fvcore's own: MACs, 2 per batch-norm output, pooling modules; no mean, sigmoid, mul"
+PAPER = (
+    "arXiv 1709.01507, 1 MAC = 1: convolution, linear, 1 per batch-norm output and max-pool input; SE = FC + "
+    "1 pass over its output"
+)
+PAPER_CHAIN = (
+    "arXiv 1709.01507, 1 MAC = 1: convolution and linear, no batch norm in a plain chain (VGG, MobileNet); "
+    "SE = FC + 1 pass over its output"
+)
+NAMES = ("macs", "torch", "paper", "fvcore")
+DEFAULT = ("macs", "torch", "paper")
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check the names of conventions.
+
+    Raises:
+        UsageError: If one is not of `NAMES`.
+    """
+    wrong = [name for name in names if name not in NAMES]
+    if wrong or not names:
+        raise UsageError(
+            f"expected --convention as any of {', '.join(NAMES)}, found "
+            f"{' '.join(wrong) or 'none'}; leave it out for macs, torch and paper"
+        )
+
+
+def conventions(
+    names: Sequence[str],
+    totals: Totals,
+    work: BlockWork,
+    fvcore: Callable[[], tuple[int, int | None]],
+) -> tuple[Convention, ...]:
+    """Return the cost with and without SE in each of these conventions.
+
+    Args:
+        names: Any of `NAMES`.
+        totals: Counts of the whole network.
+        work: Operations of all of its SE blocks.
+        fvcore: Runs fvcore on the network and on its twin; called only if it is asked for.
+    """
+    base = totals.macs - work.fc_macs
+    known: Mapping[str, Callable[[], Convention]] = {
+        "macs": lambda: Convention("macs", totals.macs, base, MACS),
+        "torch": lambda: Convention("torch", 2 * totals.macs, 2 * base, TORCH),
+        "paper": lambda: _paper(totals, work),
+        "fvcore": lambda: Convention("fvcore", *fvcore(), FVCORE),
+    }
+    return tuple(known[name]() for name in dict.fromkeys(names))
+
+
+def _paper(totals: Totals, work: BlockWork) -> Convention:
+    base = totals.macs - work.fc_macs
+    if not totals.chain:
+        base += totals.norm_elements + totals.max_pool_elements
+    se = work.fc_macs + work.scale_multiplications
+    return Convention("paper", base + se, base, PAPER_CHAIN if totals.chain else PAPER)
+
+
+def fvcore_count(model: nn.Module, size: Sequence[int]) -> int:
+    """Return fvcore's own count of a network for one image.
+
+    fvcore traces with numbers, so memory is allocated for a copy of the network, and left as it comes.
+
+    Args:
+        model: A network on the meta device.
+        size: Channels, height and width of an image.
+
+    Raises:
+        CheckpointError: If fvcore cannot trace the network.
+    """
+    real = copy.deepcopy(model).to_empty(device="cpu").eval()
+    like = next((p for p in real.parameters() if p.is_floating_point()), torch.empty(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of TorchScript's deprecation, at import and at tracing
+        from fvcore.nn import FlopCountAnalysis
+
+        example = torch.zeros(1, *size, dtype=like.dtype)
+        analysis: Any = FlopCountAnalysis(real, example)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        try:
+            return int(analysis.total())
+        except Exception as exc:
+            reason = next(iter(str(exc).strip().splitlines()), "no message")[:160]
+            raise CheckpointError(
+                f"expected fvcore to trace the network, found {type(exc).__name__}: {reason}; leave "
+                "fvcore out of --convention"
+            ) from exc

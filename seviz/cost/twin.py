@@ -1,0 +1,128 @@
+"""The network without SE, as a network that runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from seviz.cost.attribution import Part, Split
+from seviz.cost.operators import TABLE, moves_memory
+from seviz.errors import CheckpointError
+from seviz.gates.graph import Value
+from seviz.gates.ops import VIEW
+
+
+class Passed(nn.Module):
+    """Stands where an SE block was: gives the map back as it came."""
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return ``x``."""
+        return x
+
+
+def without_se(model: nn.Module, split: Split) -> nn.Module:
+    """Return a copy of a network in which every SE block passes its map on; weights are shared.
+
+    Args:
+        model: The network that was split; it is left as it is.
+        split: Its division into SE and the rest.
+
+    Raises:
+        CheckpointError: If a block is not a module of its own.
+    """
+    paths = block_modules(split)
+    twin = shared_copy(model)
+    _replace(twin, paths)
+    return twin
+
+
+@contextmanager
+def bypassed(model: nn.Module, split: Split) -> Iterator[nn.Module]:
+    """Hold every SE block of a network replaced by a module that passes the map on.
+
+    Raises:
+        CheckpointError: If a block is not a module of its own.
+    """
+    undo = _replace(model, block_modules(split))
+    try:
+        yield model
+    finally:
+        for module, name, child in undo:
+            module._modules[name] = child
+
+
+def block_modules(split: Split) -> list[str]:
+    """Return the path of the module that is each SE block.
+
+    Raises:
+        CheckpointError: If a block is not a module of its own.
+    """
+    inside = _by_call(split)
+    paths = []
+    for part in split.parts:
+        path = _module(part, inside)
+        if path is None:
+            where = part.scale[-1].call.path or "the network"
+            raise CheckpointError(
+                f"expected each SE block to be a module of its own, found {part.traced.block.name} "
+                f"written into {where}; its cost is counted, but the network cannot be run without it"
+            )
+        paths.append(path)
+    return paths
+
+
+def _replace(model: nn.Module, paths: list[str]) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Replace modules wherever they are used; return (parent, name, module) of each place."""
+    modules = dict(model.named_modules())
+    gone = {id(modules[path]) for path in paths}
+    places = [
+        (module, name, child)
+        for module in model.modules()
+        for name, child in module._modules.items()
+        if child is not None and id(child) in gone
+    ]
+    for module, name, _ in places:
+        module._modules[name] = Passed()
+    return places
+
+
+def shared_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of the modules that uses the same parameters and buffers."""
+    memo: dict[int, Any] = {id(p): p for p in model.parameters()}
+    memo.update({id(b): b for b in model.buffers()})
+    return copy.deepcopy(model, memo)
+
+
+def _by_call(split: Split) -> set[str]:
+    """Return the modules that run operators of the rest, views left out."""
+    return {op.call.path for op in split.rest if op.name not in TABLE or moves_memory(op)}
+
+
+def _module(part: Part, inside: set[str]) -> str | None:
+    """Return the path of the innermost module that holds the block, all of it, and nothing else."""
+    for value in _ends(part):
+        for call, _ in value.exits:
+            if call.path == "":
+                continue
+            within = (call.path, f"{call.path}.")
+            whole = all(_is_within(op.call.path, *within) for op in part.ops)
+            others = any(_is_within(path, *within) for path in inside)
+            if whole and not others:
+                return call.path
+    return None
+
+
+def _is_within(path: str, module: str, prefix: str) -> bool:
+    return path == module or path.startswith(prefix)
+
+
+def _ends(part: Part) -> list[Value]:
+    """Return what the block gives: the scaled map, and that in other shapes."""
+    ends = [part.scale[-1].outputs[0]]
+    for value in ends:
+        ends.extend(out for use in value.uses if use.name in VIEW for out in use.outputs)
+    return ends

@@ -1,0 +1,197 @@
+"""The figures of an audit: where SE's parameters are, and what each block costs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seviz.costs import Audit, BlockCost, BlockWork
+from seviz.errors import UsageError
+from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
+_MILLION = 1e6
+_WIDTH = 0.62  # of a bar
+_SEEN = 0.008  # height of a part of a bar that can be seen, as a share of the tallest bar
+_LINE = 115  # characters across the figure of the blocks
+_MOST_ROWS = 60  # blocks, from which on names are left out
+
+
+def stage_bars(audit: Audit) -> Figure:
+    """Draw SE's parameters as one bar per stage, each block a part of its bar.
+
+    Args:
+        audit: The result of `seviz.audit`.
+
+    Returns:
+        The figure; `save_figure` writes it.
+    """
+    from matplotlib.figure import Figure
+
+    stages = audit.stages
+    unit, name = _unit(max(s.params for s in stages))
+    tallest = max(s.params for s in stages) / unit
+    with figure_style():
+        figure = Figure(figsize=(max(3.5, 1.2 + 0.75 * len(stages)), 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        for position, stage in enumerate(stages):
+            edges = np.cumsum([b.params.total for b in stage.blocks]) / unit
+            axes.bar(position, edges[-1], _WIDTH, color=_BLUE)
+            if edges[-1] > _SEEN * tallest * len(edges):  # else there would be more edge than bar
+                left = position - _WIDTH / 2
+                axes.hlines(edges[:-1], left, left + _WIDTH, color="white", linewidth=0.8)
+            axes.annotate(
+                f"{stage.share:.1%}",
+                (position, edges[-1]),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+            )
+        labels = [_stage_label(s.blocks, s.stage) for s in stages]
+        axes.set_xticks(range(len(stages)), labels, fontsize=SMALL)
+        half = max(len(stages), 3) / 2 + 0.1  # of the axis: a single bar does not fill it
+        axes.set_xlim((len(stages) - 1) / 2 - half, (len(stages) - 1) / 2 + half)
+        axes.set_ylim(0, 1.12 * tallest)
+        axes.set_ylabel(f"parameters of SE ({name})")
+        axes.grid(axis="y", color=PALE, linewidth=0.5)
+        axes.tick_params(axis="x", length=0)
+        axes.set_title(
+            f"SE in {audit.name}\n{audit.se_params:,} parameters, {_percent(audit.params_increase)} of the "
+            f"{audit.params_without_se:,} without SE",
+            fontsize=TEXT,
+            loc="left",
+        )
+        figure.supxlabel(
+            "a bar is divided by blocks; per cent: share of SE's weights",
+            fontsize=SMALL,
+            color=GREY,
+        )
+    return figure
+
+
+def block_bars(audit: Audit) -> Figure:
+    """Draw what each block costs: parameters, arithmetic, and memory moved, side by side.
+
+    Args:
+        audit: The result of `seviz.audit`, of a network that is known.
+
+    Raises:
+        UsageError: If the audit has parameters alone.
+    """
+    from matplotlib.figure import Figure
+
+    works = [b.work for b in audit.blocks if b.work is not None]
+    if audit.totals is None or len(works) != len(audit.blocks):
+        raise UsageError(
+            "expected an audit of a network, found one of parameters alone; audit it with its architecture"
+        )
+    rows = len(audit.blocks)
+    tall = min(max(0.17 * rows, 1.2), 9.0)
+    with figure_style():
+        figure = Figure(figsize=(7.2, tall + 1.35), layout="constrained")
+        panels: Any = figure.subplots(1, 3, sharey=True)
+        _panel(
+            panels[0],
+            "parameters",
+            [("", GREY, [b.params.total for b in audit.blocks])],
+        )
+        _panel(
+            panels[1],
+            "operations per image",
+            [
+                ("squeeze (additions)", _BLUE, [w.squeeze_adds for w in works]),
+                ("fully connected (MACs)", _GREEN, [w.fc_macs for w in works]),
+                ("scale (multiplications)", _ORANGE, [w.scale_multiplications for w in works]),
+            ],
+        )
+        _panel(
+            panels[2],
+            "bytes moved per image",
+            [
+                ("squeeze: reads the map", _BLUE, [w.squeeze_bytes for w in works]),
+                ("weights", _GREEN, [4 * b.params.total for b in audit.blocks]),
+                ("scale: reads and writes it", _ORANGE, [w.scale_bytes for w in works]),
+            ],
+        )
+        names = [b.block.name for b in audit.blocks]
+        step = 1 if rows <= _MOST_ROWS else 5
+        panels[0].set_yticks(range(0, rows, step), names[::step])
+        panels[0].set_ylim(rows - 0.4, -0.6)
+        for panel in panels:
+            _separate(panel, audit.blocks)
+        figure.suptitle(_bound(audit, works), x=0.01, ha="left", fontsize=TEXT)
+    return figure
+
+
+def _bound(audit: Audit, works: Sequence[BlockWork]) -> str:
+    """Say in one sentence why SE is bound by memory."""
+    assert audit.totals is not None
+    work = audit.work
+    assert work is not None
+    others = audit.totals.bytes_without_se
+    moved = audit.totals.bytes_moved - others
+    share = moved / audit.totals.bytes_moved
+    said = (
+        f"SE in {audit.name} has {_percent(work.fc_macs / audit.totals.macs)} of the network's MACs and "
+        f"moves {_percent(share)} of its memory (float32, operators not fused): "
+        f"{work.operations / moved:.2g} operations per byte, against "
+        f"{(audit.totals.macs - work.fc_macs) / others:.2g} MACs per byte in the rest of the network"
+    )
+    return textwrap.fill(said, _LINE)
+
+
+def _panel(axes: Axes, title: str, parts: Sequence[tuple[str, str, Sequence[int]]]) -> None:
+    """Draw stacked horizontal bars, one per block."""
+    rows = range(len(parts[0][2]))
+    totals = [sum(values[i] for _, _, values in parts) for i in rows]
+    unit, name = _unit(max(totals))
+    left = [0.0 for _ in rows]
+    for label, colour, values in parts:
+        widths = [v / unit for v in values]
+        axes.barh(list(rows), widths, 0.72, left, color=colour, label=label)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    axes.set_xlabel(f"{title} ({name})" if name else title)
+    axes.grid(axis="x", color=PALE, linewidth=0.5)
+    axes.tick_params(axis="y", length=0)
+    if parts[0][0]:
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
+            frameon=False,
+            fontsize=SMALL,
+            handlelength=1.0,
+            labelspacing=0.2,
+            borderaxespad=0.2,
+        )
+
+
+def _separate(axes: Axes, blocks: Sequence[BlockCost]) -> None:
+    """Draw a thin line between stages."""
+    for row in range(1, len(blocks)):
+        if blocks[row].block.stage != blocks[row - 1].block.stage:
+            axes.axhline(row - 0.5, color=INK, linewidth=0.4)
+
+
+def _stage_label(blocks: Sequence[BlockCost], stage: int) -> str:
+    widths = sorted({b.block.channels for b in blocks})
+    shown = f"{widths[0]}" if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
+    count = f"{len(blocks)} block{'s' * (len(blocks) > 1)}"
+    return f"stage {stage}\n{count}\nC = {shown}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%" if share >= 0.01 else f"{100 * share:.2g}%"
+
+
+def _unit(most: float) -> tuple[float, str]:
+    """Return the unit that gives readable numbers, and its name."""
+    if most >= _MILLION:
+        return _MILLION, "millions"
+    return (1e3, "thousands") if most >= 1e4 else (1.0, "")
