@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from seviz.cost import Place, audit_network, insert, measure, split, without_se
+from seviz.cost import Place, audit_network, audit_parameters, insert, measure, split, without_se
 from seviz.cost.conventions import DEFAULT, check_names
 from seviz.costs import Audit, Latency
-from seviz.errors import UsageError
+from seviz.errors import NoSEBlockError, UsageError
 from seviz.gates import trace
 from seviz.gates.graph import is_on_meta
-from seviz.loading import LoadedModel, load
+from seviz.loading import BareWeights, LoadedModel, load
 from seviz.loading.arch import build_architecture, describe_architecture, is_known_name
+from seviz.loading.building import on_meta as build_on_meta
 from seviz.loading.zoo import is_zoo_name, zoo_config
-from seviz.preprocessing import Preprocessing
+from seviz.preprocessing import ASSUMED, Preprocessing
 
 DEFAULT_BATCH = 32
 
@@ -69,13 +70,10 @@ def blueprint(
     name, args = str(spec), {k: v for k, v in (arch_args or {}).items() if k != "pretrained"}
     model = None
     if on_meta:
-        try:
-            with torch.device("meta"):
-                model = build_architecture(name, args)
-        except Exception:
-            model = None  # It reads numbers while it is built: build it with some.
+        with suppress(Exception):  # it reads numbers while it is built: build it with some
+            model = build_on_meta(lambda: build_architecture(name, args))
     model = model if model is not None else build_architecture(name, args)
-    preprocessing, classes = Preprocessing(origin="ImageNet's, assumed"), None
+    preprocessing, classes = Preprocessing(origin=ASSUMED), None
     if is_zoo_name(name):
         preprocessing, classes = zoo_config(name, model)
     shown = describe_architecture(name, args)
@@ -144,6 +142,30 @@ def audit(
     if timing is None:
         return result
     return replace(result, latency=_timed(model, plain, size, timing))
+
+
+def audit_weights(weights: BareWeights, sweep: Sequence[int] = ()) -> Audit:
+    """Return the parameter part of an audit of weights whose network is not known.
+
+    Args:
+        weights: From `seviz.loading.open_checkpoint`.
+        sweep: Other reduction ratios.
+
+    Raises:
+        NoSEBlockError: If no excitation is among them.
+    """
+    if not weights.blocks:
+        raise NoSEBlockError(
+            f"expected SE blocks in {weights.name}, found none: no pair of matrices C -> C/r -> C under "
+            "one prefix, and no known architecture; give --arch"
+        )
+    return audit_parameters(
+        weights.blocks,
+        weights.params,
+        name=weights.name,
+        running_stats=weights.running_stats,
+        reductions=sweep,
+    )
 
 
 def insert_se(

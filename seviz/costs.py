@@ -258,7 +258,7 @@ class Totals:
     Attributes:
         macs: MACs of convolution, linear and matrix products.
         norm_elements: Elements that normalisation gives, SE's own left out.
-        max_pool_elements: Elements that max pooling reads.
+        pool_elements: Elements that pooling over windows reads.
         bytes_moved: Memory that all operators read and write, parameters included.
         bytes_without_se: The same of the twin without SE.
         chain: Whether it is a plain chain: no shortcut and no branch.
@@ -266,7 +266,7 @@ class Totals:
 
     macs: int
     norm_elements: int
-    max_pool_elements: int
+    pool_elements: int
     bytes_moved: int
     bytes_without_se: int
     chain: bool

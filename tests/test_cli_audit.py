@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import Run, Tiny
 
 NAME = "timm:legacy_seresnet50"
@@ -198,3 +199,44 @@ def test_a_record_is_refused(run: Run, digits_record: Path, tmp_path: Path) -> N
     said = run("audit", digits_record, "-o", tmp_path)
     assert said.code == 2
     assert "found the record" in said.err
+
+
+@pytest.fixture
+def unknown(tmp_path: Path) -> Path:
+    """Return a file of a network that nobody knows: SE-ResNet-50 under other names."""
+    from seviz.loading.arch import build_architecture
+    from seviz.loading.building import no_random_numbers
+
+    with no_random_numbers():
+        model = build_architecture(NAME, {})
+    weights = {k.replace("conv", "c"): v.zero_() for k, v in model.state_dict().items()}
+    torch.save(weights, tmp_path / "x.pt")
+    return tmp_path / "x.pt"
+
+
+def test_weights_without_a_network(run: Run, unknown: Path, tmp_path: Path) -> None:
+    said = run("audit", unknown, "--json", "--sweep", 4, "-o", tmp_path / "out")
+    assert said.code == 0
+    parsed = json.loads(said.out)
+    # As in the audit of the network itself, which the paper's authors published.
+    assert parsed["params"]["total"] == 28_088_024
+    assert parsed["params"]["se"] == 2_530_992
+    assert parsed["macs"] is None
+    assert parsed["sweep"][0]["params"] == 35_635_688
+    assert len(parsed["blocks"]) == 16
+    said = run("audit", unknown, "-o", tmp_path / "out")
+    assert "28,088,024" in said.out
+    assert "parameters only" in said.err
+    assert run("audit", unknown, "--max-se-params-pct", 9, "-o", tmp_path / "out").code == 1
+
+
+@pytest.mark.parametrize(
+    "option", [["--latency"], ["--insert-se"], ["--convention", "macs"], ["--max-se-macs-pct", "1"]]
+)
+def test_operations_need_a_network(
+    run: Run, unknown: Path, tmp_path: Path, option: list[str]
+) -> None:
+    said = run("audit", unknown, *option, "-o", tmp_path / "out")
+    assert said.code == 3
+    assert "tensors that fit none" in said.err
+    assert not (tmp_path / "out").exists()

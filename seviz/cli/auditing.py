@@ -12,13 +12,13 @@ from cyclopts import Parameter
 from seviz.cli.audit_text import say
 from seviz.cli.console import Speaker
 from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
-from seviz.cli.work import load_model, output_folder
+from seviz.cli.work import open_model, output_folder
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.schema import SCHEMA_VERSION, is_record
 
 if TYPE_CHECKING:
     from seviz.costs import Audit
-    from seviz.loading import LoadedModel
+    from seviz.loading import BareWeights, LoadedModel
 
 _FAILED = 1
 
@@ -158,13 +158,16 @@ def _check(ckpt: str, asked: AuditOptions) -> None:
         )
 
 
-def _load(ckpt: str, asked: AuditOptions, model: ModelOptions) -> LoadedModel:
-    """Build the network by its name, without weights; else load the file."""
+def _load(ckpt: str, asked: AuditOptions, model: ModelOptions) -> LoadedModel | BareWeights:
+    """Build the network by its name, without weights; else load the file.
+
+    A file whose network is not known still has parameters.
+    """
     from seviz.auditing import blueprint, has_blueprint
     from seviz.loading import parse_arch_args
 
     if not has_blueprint(ckpt):
-        return load_model(ckpt, model)
+        return open_model(ckpt, model, mapped=not asked.latency)
     if model.arch is not None:
         raise UsageError(
             f"expected --arch with a checkpoint file, found it with {ckpt}; leave it out, or name a file"
@@ -174,11 +177,21 @@ def _load(ckpt: str, asked: AuditOptions, model: ModelOptions) -> LoadedModel:
     return loaded.with_preprocessing(input_size=model.input_size)
 
 
-def _count(loaded: LoadedModel, asked: AuditOptions, speaker: Speaker) -> Audit:
-    from seviz.auditing import DEFAULT_BATCH, Insertion, Timing
+def _count(loaded: LoadedModel | BareWeights, asked: AuditOptions, speaker: Speaker) -> Audit:
+    from seviz.auditing import DEFAULT_BATCH, Insertion, Timing, audit_weights
     from seviz.auditing import audit as count
     from seviz.cost.conventions import DEFAULT
+    from seviz.loading import BareWeights
 
+    if isinstance(loaded, BareWeights):
+        if (
+            asked.convention
+            or asked.insert_se
+            or asked.latency
+            or asked.max_se_macs_pct is not None
+        ):
+            raise loaded.refuse()
+        return audit_weights(loaded, asked.sweep)
     timing = None
     if asked.latency:
         timing = Timing(asked.batch_size or DEFAULT_BATCH, _device(asked.device))

@@ -72,7 +72,7 @@ def audit_network(
     totals = Totals(
         macs=everything.macs,
         norm_elements=rest.total("norm"),
-        max_pool_elements=rest.max_pool_elements,
+        pool_elements=rest.pool_elements,
         bytes_moved=everything.bytes_moved,
         bytes_without_se=rest.bytes_moved,
         chain=is_chain(parts.rest),

@@ -17,8 +17,8 @@ MACS = "1 MAC = 1: convolution, linear, matrix products"
 TORCH = "torch's FlopCounterMode: 2 x MACs"
 FVCORE = "fvcore's own: MACs, 2 per batch-norm output, pooling modules; no mean, sigmoid, mul"
 PAPER = (
-    "arXiv 1709.01507, 1 MAC = 1: convolution, linear, 1 per batch-norm output and max-pool input; SE = FC + "
-    "1 pass over its output"
+    "arXiv 1709.01507, 1 MAC = 1: convolution, linear, 1 per batch-norm output and pooling-window input; "
+    "SE = FC + 1 pass over its output"
 )
 PAPER_CHAIN = (
     "arXiv 1709.01507, 1 MAC = 1: convolution and linear, no batch norm in a plain chain (VGG, MobileNet); "
@@ -69,7 +69,7 @@ def conventions(
 def _paper(totals: Totals, work: BlockWork) -> Convention:
     base = totals.macs - work.fc_macs
     if not totals.chain:
-        base += totals.norm_elements + totals.max_pool_elements
+        base += totals.norm_elements + totals.pool_elements
     se = work.fc_macs + work.scale_multiplications
     return Convention("paper", base + se, base, PAPER_CHAIN if totals.chain else PAPER)
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from seviz.cost.operators import (
-    MAX_POOL,
     TABLE,
+    WINDOWED_POOL,
     elements_of_maps,
     elements_of_parameters,
     is_constant,
@@ -48,9 +48,13 @@ class Counts:
         return self.total("mac")
 
     @property
-    def max_pool_elements(self) -> int:
-        """Return the elements that max pooling reads."""
-        return self._sum((op, op.inputs[0].numel) for op in self.ops if op.name in MAX_POOL)
+    def pool_elements(self) -> int:
+        """Return the elements that pooling over windows reads; a squeeze to one pixel is none."""
+        return self._sum(
+            (op, op.inputs[0].numel)
+            for op in self.ops
+            if op.name in WINDOWED_POOL and any(n > 1 for n in op.outputs[0].shape[2:])
+        )
 
     @property
     def bytes_moved(self) -> int:

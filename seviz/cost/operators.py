@@ -166,7 +166,11 @@ TABLE: Mapping[str, Rule] = {
         "_assert_async _assert_tensor_metadata set meshgrid",
     ),
 }
-MAX_POOL = frozenset(name for name, rule in TABLE.items() if rule.kind == "pool")
+WINDOWED_POOL = frozenset(name for name, rule in TABLE.items() if rule.kind == "pool") | {
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+}
 
 
 def is_constant(op: Op) -> bool:

@@ -56,6 +56,13 @@ class BareWeights:
         return sum(b.params for b in self.blocks)
 
     @property
+    def running_stats(self) -> int:
+        """Number of elements of the running means and variances of batch norm."""
+        return sum(
+            prod(s) for n, s in self.view.shapes.items() if _is_buffer(n) and not is_counter(n)
+        )
+
+    @property
     def outputs(self) -> int | None:
         """Outputs of the last linear layer, if the last tensors are one."""
         last = [s for n, s in self.view.shapes.items() if n.endswith("weight") and len(s) > 1][-1:]
