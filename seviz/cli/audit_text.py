@@ -16,21 +16,24 @@ _PAPER_MS = (164, 167)
 
 def say(result: Audit, speaker: Speaker) -> None:
     """Print an audit; every number with its convention."""
-    size = "x".join(map(str, result.input_size)) or "not known"
     speaker.line(f"network  {result.name}")
     if result.inserted:
         first, last = result.inserted[0], result.inserted[-1]
         speaker.line(f"inserted {len(result.inserted)} SE blocks, after {first} ... {last}")
-    speaker.line(f"image    {size}; all counts are for one image")
+    if result.input_size:
+        size = "x".join(map(str, result.input_size))
+        speaker.line(f"image    {size}; all counts are for one image")
     speaker.line()
     _totals(result, speaker)
     _conventions(result, speaker)
-    _stages(result, speaker)
+    if result.totals is not None:  # stages are told by the sizes of maps
+        _stages(result, speaker)
     _blocks(result, speaker)
     _formula(result, speaker)
     _sweep(result, speaker)
     _latency(result, speaker)
-    _not_counted(result, speaker)
+    if result.totals is not None:
+        _not_counted(result, speaker)
 
 
 def _totals(result: Audit, speaker: Speaker) -> None:

@@ -234,8 +234,8 @@ def _write(result: Audit, document: dict[str, Any], folder: Path) -> list[Path]:
     with written_whole(files[-1]) as temporary:
         text = json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=1, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-    files += save_figure(stage_bars(result), folder / "audit_stages")
     if result.totals is not None:
+        files += save_figure(stage_bars(result), folder / "audit_stages")
         files += save_figure(block_bars(result), folder / "audit_blocks")
     return files
 

@@ -91,24 +91,26 @@ def split_params(block: SEBlock, reduction: float) -> BlockParams:
     """Sort the parameters of a block whose network is not known, by their number.
 
     Two layers without biases have 2 C h weights; biases bring h and C more (2 C for a scale with a
-    shift), a norm between the layers 2 h.
+    shift), a norm between the layers 2 h, one after both 2 C.
     """
     channels, hidden = block.channels, block.hidden
     gates = 2 * channels if block.shift else channels
     weights = (channels + gates) * hidden
     extra = block.params - weights
     biases = norms = 0
-    for first, second, norm in (
-        (0, 0, 0),
-        (1, 1, 0),
-        (0, 1, 2),
-        (1, 1, 2),
-        (0, 0, 2),
-        (0, 1, 0),
-        (1, 0, 0),
+    for first, second, norm, after in (
+        (0, 0, 0, 0),
+        (1, 1, 0, 0),
+        (0, 1, 2, 0),
+        (1, 1, 2, 0),
+        (0, 0, 2, 0),
+        (0, 0, 2, 2),
+        (1, 1, 2, 2),
+        (0, 1, 0, 0),
+        (1, 0, 0, 0),
     ):
-        if extra == first * hidden + second * gates + norm * hidden:
-            biases, norms = first * hidden + second * gates, norm * hidden
+        if extra == first * hidden + second * gates + norm * hidden + after * gates:
+            biases, norms = first * hidden + second * gates, norm * hidden + after * gates
             per_hidden = channels + gates + first + norm
             break
     else:
