@@ -33,8 +33,9 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure start-up, redraw, and memory against the number of images
+bench: $(READY) ## Measure start-up, redraw, memory, and the audit against fvcore
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/audit.py
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
 	$(BIN)/python reports/make.py $(CIFAR10)

@@ -99,6 +99,13 @@ def plan(op: Op, gate: Value, scaled: Value, channel: int, *, per_pixel: bool = 
         hook = _hook(gate, scaled, channel)
         if hook is not None:
             return hook
+    return multiplication(op, gate, scaled, channel, per_pixel=per_pixel)
+
+
+def multiplication(
+    op: Op, gate: Value, scaled: Value, channel: int, *, per_pixel: bool = False
+) -> ModeReading:
+    """Return how the gate is read from its multiplication, whatever module returns it."""
     factors = op.args[1:3] if op.name == "addcmul" else op.args[:2]
     return ModeReading(
         op.call,

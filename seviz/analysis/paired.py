@@ -1,0 +1,87 @@
+"""Two predictions of the same images: is one better, and by how much?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest, norm
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How the share of right predictions changes from one prediction to another.
+
+    Attributes:
+        images: Images that both predicted, n.
+        before: Share that the first has right.
+        after: Share that the second has right.
+        lost: Images that only the first has right, b.
+        won: Images that only the second has right, c.
+        low: Lower end of the 95 % interval of ``delta``.
+        high: Its upper end.
+        p_value: Of the exact McNemar test: how probable it is that the images on which the two differ
+            fall as unevenly by chance.
+    """
+
+    images: int
+    before: float
+    after: float
+    lost: int
+    won: int
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def delta(self) -> float:
+        """Return ``after - before``."""
+        return self.after - self.before
+
+    @property
+    def significant(self) -> bool:
+        """Return whether chance is an unlikely explanation (p < 0.05)."""
+        return self.p_value < 0.05
+
+
+def paired_difference(
+    before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]
+) -> PairedDifference:
+    """Compare which images two predictions have right.
+
+    The interval is Agresti and Min's for paired proportions (Statistics in Medicine 24, 2005): Wald's,
+    with half an image added to each cell of the table, so that it has a width where no image changes
+    sides. The test is McNemar's (Psychometrika 12, 1947) in its exact, binomial form.
+
+    Args:
+        before: Whether the first has each image right, [n].
+        after: Whether the second has, [n].
+
+    Raises:
+        ValueError: If there is no image, or not as many in both.
+
+    >>> d = paired_difference(np.array([True] * 9 + [False]), np.array([True] * 5 + [False] * 5))
+    >>> round(d.delta, 2), d.lost, d.won, round(d.p_value, 3)
+    (-0.4, 4, 0, 0.125)
+    """
+    if before.shape != after.shape or not before.size:
+        raise ValueError(f"expected as many images in both, found {before.size} and {after.size}")
+    n = int(before.size)
+    lost, won = int((before & ~after).sum()), int((~before & after).sum())
+    adjusted = n + 2
+    middle = (won - lost) / adjusted
+    spread = sqrt(max(0.0, (won + lost + 1) - (won - lost) ** 2 / adjusted)) / adjusted
+    reach = float(norm.ppf(0.975)) * spread
+    p_value = 1.0 if won + lost == 0 else float(binomtest(won, won + lost).pvalue)
+    return PairedDifference(
+        n,
+        float(before.mean()),
+        float(after.mean()),
+        lost,
+        won,
+        max(-1.0, middle - reach),
+        min(1.0, middle + reach),
+        p_value,
+    )
