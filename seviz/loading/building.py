@@ -10,6 +10,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+# Equal random tensors in a row that are taken for layers in a row, and not for drawing again.
+_MOST_REPEATED = 20
+
 
 class _EmptyOnMeta(TorchFunctionMode):
     """Puts what layers allocate on the meta device, and leaves other tensors where they are.
@@ -31,27 +34,37 @@ class _NoRandomNumbers(TorchFunctionMode):
 
     _SKIPPED = frozenset(
         {
-            torch.Tensor.normal_,
-            torch.Tensor.uniform_,
-            torch.Tensor.log_normal_,
-            torch.Tensor.erfinv_,
             nn.init.normal_,
             nn.init.uniform_,
-            nn.init.trunc_normal_,
             nn.init.kaiming_normal_,
             nn.init.kaiming_uniform_,
-            nn.init.xavier_normal_,
-            nn.init.xavier_uniform_,
-            nn.init.orthogonal_,
         }
     )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: tuple[Any, ...] = ()
+        self._repeated = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        kwargs = kwargs or {}
         if func in self._SKIPPED:
-            return args[0] if args else (kwargs or {})["tensor"]
-        return func(*args, **(kwargs or {}))
+            return args[0] if args else kwargs["tensor"]
+        if func is torch.Tensor.normal_ and self._is_first(args):
+            return args[0].fill_(args[1] if len(args) > 1 else kwargs.get("mean", 0.0))
+        if func is torch.Tensor.uniform_ and self._is_first(args):
+            low, high = (*args[1:3], *(0.0, 1.0)[len(args) - 1 :])[:2]
+            return args[0].fill_((kwargs.get("from", low) + kwargs.get("to", high)) / 2)
+        return func(*args, **kwargs)
+
+    def _is_first(self, args: Any) -> bool:
+        """Whether this is not the same call again: what draws until the numbers please it gets numbers."""
+        call = (args[0].shape, *args[1:])
+        self._repeated = self._repeated + 1 if call == self._last else 0
+        self._last = call
+        return self._repeated < _MOST_REPEATED
 
 
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
