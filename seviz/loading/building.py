@@ -30,10 +30,16 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """Leaves out the random initialisation of tensors that will be overwritten."""
+    """Leaves out the random initialisation of tensors that will be overwritten.
+
+    Their memory is not even touched. What draws until the numbers please it (``trunc_normal_``) would look at
+    the same memory for ever: the same call again and again is let through.
+    """
 
     _SKIPPED = frozenset(
         {
+            torch.Tensor.normal_,
+            torch.Tensor.uniform_,
             nn.init.normal_,
             nn.init.uniform_,
             nn.init.kaiming_normal_,
@@ -51,20 +57,15 @@ class _NoRandomNumbers(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in self._SKIPPED:
-            return args[0] if args else kwargs["tensor"]
-        if func is torch.Tensor.normal_ and self._is_first(args):
-            return args[0].fill_(args[1] if len(args) > 1 else kwargs.get("mean", 0.0))
-        if func is torch.Tensor.uniform_ and self._is_first(args):
-            low, high = (*args[1:3], *(0.0, 1.0)[len(args) - 1 :])[:2]
-            return args[0].fill_((kwargs.get("from", low) + kwargs.get("to", high)) / 2)
+            tensor = args[0] if args else kwargs["tensor"]
+            if not self._is_again((func, tensor.shape, *args[1:])):
+                return tensor
         return func(*args, **kwargs)
 
-    def _is_first(self, args: Any) -> bool:
-        """Whether this is not the same call again: what draws until the numbers please it gets numbers."""
-        call = (args[0].shape, *args[1:])
+    def _is_again(self, call: tuple[Any, ...]) -> bool:
         self._repeated = self._repeated + 1 if call == self._last else 0
         self._last = call
-        return self._repeated < _MOST_REPEATED
+        return self._repeated > _MOST_REPEATED
 
 
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
