@@ -18,19 +18,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from seviz.text import one_line
+
 
 class SevizError(Exception):
     """Root of the tree; never raised itself.
 
     Args:
-        message: The line.
+        message: The line; what would break it, in names from a file, is escaped.
         details: Lists too long for it, by what they list.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, details: Mapping[str, Sequence[str]] | None = None) -> None:
-        super().__init__(message)
+        super().__init__(one_line(message))
         self.details: Mapping[str, Sequence[str]] = details or {}
 
 

@@ -19,7 +19,10 @@ def record_path(path: str | Path) -> Path:
 def is_record(path: str | Path) -> bool:
     """Return whether ``path`` is a record, or a folder that holds one, by its content."""
     try:
-        with zipfile.ZipFile(record_path(path)) as archive:
+        source = record_path(path)
+        if not source.is_file():  # opening a pipe would wait for its writer
+            return False
+        with zipfile.ZipFile(source) as archive:
             return META_NAME in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except Exception:  # a damaged directory of an archive is read as anything
         return False

@@ -14,7 +14,10 @@ import seviz
 
 PACKAGE = Path(seviz.__file__).parent
 HEAVY = {"torch", "torchvision", "timm"}
-HALL = {"blocks", "classes", "costs", "errors", "files", "preprocessing", "results", "schema"}
+HALL = {
+    *("blocks", "classes", "costs", "errors", "files", "preprocessing", "results", "schema"),
+    "text",
+}
 EAST = {"analysis", "figures"}
 # What each wing of the west may import, besides the hall.
 WEST = {

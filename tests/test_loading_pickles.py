@@ -22,7 +22,7 @@ from torch import nn
 
 from seviz.errors import CheckpointError
 from seviz.loading import load
-from seviz.loading.pickles import global_names, read_pickle
+from seviz.loading.pickles import read_pickle
 from seviz.models.registry import build
 
 LEGACY = pytest.mark.filterwarnings("ignore:.*legacy:FutureWarning")
@@ -71,7 +71,7 @@ def test_their_values_are_kept(tmp_path: Path) -> None:
     read = read_pickle(save(HARMLESS, tmp_path / "x.pt")).payload
     assert read["namespace"] == HARMLESS["namespace"]
     assert read["numpy scalar"] == 0.93
-    assert np.array_equal(read["numpy array"], HARMLESS["numpy array"])
+    assert read["numpy integer"] == 3
     assert read["windows path"] == HARMLESS["windows path"]
     assert read["default"] == {"a": [1]}
 
@@ -144,7 +144,6 @@ def test_python_s_own_and_networks_are_refused_by_name(
     content: object, name: str, tmp_path: Path, refuses: Refuses
 ) -> None:
     path = save({"state_dict": state(), "extra": content}, tmp_path / "x.pt")
-    assert name in set(global_names(path))
     with refuses(CheckpointError, "run code", name, "--unsafe-load"):
         load(path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seviz.cli.console import Speaker
+from seviz.cli.console import Speaker, share_of_rest
 from seviz.errors import NoSEBlockError
 
 if TYPE_CHECKING:
@@ -62,10 +62,9 @@ def _print(weights: BareWeights, speaker: Speaker) -> None:
     speaker.line(f"parameters    {weights.params:,}")
     if not weights.blocks:
         return
-    without = weights.params - weights.se_params
+    share = share_of_rest(weights.se_params, weights.params)
     speaker.line(
-        f"SE            {len(weights.blocks)} excitations, {weights.se_params:,} parameters "
-        f"(+{weights.se_params / without:.1%} over the network without them)"
+        f"SE            {len(weights.blocks)} excitations, {weights.se_params:,} parameters{share}"
     )
     speaker.line()
     speaker.table(

@@ -12,6 +12,7 @@ from typing import Any
 
 from seviz.errors import SevizError
 from seviz.schema import SCHEMA_VERSION
+from seviz.text import one_line, printable
 
 # Lines that the details of an error take at most.
 MOST_LINES = 10
@@ -31,12 +32,12 @@ class Speaker:
     def remark(self, text: str) -> None:
         """Say something on stderr that is no result."""
         if not self._quiet:
-            print(text, file=sys.stderr)
+            print(printable(text), file=sys.stderr)
 
     def line(self, text: str = "") -> None:
         """Print one line of the result."""
         if not self._json:
-            print(text)
+            print(printable(text))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a plain table: the first column to the left, the others to the right.
@@ -45,7 +46,7 @@ class Speaker:
         """
         if self._json:
             return
-        cells = [list(columns), *map(list, rows)]
+        cells = [[printable(c) for c in row] for row in (columns, *rows)]
         widths = [max(len(r[i]) for r in cells) for i in range(len(columns))]
         left = {i for i in range(len(columns)) if i == 0 or not _numeric(rows, i)}
         for row in cells:
@@ -95,6 +96,15 @@ class Speaker:
             yield lambda count: bar.advance(task, count)
 
 
+def share_of_rest(part: int, whole: int) -> str:
+    """Return how much a part of the parameters adds to the rest, in brackets; nothing if it is all.
+
+    >>> share_of_rest(1, 5)
+    ' (+25.0% over the network without them)'
+    """
+    return f" (+{part / (whole - part):.1%} over the network without them)" if part < whole else ""
+
+
 def say_details(error: SevizError, *, as_json: bool) -> None:
     """Print the lists that an error comes with: all of them as JSON, else at most ten lines."""
     if not error.details:
@@ -121,7 +131,7 @@ def say_details(error: SevizError, *, as_json: bool) -> None:
     ]
     shown = groups if len(groups) <= MOST_LINES else groups[: MOST_LINES - 1]
     for kind, pattern, count in shown:
-        print(f"  {kind}: {count} x {pattern}", file=sys.stderr)
+        print(one_line(f"  {kind}: {count} x {pattern}"), file=sys.stderr)
     if len(groups) > len(shown):
         rest = sum(count for *_, count in groups[len(shown) :])
         print(f"  and {rest} more; --json lists all of them", file=sys.stderr)

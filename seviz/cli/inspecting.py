@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.bare import show_bare
-from seviz.cli.console import Speaker
+from seviz.cli.console import Speaker, share_of_rest
 from seviz.cli.options import ModelOptions, OutputOptions
 from seviz.cli.work import open_model
 from seviz.errors import UsageError
@@ -94,11 +94,8 @@ def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
     speaker.line(f"input         {loaded.preprocessing.describe()}")
     speaker.line(f"parameters    {loaded.params:,}")
     if found.blocks:
-        without = loaded.params - se
-        speaker.line(
-            f"SE            {len(found.blocks)} blocks, {se:,} parameters "
-            f"(+{se / without:.1%} over the network without them)"
-        )
+        share = share_of_rest(se, loaded.params)
+        speaker.line(f"SE            {len(found.blocks)} blocks, {se:,} parameters{share}")
     for title, blocks in (("", found.blocks), ("gates without squeeze", found.without_squeeze)):
         if blocks:
             speaker.line()

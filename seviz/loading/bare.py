@@ -116,7 +116,7 @@ def excitations(view: View) -> tuple[SEBlock, ...]:
         squeezed, excited = view.shapes[first], view.shapes[second]
         channels, hidden = squeezed[1], squeezed[0]
         if (
-            not (_is_pointwise(squeezed) and _is_pointwise(excited) and hidden < channels)
+            not (_is_pointwise(squeezed) and _is_pointwise(excited) and 0 < hidden < channels)
             or excited[1] != hidden
             or excited[0] not in {channels, 2 * channels}
         ):

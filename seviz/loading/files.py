@@ -68,16 +68,23 @@ def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
             named tensors.
     """
     if not os.path.isfile(path):
-        what = "a folder" if os.path.isdir(path) else "nothing"
+        what = "nothing"
+        if os.path.exists(path):
+            what = "a folder" if os.path.isdir(path) else "no file of bytes"
         raise CheckpointError(
             f"expected a checkpoint file, found {what} at {path}; give a file, timm:NAME or "
             "torchvision:NAME"
         )
-    intact = check_archive(path)
+    intact = check_archive(path, path.name)
     try:
         return _read(path, intact, unsafe)
-    except (MemoryError, CheckpointError):
+    except CheckpointError:
         raise
+    except MemoryError as exc:
+        raise CheckpointError(
+            f"expected a checkpoint that fits into memory, found {path.name} "
+            f"({os.path.getsize(path):,} bytes) asking for more; is it intact?"
+        ) from exc
     except Exception as exc:  # what a damaged file makes a reader do is anybody's guess
         raise _unreadable(path, exc, intact) from exc
 
@@ -164,6 +171,7 @@ def _program(path: Path, written: str, unsafe: bool) -> CheckpointFile:
         )
     read = scripted_weights if written == "TorchScript" else exported_weights
     payload = flatten(read(path), path.name)
+    _check_sizes(payload, path.name)
     note = f"the weights of a {written} program were read; the program itself was not run"
     return CheckpointFile(path.name, written, _sha256(path), payload, None, {}, (note,))
 

@@ -40,6 +40,36 @@ def fill(
         ) from exc
 
 
+def check_plain(weights: Mapping[str, Tensor], name: str) -> None:
+    """Check that weights are real numbers, each of which is there.
+
+    Args:
+        weights: The tensors that are used, by their names in the file.
+        name: Name of the file.
+
+    Raises:
+        CheckpointError: If any is sparse, quantised, complex or without values.
+    """
+    bad = {key: kind for key, value in weights.items() if (kind := _oddity(value)) is not None}
+    if bad:
+        listed = ", ".join(f"{key} ({kind})" for key, kind in list(bad.items())[:_SHOWN])
+        raise CheckpointError(
+            f"expected plain dense numbers in {name}, found others in {len(bad)} of {len(weights)} "
+            f"tensors: {listed}; save a float copy of the network, on the CPU",
+            details={"not plain": [*bad]},
+        )
+
+
+def _oddity(tensor: Tensor) -> str | None:
+    if tensor.layout is not torch.strided:
+        return str(tensor.layout).removeprefix("torch.")
+    if tensor.is_meta:
+        return "meta, without values"
+    if tensor.is_quantized or tensor.is_complex():
+        return str(tensor.dtype).removeprefix("torch.")
+    return None
+
+
 def check_finite(weights: Mapping[str, Tensor], name: str, *, allow_nan: bool) -> str | None:
     """Look for NaN and infinity.
 
@@ -52,9 +82,9 @@ def check_finite(weights: Mapping[str, Tensor], name: str, *, allow_nan: bool) -
         CheckpointError: If there are any; the tensors are named.
     """
     bad = {
-        key: int((~torch.isfinite(value)).sum())
+        key: int((~torch.isfinite(value.float())).sum())
         for key, value in weights.items()
-        if value.is_floating_point() and not value.is_meta and not _is_finite(value)
+        if value.is_floating_point() and not _is_finite(value)
     }
     if not bad:
         return None
@@ -72,7 +102,8 @@ def check_finite(weights: Mapping[str, Tensor], name: str, *, allow_nan: bool) -
 
 def _is_finite(tensor: Tensor) -> bool:
     # A sum is not finite where a number is not, and costs a fifth of looking at each.
-    return bool(torch.isfinite(tensor.float().sum()) or torch.isfinite(tensor).all())
+    numbers = tensor.float()
+    return bool(torch.isfinite(numbers.sum()) or torch.isfinite(numbers).all())
 
 
 def check_fit(found: Fit, architecture: str, name: str) -> None:

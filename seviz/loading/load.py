@@ -16,9 +16,10 @@ from seviz.loading.bare import BareWeights, excitations, largest_view
 from seviz.loading.building import no_random_numbers
 from seviz.loading.documented import documented
 from seviz.loading.files import CheckpointFile, read_checkpoint
-from seviz.loading.filling import check_finite, check_fit, fill
+from seviz.loading.filling import check_finite, check_fit, check_plain, fill
 from seviz.loading.fit import Fit, compare, fit
 from seviz.loading.model import LoadedModel
+from seviz.loading.own import check_arguments
 from seviz.loading.payload import Payload
 from seviz.loading.recognise import Recognised, recognise
 from seviz.loading.views import Shape, views
@@ -141,12 +142,13 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
             f"{name!r}, which is code; give --arch {name} if you trust it"
         )
     own = file.metadata.get("arch_args") or {} if name == file.metadata.get("arch") else {}
+    shapes = _shapes(payload)
+    check_arguments(own, shapes.values(), file.name)
     args = {**own, **(options.arch_args or {})}
     classes = file.metadata.get("classes")
     if name == file.metadata.get("arch") and classes is not None and "num_classes" not in args:
         args = _with_classes(name, args, len(classes))
     built = None if is_known_name(name) else build_architecture(name, args)
-    shapes = _shapes(payload)
     fits = [
         compare(built, view, name, args) if built is not None else fit(name, args, view)
         for view in views(shapes)
@@ -246,6 +248,7 @@ def _filled(
     )
     weights: dict[str, Tensor] = {own: payload.tensors[name] for own, name in found.names.items()}
     used = {name: payload.tensors[name] for name in found.names.values()}
+    check_plain(used, file.name)
     trouble = check_finite(used, file.name, allow_nan=options.allow_nan)
     if built is None:
         with no_random_numbers():

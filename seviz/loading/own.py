@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from seviz.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1
 FORMAT_KEY = "seviz_format"
+# The arguments of a network are widths, depths and sizes of images: they add up to less than so many
+# times the largest number in the shapes of its tensors, and that of a small image.
+_ROOM, _SMALL = 16, 2048
 
 
 def save_checkpoint(
@@ -106,6 +111,33 @@ def read_metadata(payload: Mapping[str, Any], name: str) -> dict[str, Any]:
     return metadata
 
 
+def check_arguments(
+    arch_args: Mapping[str, Any], shapes: Iterable[Sequence[int]], name: str
+) -> None:
+    """Check that a file asks for no larger network than it holds: building that would take for ever.
+
+    Args:
+        arch_args: The arguments that the file names.
+        shapes: The shapes of its tensors.
+        name: Name of the file, for messages.
+
+    Raises:
+        CheckpointError: If its numbers are far above those of the tensors.
+    """
+    counted = [max(shape, default=0) for shape in shapes]
+    most = _ROOM * max(_SMALL, len(counted), *counted)
+    if any(asked > most for asked in accumulate(_numbers(arch_args))):
+        raise _malformed("arch_args", f"numbers that fit {len(counted)} tensors", arch_args, name)
+
+
+def _numbers(value: object, depth: int = 0) -> Iterator[int]:
+    """Yield the numbers in nested lists, and one for anything else, so that nothing is for free."""
+    yield abs(value) if isinstance(value, int) else 1
+    if isinstance(value, Mapping | list | tuple) and depth < 4:
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(part, depth + 1)
+
+
 def _malformed(key: str, wanted: str, found: object, name: str) -> CheckpointError:
     shown = " ".join(repr(found).split())[:100]
     return CheckpointError(
@@ -134,9 +166,13 @@ def _is_preprocessing(value: object) -> bool:
     return (
         _is_list(read.input_size, int)
         and len(read.input_size) == 3
+        and min(read.input_size) > 0
         and _is_list(read.mean, int | float)
         and _is_list(read.std, int | float)
+        and all(map(isfinite, (*read.mean, *read.std)))
+        and min(read.std) > 0
         and isinstance(read.interpolation, str)
         and isinstance(read.crop_pct, int | float)
+        and 0 < read.crop_pct < inf
         and isinstance(read.origin, str)
     )

@@ -8,6 +8,8 @@ name, and the recogniser finds the network among them, under whatever prefix.
 from __future__ import annotations
 
 import re
+from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +28,10 @@ _STATE = re.compile(
 _PROFILER = frozenset({"total_ops", "total_params"})
 _AVERAGED = re.compile(r"(^|_)(ema|swa|averaged?|avg|polyak)(_|$)", re.IGNORECASE)
 _DEPTH = 12
+# How often one dict may be met. A few dicts that hold each other many times over would never end.
+_MEETINGS = 8
+# Names of tensors are shorter, and have fewer parts.
+_LETTERS, _PARTS = 1000, 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +63,22 @@ def flatten(content: Any, file_name: str) -> Payload:
         file_name: For messages.
 
     Raises:
-        CheckpointError: If it holds none.
+        CheckpointError: If it holds none, or one without a shape.
     """
     tensors: dict[str, Tensor] = {}
     facts: dict[str, Any] = {}
+    long = 0
     if isinstance(content, Mapping):
-        for name, leaf in _leaves(content):
-            if isinstance(leaf, Tensor):
-                tensors[name] = leaf
+        for name, leaf in _leaves(content, Counter()):
+            if _is_long(name):
+                long += isinstance(leaf, Tensor)
+            elif isinstance(leaf, Tensor) and leaf.is_nested:
+                raise CheckpointError(
+                    f"expected tensors with a shape in {file_name}, found {name} nested; save plain tensors"
+                )
+            elif isinstance(leaf, Tensor):
+                # A view of its own, without the attributes that the file may have given it.
+                tensors[name] = Tensor.detach(leaf)
             else:
                 facts[name] = leaf
     left = [n for n in tensors if n.rpartition(".")[2] in _PROFILER]
@@ -79,24 +93,34 @@ def flatten(content: Any, file_name: str) -> Payload:
             "that has it under 'state_dict'"
         )
     notes = (
-        (f"{len(left)} left-overs of a profiler dropped (total_ops, total_params)",) if left else ()
+        f"{len(left)} left-overs of a profiler dropped (total_ops, total_params)" if left else "",
+        f"{long} tensors left out whose names have over {_LETTERS:,} letters or {_PARTS} parts"
+        if long
+        else "",
     )
-    return Payload(tensors, facts, _averaged(content, tensors), notes)
+    return Payload(tensors, facts, _averaged(content, tensors), tuple(filter(None, notes)))
 
 
-def _leaves(node: Mapping[Any, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+def _leaves(
+    node: Mapping[Any, Any], met: Counter[int], path: str = "", depth: int = 0
+) -> Iterator[tuple[str, Any]]:
+    met[id(node)] += 1
+    if depth > _DEPTH or met[id(node)] > _MEETINGS:
+        return
     for key, value in node.items():
         # Optimizers number their parameters.
         if not isinstance(key, str) or (_STATE.fullmatch(key) and not isinstance(value, Tensor)):
             continue
         name = f"{path}{key}"
-        if isinstance(value, Mapping):
-            if depth < _DEPTH:
-                yield from _leaves(value, f"{name}.", depth + 1)
-        elif type(value).__name__ == "Namespace":
-            yield from _leaves(vars(value), f"{name}.", depth + 1)
-        else:
+        inner = vars(value) if isinstance(value, Namespace) else value
+        if not isinstance(inner, Mapping):
             yield name, value
+        elif not _is_long(name):
+            yield from _leaves(inner, met, f"{name}.", depth + 1)
+
+
+def _is_long(name: str) -> bool:
+    return len(name) > _LETTERS or name.count(".") > _PARTS
 
 
 def _averaged(content: Any, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:

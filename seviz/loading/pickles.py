@@ -8,13 +8,16 @@ would run code (functions of Python itself, whole networks) is refused, and name
 from __future__ import annotations
 
 import argparse
+import io
 import pathlib
-import pickletools
+import re
 import sys
 import warnings
 import zipfile
+from _compat_pickle import IMPORT_MAPPING
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,11 +27,18 @@ import numpy as np
 import torch
 
 from seviz.errors import CheckpointError
+from seviz.loading.archives import is_archive, is_stored, read_member
+from seviz.loading.opcodes import HarmfulPickleError, follow
 
 # Whose classes make up networks: a file that holds them is a whole network, not weights.
 _NETWORKS = ("torch.nn.", "torchvision.", "timm.", "torch.jit.", "torch.fx.")
+# What would fetch or read further files. Other functions of PyTorch are left out like those of any library.
+_LOADERS = ("torch.hub.", "torch.package.", "torch.serialization.", "torch.load.", "numpy.load.")
 _SHOWN = 6
-_PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+# The legacy format is several pickles on end: magic number, protocol, system, the object, its storages.
+_PICKLES = 5
+# What NumPy calls the types of plain numbers and text.
+_PLAIN = re.compile(r"[?biufcU]\d{0,6}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +62,12 @@ def read_pickle(path: Path, *, unsafe: bool = False) -> Unpickled:
         unsafe: Let the file run whatever code it names.
 
     Raises:
-        CheckpointError: If the file would run code; the names are listed. Whatever else the reader
-            raises on a damaged file is left to the caller.
+        CheckpointError: If the file would run code (the names are listed), or exhaust the memory or the
+            stack. Whatever else the reader raises on a damaged file is left to the caller.
     """
     if unsafe:
         return Unpickled(_load(path, weights_only=False))
-    foreign = sorted(set(global_names(path)) - _known_names())
-    refused = [name for name in foreign if _runs_code(name)]
-    if refused:
-        raise refusal(path, refused)
+    foreign = sorted(check_pickle(path, path.name) - _known_names())
     try:
         return _with_placeholders(path, foreign, _empty_dict)
     except Exception:
@@ -69,13 +76,13 @@ def read_pickle(path: Path, *, unsafe: bool = False) -> Unpickled:
         return _with_placeholders(path, foreign, _empty_object)
 
 
-def refusal(path: Path, names: list[str]) -> CheckpointError:
+def refusal(file_name: str, names: list[str]) -> CheckpointError:
     """Return the error for a file that would run code."""
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     whole = any(name.startswith(_NETWORKS) for name in names)
     what = "a whole pickled network" if whole else "pickled objects"
     return CheckpointError(
-        f"expected tensors in {path.name}, found {what} that would run code when read ({shown}); save "
+        f"expected tensors in {file_name}, found {what} that would run code when read ({shown}); save "
         "model.state_dict() instead, or give --unsafe-load if you trust whoever made the file"
     )
 
@@ -92,52 +99,70 @@ def _load(path: Path, *, weights_only: bool) -> Any:
     with warnings.catch_warnings():
         # PyTorch warns of foreign pickles before it refuses them, and of how sparse tensors load.
         warnings.simplefilter("ignore")
-        try:
-            return torch.load(path, map_location="cpu", weights_only=weights_only, mmap=True)
-        except RuntimeError as exc:
-            if "mmap" not in str(exc):
-                raise
-            # The legacy format cannot be mapped into memory.
-            return torch.load(path, map_location="cpu", weights_only=weights_only)
+        # The legacy format cannot be mapped into memory. Nor can compressed members, but PyTorch would.
+        mapped = is_archive(path) and is_stored(path)
+        return torch.load(path, map_location="cpu", weights_only=weights_only, mmap=mapped)
 
 
-def global_names(path: Path) -> Iterator[str]:
-    """Yield the dotted names of the classes and functions that a pickled file asks for.
+def check_pickle(source: Path | BinaryIO, name: str) -> frozenset[str]:
+    """Return the dotted names of the classes and functions that a pickled file asks for.
 
-    Reads the opcodes and runs none of them. Stops at what is no pickle.
+    Reads the opcodes and runs none of them.
+
+    Args:
+        source: A file of ``torch.save``, zip or legacy.
+        name: What to call it.
+
+    Raises:
+        CheckpointError: If it would run code, or exhaust the memory or the stack.
+        Exception: If it is damaged.
     """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name == "data.pkl" or name.endswith("/data.pkl"):
-                    with archive.open(name) as file:
-                        yield from _names_in(file)  # type: ignore[arg-type]
-        return
-    with path.open("rb") as file:
-        # The legacy format is several pickles on end: magic number, protocol, system, the object.
-        for _ in range(4):
-            yield from _names_in(file)
-
-
-def _names_in(file: BinaryIO) -> Iterator[str]:
-    words: list[str] = []
+    names: set[str] = set()
     try:
-        for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name in {"GLOBAL", "INST"}:
-                module, _, name = str(argument).partition(" ")
-                # Python 2's names of what protocol 2 writes.
-                yield f"{_PYTHON_2.get(module, module)}.{name}"
-            elif opcode.name == "STACK_GLOBAL":
-                yield ".".join(words[-2:])
-            elif isinstance(argument, str):
-                words.append(argument)
-    except Exception:  # no pickle, or a damaged one: the reader will say so
-        return
+        if is_archive(source):
+            with zipfile.ZipFile(source) as archive:
+                for member in archive.namelist():
+                    # PyTorch looks its members up without regard to case.
+                    if member.lower().rpartition("/")[2] == "data.pkl":
+                        check_opcodes(io.BytesIO(read_member(archive, member)), name, names)
+        else:
+            with source.open("rb") if isinstance(source, Path) else nullcontext(source) as plain:
+                for _ in range(_PICKLES):
+                    check_opcodes(plain, name, names)
+    finally:
+        refused = sorted(n for n in names - _known_names() if _runs_code(n))
+        if refused:
+            raise refusal(name, refused)
+    return frozenset(names)
+
+
+def check_opcodes(file: BinaryIO, name: str, names: set[str] | None = None) -> None:
+    """Follow one pickle to its end without running it.
+
+    Args:
+        file: Positioned at the pickle; left behind it.
+        name: What to call the file.
+        names: The dotted names that the pickle asks for are added.
+
+    Raises:
+        CheckpointError: If reading it would exhaust the memory or the stack.
+        Exception: If it is damaged.
+    """
+    try:
+        follow(file, set() if names is None else names)
+    except HarmfulPickleError as exc:
+        raise CheckpointError(
+            f"expected tensors in {name}, found a pickle made to exhaust whatever reads it ({exc}); it was "
+            "not read: get the file from a source you trust"
+        ) from exc
 
 
 def _runs_code(name: str) -> bool:
-    """Whether a name is a function of Python itself, or belongs to a network."""
-    return name.partition(".")[0] in sys.stdlib_module_names or f"{name}.".startswith(_NETWORKS)
+    """Whether a name belongs to Python itself, to a network, or to what reads further files."""
+    module = name.partition(".")[0]
+    # A module that Python 2 had under another name: subprocess.call was commands.call.
+    known = {module, IMPORT_MAPPING.get(name.rpartition(".")[0], module)}
+    return bool(known & sys.stdlib_module_names) or f"{name}.".startswith((*_NETWORKS, *_LOADERS))
 
 
 def _empty_dict(name: str) -> Callable[..., Any]:
@@ -179,6 +204,30 @@ def _as_list(*args: Any) -> list[Any]:
     return []
 
 
+def _as_nothing(*args: Any) -> None:
+    """Stand for a type that is named and not called: the default of a defaultdict."""
+
+
+class _Dtype:
+    """Stands for NumPy's, which believes whatever its state says of where its fields lie."""
+
+    def __init__(self, code: Any = "", *args: Any) -> None:
+        self.code = code if isinstance(code, str) else ""
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+class _Array(_Dtype):
+    """Stands for an array of NumPy's: no weight, so its content is dropped."""
+
+
+def _scalar(dtype: Any, content: Any = b"") -> Any:
+    """Return a number or a text of NumPy's as one of Python's."""
+    if not (isinstance(dtype, _Dtype) and _PLAIN.fullmatch(dtype.code)):
+        return None
+    return np.frombuffer(content, dtype.code, 1)[0].item()
+
+
 def _known_names() -> frozenset[str]:
     from torch._weights_only_unpickler import _get_allowed_globals
 
@@ -188,28 +237,27 @@ def _known_names() -> frozenset[str]:
 @cache
 def _harmless() -> tuple[tuple[Any, str], ...]:
     """Return the types that are admitted besides PyTorch's own, each with its name in a pickle."""
-    from numpy._core import multiarray
-
     kinds: dict[str, Any] = {
         "argparse.Namespace": argparse.Namespace,
         "collections.defaultdict": _as_dict,
         "collections.deque": _as_list,
-        "numpy.ndarray": np.ndarray,
-        "numpy.dtype": np.dtype,
+        "builtins.frozenset": frozenset,
+        "numpy.ndarray": _Array,
+        "numpy.dtype": _Dtype,
         **{
-            f"builtins.{t.__name__}": t
-            for t in (bool, dict, float, frozenset, int, list, str, tuple)
+            f"builtins.{t.__name__}": _as_nothing
+            for t in (bool, dict, float, int, list, str, tuple)
         },
         **{
-            f"{k.__module__}.{k.__name__}": k
+            f"{k.__module__}.{k.__name__}": _as_nothing
             for k in map(type, map(np.dtype, np.sctypeDict.values()))
         },
-        **{f"numpy.{k.__name__}": k for k in np.sctypeDict.values()},
+        **{f"numpy.{k.__name__}": _as_nothing for k in np.sctypeDict.values()},
     }
     # The module moved in NumPy 2, and old files keep its old name.
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        kinds[f"{module}._reconstruct"] = multiarray._reconstruct
-        kinds[f"{module}.scalar"] = multiarray.scalar
+        kinds[f"{module}._reconstruct"] = _Array
+        kinds[f"{module}.scalar"] = _scalar
     # A path of the other system cannot be made here, but its name can be kept.
     for module in ("pathlib", "pathlib._local"):
         for system in ("Posix", "Windows"):

@@ -10,16 +10,20 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from seviz.errors import CheckpointError
+from seviz.loading.archives import check_archive, read_member
+from seviz.loading.pickles import check_opcodes, check_pickle
 
 # torch's own numbers for its types (c10/core/ScalarType.h), which torch.export writes.
 _NUMBERED = {
@@ -62,10 +66,11 @@ def exported_weights(path: Path) -> dict[str, Tensor]:
                 return _listed(archive, name, path)
         for name in names:  # before PyTorch 2.9: the state dict as torch.save writes it
             if name.endswith(("serialized_state_dict.pt", "data/weights/model.pt")):
-                content = torch.load(
-                    io.BytesIO(archive.read(name)), map_location="cpu", weights_only=True
-                )
-                return dict(content)
+                inner = io.BytesIO(read_member(archive, name))
+                check_archive(inner, path.name)
+                check_pickle(inner, path.name)
+                inner.seek(0)
+                return dict(torch.load(inner, map_location="cpu", weights_only=True))
     raise CheckpointError(
         f"expected the weights of an exported program in {path.name}, found none in a place that "
         "PyTorch 2.6 and newer use; save model.state_dict() beside it"
@@ -75,7 +80,8 @@ def exported_weights(path: Path) -> dict[str, Tensor]:
 def _listed(archive: zipfile.ZipFile, config: str, path: Path) -> dict[str, Tensor]:
     folder = config.rpartition("/")[0]
     tensors = {}
-    for name, entry in json.loads(archive.read(config))["config"].items():
+    read = cache(partial(read_member, archive))  # several tensors may share one
+    for name, entry in json.loads(read_member(archive, config))["config"].items():
         if entry["use_pickle"]:
             raise CheckpointError(
                 f"expected plain weights in {path.name}, found {name} as a pickle; save "
@@ -83,7 +89,7 @@ def _listed(archive: zipfile.ZipFile, config: str, path: Path) -> dict[str, Tens
             )
         meta = entry["tensor_meta"]
         sizes, strides = ([n["as_int"] for n in meta[key]] for key in ("sizes", "strides"))
-        flat = _flat(archive.read(f"{folder}/{entry['path_name']}"), _NUMBERED[meta["dtype"]])
+        flat = _flat(read(f"{folder}/{entry['path_name']}"), _NUMBERED[meta["dtype"]])
         tensors[name] = _strided(flat, sizes, strides, meta["storage_offset"]["as_int"])
     return tensors
 
@@ -92,7 +98,10 @@ def scripted_weights(path: Path) -> dict[str, Tensor]:
     """Return the state dict of a TorchScript file."""
     with zipfile.ZipFile(path) as archive:
         (name,) = [n for n in archive.namelist() if n.count("/") <= 1 and n.endswith("data.pkl")]
-        root = _ScriptReader(archive, name.rpartition("/")[0]).load()
+        content = io.BytesIO(read_member(archive, name))
+        check_opcodes(content, path.name)
+        content.seek(0)
+        root = _ScriptReader(content, archive, name.rpartition("/")[0]).load()
     return dict(_tensors(root))
 
 
@@ -109,9 +118,10 @@ class _Scripted:
 class _ScriptReader(pickle.Unpickler):
     """Reads TorchScript's own pickle; of its names only tensors and scripted modules mean anything."""
 
-    def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
-        self._archive, self._folder = archive, folder
-        super().__init__(io.BytesIO(archive.read(f"{folder}/data.pkl" if folder else "data.pkl")))
+    def __init__(self, content: BinaryIO, archive: zipfile.ZipFile, folder: str) -> None:
+        self._folder = f"{folder}/" if folder else ""
+        self._read = cache(partial(read_member, archive))
+        super().__init__(content)
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("__torch__"):
@@ -130,8 +140,7 @@ class _ScriptReader(pickle.Unpickler):
         kind, dtype, key, *_ = pid
         if kind != "storage" or not isinstance(dtype, torch.dtype):
             raise pickle.UnpicklingError("expected a storage")
-        folder = f"{self._folder}/" if self._folder else ""
-        return _flat(self._archive.read(f"{folder}data/{key}"), dtype)
+        return _flat(self._read(f"{self._folder}data/{key}"), dtype)
 
 
 def _ignored(*args: Any) -> list[Any]:
@@ -147,7 +156,10 @@ def _rebuilt(
 def _flat(content: bytes, dtype: torch.dtype) -> Tensor:
     if not content:
         return torch.empty(0, dtype=dtype)
-    return torch.frombuffer(bytearray(content), dtype=dtype)
+    with warnings.catch_warnings():
+        # The weights are copied into a network, and never written to here.
+        warnings.filterwarnings("ignore", message="The given buffer is not writable")
+        return torch.frombuffer(content, dtype=dtype)
 
 
 def _strided(flat: Tensor, size: Any, stride: Any, offset: int) -> Tensor:

@@ -70,7 +70,7 @@ def histogram(view: View) -> Counter[Shape]:
 
 def names_hash(view: View) -> int:
     """Return a checksum of the names, in any order."""
-    return zlib.crc32("\n".join(sorted(view.shapes)).encode())
+    return zlib.crc32("\n".join(sorted(view.shapes)).encode(errors="surrogatepass"))
 
 
 @cache
