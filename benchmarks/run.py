@@ -23,6 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RUNS = 7
+INSPECTIONS = 3
 IMAGES = (1_000, 10_000, 50_000)
 
 
@@ -100,6 +101,25 @@ def rows() -> Iterator[tuple[str, str, str]]:
         redraw = [python, "-m", "seviz", "activations", folder, "-q", "--classes", "2", "5"]
         took = measure([*redraw, "--blocks", "all"], RUNS)
         yield ("redraw from a record: 6 panels, PNG, SVG, CSV", f"{took.median:.2f} s", "2 s")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.pt"
+        save = "import timm, torch; m = timm.create_model('legacy_seresnet152'); "
+        subprocess.run(
+            [python, "-c", f"{save}torch.save(m.state_dict(), {str(path)!r})"], check=True
+        )
+        size = path.stat().st_size / 1e6
+        imports = measure([python, "-c", "import torch, timm"], INSPECTIONS)
+        took = measure([python, "-m", "seviz", "inspect", "-q", str(path)], INSPECTIONS)
+        yield (
+            f"seviz inspect of a bare state dict of {size:.0f} MB",
+            f"{took.median:.2f} s (importing torch and timm alone {imports.median:.2f} s)",
+            "4 s",
+        )
+        yield (
+            "its peak memory",
+            f"{took.memory:.0f} MB (the file and {took.memory - size:.0f} MB)",
+            "the file and 1000 MB",
+        )
     least = None
     for count in IMAGES:
         took = measure([python, __file__, "--collect", str(count)], 0 if count > 20_000 else 1)
