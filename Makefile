@@ -33,9 +33,10 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure start-up, redraw, memory, and the audit against fvcore
+bench: $(READY) ## Measure start-up, redraw, memory, audits against fvcore, large confusion matrices
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/confusion.py
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
 	$(BIN)/python reports/make.py $(CIFAR10)

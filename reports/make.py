@@ -9,6 +9,8 @@ only the digits are made. No image of a data set is written.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from pathlib import Path
 
@@ -21,22 +23,45 @@ SPREAD_CLASSES = ("airplane", "cat")
 
 
 def make(name: str, data: str, classes: tuple[str, ...], spread: tuple[str, ...]) -> None:
-    """Collect once, then draw the paper's two figures from the record."""
-    folder = str(HERE / name)
-    checkpoint = str(SAMPLES / f"{name}.pt")
-    for words in (
-        ["activations", checkpoint, "--data", data, "--classes", *classes, "-o", folder],
-        ["activations", folder, "--classes", *spread, "--spread", "-q"],
-    ):
-        code = main(words)
-        if code:
-            sys.exit(code)
+    """Collect once, then draw the paper's two figures and the confusions from the record."""
+    run("activations", checkpoint(name), "--data", data, "--classes", *classes, "-o", folder(name))
+    run("activations", folder(name), "--classes", *spread, "--spread", "-q")
+    evaluate(name, folder(name))
+
+
+def evaluate(name: str, *words: str) -> None:
+    """Make the figures and tables of confusion, and keep what is said with them."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        run("confusion", *words, "-o", folder(name))
+    text = said.getvalue().partition("\nwrote ")[0]
+    (HERE / name / "confusion.txt").write_text(text, encoding="utf-8")
+
+
+def run(*words: str) -> None:
+    """Run a command of seviz; stop where it fails."""
+    code = main(words)
+    if code:
+        sys.exit(code)
+
+
+def checkpoint(name: str) -> str:
+    """Return the path of a sample checkpoint."""
+    return str(SAMPLES / f"{name}.pt")
+
+
+def folder(name: str) -> str:
+    """Return where the results of a checkpoint go."""
+    return str(HERE / name)
 
 
 if __name__ == "__main__":
     make("se_resnet_digits", "digits", ("0", "1", "4", "7"), ("1", "4"))
     if len(sys.argv) > 1:
+        cifar10 = f"cifar10:{sys.argv[1]}"
         for sample in ("se_resnet20_cifar10", "senet_notes_cifar10"):
-            make(sample, f"cifar10:{sys.argv[1]}", CIFAR10_CLASSES, SPREAD_CLASSES)
+            make(sample, cifar10, CIFAR10_CLASSES, SPREAD_CLASSES)
+        # The twin has no SE, hence no gates: predictions alone.
+        evaluate("resnet20_cifar10", checkpoint("resnet20_cifar10"), "--data", cifar10)
     else:
         print("CIFAR-10 left out: give the folder that holds it", file=sys.stderr)

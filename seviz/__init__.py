@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seviz.analysis import class_share as class_share
+    from seviz.analysis import explain_pair as explain_pair
+    from seviz.analysis import gate_confusion as gate_confusion
+    from seviz.analysis import ranked_confusions as ranked_confusions
+    from seviz.analysis import scores as scores
     from seviz.api import activations as activations
+    from seviz.api import confusion as confusion
+    from seviz.api import evaluate as evaluate
     from seviz.api import sample as sample
     from seviz.auditing import Insertion as Insertion
     from seviz.auditing import Timing as Timing
@@ -25,17 +31,21 @@ if TYPE_CHECKING:
     from seviz.blocks import SEBlock as SEBlock
     from seviz.costs import Audit as Audit
     from seviz.errors import SevizError as SevizError
+    from seviz.evaluation import Evaluation as Evaluation
+    from seviz.figures import reliability_diagram as reliability_diagram
     from seviz.gates import Tap as Tap
     from seviz.gates import find as find
     from seviz.loading import load as load
     from seviz.loading import save_checkpoint as save_checkpoint
     from seviz.pipeline import PassOptions as PassOptions
     from seviz.pipeline import collect as collect
+    from seviz.predictions import read_predictions as read_predictions
     from seviz.preprocessing import Preprocessing as Preprocessing
     from seviz.results import Record as Record
 
 _HOMES = {
     "Audit": "seviz.costs",
+    "Evaluation": "seviz.evaluation",
     "Insertion": "seviz.auditing",
     "PassOptions": "seviz.pipeline",
     "Preprocessing": "seviz.preprocessing",
@@ -48,11 +58,19 @@ _HOMES = {
     "audit": "seviz.auditing",
     "class_share": "seviz.analysis",
     "collect": "seviz.pipeline",
+    "confusion": "seviz.api",
+    "evaluate": "seviz.api",
+    "explain_pair": "seviz.analysis",
     "find": "seviz.gates",
+    "gate_confusion": "seviz.analysis",
     "insert_se": "seviz.auditing",
     "load": "seviz.loading",
+    "ranked_confusions": "seviz.analysis",
+    "read_predictions": "seviz.predictions",
+    "reliability_diagram": "seviz.figures",
     "sample": "seviz.api",
     "save_checkpoint": "seviz.loading",
+    "scores": "seviz.analysis",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a test holds it equal to the names above

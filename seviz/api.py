@@ -1,4 +1,4 @@
-"""The short way from a record to its figure, for scripts and notebooks."""
+"""The short way from a record to its figures, for scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seviz.blocks import select_blocks
+from seviz.classes import ClassTable
 from seviz.errors import UsageError
-from seviz.figures import gate_curves
+from seviz.evaluation import Evaluation
+from seviz.figures import confusion_matrix, gate_curves
 from seviz.results import Record
 
 if TYPE_CHECKING:
@@ -57,6 +59,79 @@ def activations(
         select_blocks(record.blocks, blocks),
         channels=channels,
         spread=spread,
+    )
+
+
+def evaluate(
+    source: Record | Evaluation | str | Path, classes: Sequence[str] | None = None
+) -> Evaluation:
+    """Return what was taken for what.
+
+    Args:
+        source: A record, its file, or a table of predictions (``.csv``, ``.tsv``, ``.parquet``) of any
+            tool.
+        classes: Evaluate the images of these classes alone; all that have images by default.
+
+    Returns:
+        Counts of true and predicted classes; `scores`, `ranked_confusions` and `confusion` take them.
+
+    Raises:
+        DataError: If there is no such file, or it holds no predictions.
+        UsageError: If a class is unknown.
+
+    >>> import seviz
+    >>> record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "digits")
+    >>> print(seviz.scores(seviz.evaluate(record)).top1)
+    99.18% [97.61%, 99.72%]
+    """
+    if isinstance(source, Evaluation):
+        found = source
+    elif isinstance(source, Record):
+        found = Evaluation.of_record(source)
+    else:
+        from seviz.predictions import is_predictions, read_predictions
+
+        if is_predictions(source):
+            found = read_predictions(source).evaluation()
+        else:
+            found = Evaluation.of_record(Record.load(source))
+    if not classes:
+        return found
+    table = ClassTable.from_labels(found.labels)
+    if isinstance(source, Record):
+        table = source.classes
+    return found.only([found.labels[choice.row] for choice in table.choose(classes)])
+
+
+def confusion(
+    source: Record | Evaluation | str | Path,
+    classes: Sequence[str] | None = None,
+    *,
+    normalize: Literal["true", "pred", "all", "none"] = "none",
+    order: Literal["index", "cluster", "recall"] = "index",
+    log: bool = False,
+    top: int = 20,
+) -> Figure:
+    """Draw the confusion matrix: rows are true classes, columns predicted ones.
+
+    Args:
+        source: What `evaluate` takes.
+        classes: Evaluate the images of these classes alone.
+        normalize: Percentages of the row (``true``), the column (``pred``) or ``all`` images; or counts.
+        order: Classes as they are, similar ones together (``cluster``), or the hardest first
+            (``recall``).
+        log: Logarithmic colours.
+        top: Above 100 classes: how many confusions to list, and most confused classes to draw apart.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        DataError: If there are no predictions.
+        UsageError: If a class or an option is unknown.
+    """
+    return confusion_matrix(
+        evaluate(source, classes), normalize=normalize, order=order, log=log, top=top
     )
 
 

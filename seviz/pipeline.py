@@ -10,17 +10,27 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from seviz.blocks import WITHOUT_SQUEEZE, SEBlock
 from seviz.classes import ClassTable
 from seviz.data import Source, make_batches, match_classes, open_source
-from seviz.errors import CheckpointError, UsageError
+from seviz.errors import CheckpointError, DataError, UsageError
 from seviz.gates import Found, find
 from seviz.loading import LoadedModel
 from seviz.loading.imagenet import imagenet_classes
-from seviz.observe import GateSums, Observer, Predictions, resolve_device, run
-from seviz.results import Header, Record
+from seviz.observe import (
+    EachPrediction,
+    GateSums,
+    Observer,
+    Predictions,
+    Probabilities,
+    resolve_device,
+    run,
+)
+from seviz.predictions import PredictionTable
+from seviz.results import Array, Header, Record
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
 
@@ -42,6 +52,7 @@ class PassOptions:
         labels: ``model`` matches folders to the network's classes; ``data`` makes each folder a class.
         download: Whether the data set may be fetched.
         without_squeeze: Read the spatial means of per-pixel gates instead of SE gates.
+        require_se: Whether a network without SE is an error; else its predictions alone are recorded.
     """
 
     split: str | None = None
@@ -54,6 +65,7 @@ class PassOptions:
     labels: Literal["model", "data"] = "model"
     download: bool = False
     without_squeeze: bool = False
+    require_se: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,17 @@ class Plan:
         blocks: The blocks that will be read.
         classes: The classes that have images.
         network_classes: All classes of the network, where they are known.
+        scored: Whether the classes are the network's, so that predictions are scored.
+        missing: Classes of the network that have no images.
+        extra: Folders of the data that are no class of the network.
     """
 
     blocks: tuple[SEBlock, ...]
     classes: ClassTable
     network_classes: ClassTable | None
+    scored: bool = False
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
 
 
 def collect(
@@ -79,6 +97,7 @@ def collect(
     command: str = "",
     check: Callable[[Plan], Any] | None = None,
     progress: Progress | None = None,
+    each: Callable[[PredictionTable], Any] | None = None,
 ) -> Record:
     """Collect the gates and predictions of a network over a data set, in one pass.
 
@@ -91,9 +110,10 @@ def collect(
             result does not serve.
         progress: Given the number of images, a context manager whose value is called with the size of
             each batch.
+        each: Given the prediction for every image when the pass is over.
 
     Raises:
-        NoSEBlockError: If the network has no SE block.
+        NoSEBlockError: If the network has no SE block, and that is required.
         CheckpointError: If the network does not run on such images, or a gate is not a number.
         DataError: If there are no images, or their classes are not the network's.
         DeviceError: If the device does not exist, or its memory is not enough.
@@ -107,8 +127,10 @@ def collect(
     device = resolve_device(options.device)
     autocast = _autocast(options.amp_dtype)
     found = find(loaded.model, loaded.preprocessing.input_size)
-    blocks = found.without_squeeze if options.without_squeeze else found.require_se().blocks
-    if not blocks:
+    blocks = found.without_squeeze if options.without_squeeze else found.blocks
+    if not blocks and not options.without_squeeze and options.require_se:
+        found.require_se()
+    if not blocks and options.without_squeeze:
         raise UsageError(
             f"expected a {WITHOUT_SQUEEZE} in this network, found none; leave out --without-squeeze"
         )
@@ -119,8 +141,15 @@ def collect(
     )
     classes, notes = _class_table(loaded, found)
     match = match_classes(source.folders, source.counts, classes, labels=options.labels)
+    scored = match.is_model and found.outputs is not None
     if check is not None:
-        check(Plan(tuple(blocks), match.table, classes))
+        check(Plan(tuple(blocks), match.table, classes, scored, match.missing, match.extra))
+    if not scored and (each is not None or not blocks):
+        raise DataError(
+            f"expected class names to score predictions with, found none that are the network's "
+            f"({', '.join(match.table.labels[:5])} are the folders); give a checkpoint that names its "
+            "classes"
+        )
     batches = make_batches(
         source,
         match,
@@ -135,18 +164,20 @@ def collect(
         strict=options.strict,
         pin_memory=device.type == "cuda",
     )
-    gates = GateSums(blocks, len(match.table), device)
-    observers: list[Observer] = [gates]
-    if match.is_model and found.outputs is not None:
+    probabilities, single = Probabilities(), None
+    observers: list[Observer] = [GateSums(blocks, len(match.table), device)] if blocks else []
+    if scored and found.outputs is not None:
         targets = [c.index for c in match.table.classes]
-        observers.append(Predictions(targets, found.outputs, device))
+        observers.append(Predictions(targets, found.outputs, device, probabilities))
+    if each is not None:
+        single = EachPrediction(probabilities)
     bar = progress(batches.total) if progress is not None else nullcontext(None)
     with bar as on_batch:
         passed = run(
             loaded.model,
             found.only(blocks),
             batches,
-            observers,
+            [*observers, single] if single is not None else observers,
             device=device,
             autocast=autocast,
             on_batch=on_batch,
@@ -169,10 +200,38 @@ def collect(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=command,
         versions=_versions(),
-        notes=(*loaded.notes, *source.notes, *notes, *match.notes),
+        notes=(*loaded.notes, *source.notes, *notes, *match.notes, *probabilities.notes),
     )
     arrays = {name: array for o in observers for name, array in o.compute().items()}
-    return Record(header, match.table, tuple(blocks), arrays)
+    if not blocks:
+        arrays["count"] = arrays["confusion"].sum(axis=1)
+    record = Record(header, match.table, tuple(blocks), arrays)
+    if single is not None and each is not None:
+        each(_predictions(record, classes, source, single.compute()))
+    return record
+
+
+def _predictions(
+    record: Record, classes: ClassTable | None, source: Source, found: dict[str, Array]
+) -> PredictionTable:
+    """Return the table of single predictions, its classes in the order of the network's outputs."""
+    # Rows of the record and outputs of the network name a class alike, also where it has a namesake.
+    labels = list(classes.labels) if classes is not None else []
+    for own, info in zip(record.classes.labels, record.classes.classes, strict=True):
+        labels[info.index] = own
+    targets = np.array([c.index for c in record.classes.classes], np.int64)
+    top, probability = found["top"].astype(np.int64), found["probability"].astype(np.float64)
+    header = record.header
+    return PredictionTable(
+        labels=tuple(labels),
+        true=targets[found["row"]],
+        predicted=found["predicted"].astype(np.int64),
+        confidence=probability[:, 0],
+        paths=tuple(source.image_name(int(i)) for i in found["index"]),
+        top=top,
+        probability=probability,
+        subject=f"{header.architecture} on {header.source} {header.split}".rstrip(),
+    )
 
 
 def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:

@@ -26,6 +26,9 @@ from seviz.schema import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path
 
 SATURATED_HIGH = 0.95
 SATURATED_LOW = 0.05
+# Bins of equal width for confidence against accuracy, as in Guo et al. (arXiv 1706.04599).
+CALIBRATION_BINS = 15
+TOP = 5
 
 if TYPE_CHECKING:
     import pandas
@@ -163,8 +166,10 @@ class Record:
         classes: The classes of the source, in the order of the rows.
         blocks: The blocks, in forward order.
         arrays: ``count`` [K]; per block ``gates/<name>/<field>`` as in `BlockStats`; where the classes are
-            the network's, ``confusion`` int64 [K, outputs] (rows true, columns predicted) and ``top5``
-            int64 [K].
+            the network's, ``confusion`` int64 [K, outputs] (rows true, columns predicted), ``top5``
+            int64 [K], and per bin of confidence ``calibration_count``, ``calibration_correct`` int64 and
+            ``calibration_confidence`` (its sum) float64, each [K, 15]; records of an older seviz have
+            no calibration.
 
     >>> record = Record.load("reports/digits")  # doctest: +SKIP
     >>> record.stats("SE_4_2").mean.shape  # doctest: +SKIP
@@ -209,7 +214,8 @@ class Record:
         """Return a tidy table: one row per block, class and channel, with mean, std and count."""
         import pandas
 
-        parts = []
+        columns = ("block", "class", "channel", "mean", "std", "count")
+        parts = [pandas.DataFrame(columns=columns)] if not self.blocks else []
         for block in self.blocks:
             stats = self.stats(block.name)
             classes, channels = stats.mean.shape
@@ -245,7 +251,9 @@ class Record:
                     f"expected two records with the same {what}, found different ones; merge only "
                     "passes of one network over parts of one source"
                 )
-        arrays = {name: _merge(name, self.arrays[name], other.arrays[name]) for name in self.arrays}
+        # A part without calibration leaves the whole without.
+        both = [name for name in self.arrays if name in other.arrays]
+        arrays = {name: _merge(name, self.arrays[name], other.arrays[name]) for name in both}
         header = replace(
             self.header,
             images=self.header.images + other.header.images,

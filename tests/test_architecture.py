@@ -15,7 +15,16 @@ import seviz
 PACKAGE = Path(seviz.__file__).parent
 HEAVY = {"torch", "torchvision", "timm"}
 HALL = {
-    *("blocks", "classes", "costs", "errors", "files", "preprocessing", "results", "schema"),
+    "blocks",
+    "classes",
+    "errors",
+    "evaluation",
+    "files",
+    "predictions",
+    "preprocessing",
+    "results",
+    "schema",
+    "costs",
     "text",
 }
 EAST = {"analysis", "figures"}

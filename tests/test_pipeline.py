@@ -20,6 +20,7 @@ from seviz.gates import evaluating
 from seviz.loading import LoadedModel
 from seviz.models.registry import build
 from seviz.pipeline import PassOptions, collect
+from seviz.predictions import PredictionTable
 from seviz.preprocessing import Preprocessing
 from seviz.results import Record
 
@@ -180,6 +181,38 @@ def test_a_network_without_se(folder: Path) -> None:
         collect(net, str(folder), PassOptions(without_squeeze=True))
 
 
+def test_predictions_alone_of_a_network_without_se(folder: Path) -> None:
+    torch.manual_seed(0)
+    net = replace(loaded(), model=build("resnet14", num_classes=4).eval())
+    tables: list[PredictionTable] = []
+    record = collect(net, str(folder), PassOptions(require_se=False), each=tables.append)
+    assert record.blocks == ()
+    assert not [name for name in record.arrays if name.startswith("gates/")]
+    assert record.count.tolist() == [5, 5, 5]
+    files = [f for name in ("ant", "cat", "dog") for f in sorted((folder / name).iterdir())]
+    with torch.no_grad():
+        logits = net.model((torch.stack([_tensor(f) for f in files]) - 0.5) / 0.25)
+    (table,) = tables
+    assert table.labels == tuple(LABELS)
+    assert table.paths == tuple(str(f.relative_to(folder)) for f in files)
+    assert table.true.tolist() == [0] * 5 + [2] * 5 + [3] * 5
+    assert table.predicted.tolist() == logits.argmax(1).tolist()
+    assert table.confidence == pytest.approx(logits.softmax(1).amax(1).numpy(), abs=1e-6)
+    with pytest.raises(DataError, match="found none that are the network's"):
+        collect(net, str(folder), PassOptions(require_se=False, labels="data"))
+
+
+def test_a_softmax_in_the_network_is_noted(folder: Path) -> None:
+    net = loaded()
+    ended = replace(net, model=torch.nn.Sequential(net.model, torch.nn.Softmax(1)))
+    plain, noted = collect(net, str(folder)), collect(ended, str(folder))
+    assert "outputs are probabilities" in noted.header.notes[-1]
+    assert not any("outputs are" in note for note in plain.header.notes)
+    np.testing.assert_allclose(
+        noted.arrays["calibration_confidence"], plain.arrays["calibration_confidence"], atol=1e-5
+    )
+
+
 def test_a_gate_without_squeeze_is_read_only_when_asked_for(folder: Path) -> None:
     torch.manual_seed(0)
     model = build("senet_notes", filters=8, blocks=2, reduction=2, squeeze=False, num_classes=4)
@@ -270,6 +303,8 @@ def test_the_check_comes_before_the_first_image(folder: Path) -> None:
         assert plan.network_classes is not None
         assert plan.network_classes.labels == LABELS
         assert len(plan.blocks) == 6
+        assert plan.scored
+        assert (plan.missing, plan.extra) == (("bee",), ())
         raise UsageError("refused")
 
     def never(total: int) -> None:

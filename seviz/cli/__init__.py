@@ -15,6 +15,7 @@ from seviz.cli.auditing import audit
 from seviz.cli.console import say_details
 from seviz.cli.doctoring import doctor
 from seviz.cli.drawing import activations, collect, demo
+from seviz.cli.evaluating import confusion
 from seviz.cli.inspecting import inspect
 from seviz.cli.work import given_words
 from seviz.errors import SevizError
@@ -40,6 +41,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     inspect,
     collect,
     activations,
+    confusion,
     audit,
     demo,
     doctor,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from seviz.classes import ClassNameWarning
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
-from seviz.cli.work import check_folder, obtain_record, output_folder, remarked_warnings
-from seviz.errors import DataError, UsageError
+from seviz.cli.work import (
+    check_classes,
+    check_folder,
+    check_formats,
+    obtain_record,
+    output_folder,
+    remarked_warnings,
+)
+from seviz.errors import NoSEBlockError, UsageError
 from seviz.schema import is_record
 
 if TYPE_CHECKING:
@@ -118,7 +123,7 @@ def activations(
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     shown = figure or FigureOptions()
     channels = _channels(shown.channels)
-    _check_formats(shown.formats)
+    check_formats(shown.formats)
     folder = output_folder(ckpt, said.output)
     old = is_record(ckpt)
     record, path = obtain_record(
@@ -129,6 +134,11 @@ def activations(
         speaker,
         lambda plan: _check(plan, shown),
     )
+    if not record.blocks:
+        raise NoSEBlockError(
+            f"expected gates in the record {ckpt}, found predictions alone: the network has no SE block; "
+            f"'seviz confusion {ckpt}' shows those"
+        )
     # The exit code tells of an interrupted pass, not of an old record that was marked so.
     interrupted = record.header.partial and not old
     try:
@@ -147,19 +157,7 @@ def _check(plan: Plan, shown: FigureOptions) -> None:
     from seviz.blocks import select_blocks
 
     select_blocks(plan.blocks, shown.blocks)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ClassNameWarning)  # the drawing warns
-        for name in shown.classes:
-            try:
-                plan.classes.choose([name])
-            except UsageError:
-                if plan.network_classes is None:
-                    raise
-                plan.network_classes.choose([name])
-                raise DataError(
-                    f"expected images of {name!r}, found none in the data; it has "
-                    f"{', '.join(plan.classes.labels[:5])}{', ...' * (len(plan.classes) > 5)}"
-                ) from None
+    check_classes(plan, shown.classes)
 
 
 def demo(*, output: OutputOptions | None = None) -> int:
@@ -250,16 +248,6 @@ def _channels(word: str) -> int | Literal["all"]:
     if not word.isdecimal() or int(word) < 1:
         raise UsageError(f"expected --channels as a number of at least 1, or all, found {word!r}")
     return int(word)
-
-
-def _check_formats(formats: tuple[str, ...]) -> None:
-    from seviz.figures.saving import FORMATS
-
-    wrong = [f for f in formats if f not in FORMATS]
-    if wrong or not formats:
-        raise UsageError(
-            f"expected --format as any of {', '.join(FORMATS)}, found {' '.join(wrong) or 'none'}"
-        )
 
 
 def _document(record: Record, path: Path) -> dict[str, Any]:

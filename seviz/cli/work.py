@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, ModelOptions
-from seviz.errors import UsageError
+from seviz.errors import DataError, UsageError
 from seviz.schema import is_record, record_path
 
 if TYPE_CHECKING:
     from seviz.loading import BareWeights, LoadedModel
     from seviz.pipeline import Plan
+    from seviz.predictions import PredictionTable
     from seviz.results import Record
 
 
@@ -82,6 +83,9 @@ def obtain_record(
     folder: Path,
     speaker: Speaker,
     check: Callable[[Plan], Any] | None = None,
+    *,
+    require_se: bool = True,
+    each: Callable[[PredictionTable], Any] | None = None,
 ) -> tuple[Record, Path]:
     """Open the record that ``spec`` is, or collect one and save it in ``folder``.
 
@@ -92,6 +96,8 @@ def obtain_record(
         folder: Where a new record goes.
         speaker: Told of everything a reader must know.
         check: Called before the first image is read.
+        require_se: Whether a network without SE is an error.
+        each: Given the prediction for every image of a new pass.
 
     Returns:
         The record and the file that holds it.
@@ -126,6 +132,7 @@ def obtain_record(
         labels=data.labels,
         download=data.download,
         without_squeeze=data.without_squeeze,
+        require_se=require_se,
     )
     record = collect(
         loaded,
@@ -134,11 +141,51 @@ def obtain_record(
         command=shown_command(),
         check=check,
         progress=speaker.progress,
+        each=each,
     )
     if record.header.partial and not record.header.images:
         raise KeyboardInterrupt
     say_what_happened(record, speaker)
     return record, record.save(folder)
+
+
+def check_classes(plan: Plan, names: Sequence[str]) -> None:
+    """Refuse classes that will have no images, before the pass and not after it.
+
+    Raises:
+        UsageError: If a name is no class of the network.
+        DataError: If it is one, and the data has no images of it.
+    """
+    from seviz.classes import ClassNameWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClassNameWarning)  # the drawing warns
+        for name in names:
+            try:
+                plan.classes.choose([name])
+            except UsageError:
+                if plan.network_classes is None:
+                    raise
+                plan.network_classes.choose([name])
+                raise DataError(
+                    f"expected images of {name!r}, found none in the data; it has "
+                    f"{', '.join(plan.classes.labels[:5])}{', ...' * (len(plan.classes) > 5)}"
+                ) from None
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse formats in which no figure can be saved.
+
+    Raises:
+        UsageError: If there is one, or none is given.
+    """
+    from seviz.figures.saving import FORMATS
+
+    wrong = [f for f in formats if f not in FORMATS]
+    if wrong or not formats:
+        raise UsageError(
+            f"expected --format as any of {', '.join(FORMATS)}, found {' '.join(wrong) or 'none'}"
+        )
 
 
 def say_what_happened(record: Record, speaker: Speaker) -> None:

@@ -1,16 +1,30 @@
 """Figures and tables from records. Never imports torch; matplotlib only when it draws."""
 
+from seviz.figures.confusion import confusion_matrix
+from seviz.figures.confusion_tables import (
+    write_classes_csv,
+    write_confusion_csv,
+    write_pairs_csv,
+)
 from seviz.figures.cost import block_bars, stage_bars
 from seviz.figures.cost_table import write_cost_csv
 from seviz.figures.curves import gate_curves
+from seviz.figures.gate_confusion import gate_confusion_scatter
+from seviz.figures.reliability import reliability_diagram
 from seviz.figures.saving import save_figure
 from seviz.figures.table import write_gate_csv
 
 __all__ = [
     "block_bars",
+    "confusion_matrix",
+    "gate_confusion_scatter",
     "gate_curves",
+    "reliability_diagram",
     "save_figure",
     "stage_bars",
+    "write_classes_csv",
+    "write_confusion_csv",
     "write_cost_csv",
     "write_gate_csv",
+    "write_pairs_csv",
 ]

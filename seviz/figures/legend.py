@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from seviz.figures.layout import by_row, legend_columns
 from seviz.figures.style import SMALL, TEXT, curve_styles
+from seviz.figures.text import renderer, set_plain, shown_name, text_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,11 +30,11 @@ def add_legend(figure: Figure, names: Sequence[str], available: float) -> tuple[
     from matplotlib.lines import Line2D
 
     size = TEXT if len(names) <= _MANY else SMALL
-    measure = _text_width(size)
+    measure = text_width(size)
     unit = size / 72
     handle = (_SIZES["handlelength"] + _SIZES["handletextpad"]) * unit
     widest = min(available - handle, _WIDEST_NAME)
-    shown = [_shown(name, widest, measure) for name in names]
+    shown = [shown_name(name, widest, measure) for name in names]
     columns = legend_columns(
         [handle + measure(name) for name in shown], _SIZES["columnspacing"] * unit, available
     )
@@ -51,35 +52,5 @@ def add_legend(figure: Figure, names: Sequence[str], available: float) -> tuple[
     )
     # Set one by one, because a name is no markup: "_" hides an entry and "$" starts a formula.
     for text, name in zip(legend.get_texts(), by_row(shown, columns), strict=True):
-        text.set_parse_math(False)
-        text.set_text(name)
-    return legend, legend.get_window_extent(_renderer(figure.dpi)).height / figure.dpi
-
-
-def _renderer(dpi: float) -> Any:
-    from matplotlib.backends.backend_agg import RendererAgg
-
-    return RendererAgg(1, 1, dpi)  # type: ignore[no-untyped-call]
-
-
-def _text_width(size: float) -> Callable[[str], float]:
-    """Return a function that tells the width of a text in the legend, in inches."""
-    from matplotlib.font_manager import FontProperties
-
-    dots = 288  # fine enough that hinting to whole pixels does not matter
-    renderer, font = _renderer(dots), FontProperties(size=size)
-
-    def width(text: str) -> float:
-        return float(renderer.get_text_width_height_descent(text, font, False)[0]) / dots
-
-    return width
-
-
-def _shown(name: str, available: float, measure: Callable[[str], float]) -> str:
-    """Return a class name on one line; one wider than the figure loses its middle."""
-    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-    short, kept = name, len(name)
-    while measure(short) > available and kept > 2:
-        kept -= 1
-        short = f"{name[: (kept + 1) // 2].rstrip()}…{name[-(kept // 2) :].lstrip()}"
-    return short
+        set_plain(text, name)
+    return legend, legend.get_window_extent(renderer(figure.dpi)).height / figure.dpi

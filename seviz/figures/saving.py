@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 200
-# The date of the drawing would make two drawings of one record differ.
-_METADATA: Mapping[str, dict[str, Any]] = {
-    "png": {},
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None},
+# The date of the drawing would make two drawings of one record differ. And a PNG that is packed less
+# tightly is a tenth larger, and saved in three quarters of the time.
+_HOW: Mapping[str, dict[str, Any]] = {
+    "png": {"metadata": {}, "pil_kwargs": {"compress_level": 1}},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
 }
-FORMATS = tuple(_METADATA)
+FORMATS = tuple(_HOW)
 
 
 def save_figure(
@@ -47,6 +48,6 @@ def save_figure(
     for kind in wanted:
         target = Path(stem).with_name(f"{Path(stem).name}.{kind}")
         with figure_style(), written_whole(target) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=_METADATA[kind])
+            figure.savefig(temporary, format=kind, dpi=DPI, **_HOW[kind])
         paths.append(target)
     return paths

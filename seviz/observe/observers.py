@@ -23,11 +23,13 @@ class Observation:
         rows: Row of each image's class, int64 [N].
         gates: Gates [N, C] by block name.
         logits: Output of the network [N, outputs].
+        indices: Position of each image in its source, int64 [N], where that is known.
     """
 
     rows: Tensor
     gates: Mapping[str, Tensor]
     logits: Tensor
+    indices: Tensor | None = None
 
 
 class Observer(Protocol):
@@ -112,35 +114,3 @@ class GateSums:
                     "the weights, the preprocessing and --amp"
                 )
         return arrays
-
-
-class Predictions:
-    """Confusion counts and top-5 hits.
-
-    Args:
-        targets: Output index of each row's class, int64 [K].
-        outputs: Width of the network's output.
-        device: Device of the network.
-    """
-
-    def __init__(self, targets: Sequence[int], outputs: int, device: torch.device) -> None:
-        self._targets = torch.tensor(list(targets), dtype=torch.int64, device=device)
-        self._confusion = torch.zeros(len(targets) * outputs, dtype=torch.int64, device=device)
-        self._top5 = torch.zeros(len(targets), dtype=torch.int64, device=device)
-        self._outputs = outputs
-
-    def update(self, batch: Observation) -> None:
-        """Count the predictions of one batch."""
-        logits = batch.logits
-        cells = batch.rows * self._outputs + logits.argmax(1)
-        self._confusion.index_add_(0, cells, torch.ones_like(cells))
-        best = logits.topk(min(5, self._outputs), dim=1).indices
-        hits = (best == self._targets[batch.rows, None]).any(1)
-        self._top5.index_add_(0, batch.rows, hits.long())
-
-    def compute(self) -> dict[str, Array]:
-        """Return ``confusion`` [K, outputs] (rows true, columns predicted) and ``top5`` [K]."""
-        return {
-            "confusion": self._confusion.cpu().numpy().reshape(-1, self._outputs),
-            "top5": self._top5.cpu().numpy(),
-        }

@@ -84,7 +84,8 @@ def run(
     Args:
         model: The network.
         readings: How to read each gate.
-        batches: Images float32 [N, C, H, W] with their rows int64 [N].
+        batches: Images float32 [N, C, H, W] with their rows int64 [N], and with their positions in the
+            source, ``indices`` int64 [N], where an observer asks for them.
         observers: What watches the pass.
         device: Where to compute.
         autocast: Type of automatic mixed precision, or ``None`` for none.
@@ -115,7 +116,7 @@ def run(
                 images = batch.images.to(device, non_blocking=True)
                 rows = batch.rows.to(device, non_blocking=True)
                 logits = model(images)
-                observation = Observation(rows, tap.take(), logits)
+                observation = Observation(rows, tap.take(), logits, getattr(batch, "indices", None))
                 for observer in observers:
                     observer.update(observation)
                 seen += len(batch.rows)

@@ -1,0 +1,126 @@
+"""Where the parts of a matrix go, in inches: cells, labels, axis names, colour bar, small print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from seviz.figures.layout import Box
+from seviz.figures.style import SMALL, TEXT
+from seviz.figures.text import shown_name, text_width
+
+NUMBERED_CELL = (0.34, 0.9)  # least and largest side of a cell that holds a number
+PLAIN_CELL = (0.105, 0.16)
+SIDE = 5.0  # of a matrix whose cells may have the side that they like
+LEAST_NUMBER, LARGEST_NUMBER = 6.0, 9.0
+WIDEST_LABEL = 2.0
+_FULL = 0.82  # share of a cell's width that a number may take
+_TOP = 0.34
+_NAME = 0.18
+_GAP = 0.06
+_BAR_GAP, _BAR, _BAR_LABELS = 0.14, 0.14, 0.52
+_NOTE_LINE = 0.13
+
+
+@dataclass(frozen=True)
+class MatrixLayout:
+    """The places of everything around one matrix.
+
+    Attributes:
+        rows: Rows of cells.
+        columns: Columns of cells.
+        cell: Side of a cell.
+        left: Width of the widest row label.
+        below: Height of the tallest column label.
+        rotation: Of the column labels, in degrees.
+        label_size: Of the labels, in points.
+        number_size: Of the numbers in the cells, in points.
+        notes: Lines of small print at the foot.
+    """
+
+    rows: int
+    columns: int
+    cell: float
+    left: float
+    below: float
+    rotation: int
+    label_size: float
+    number_size: float
+    notes: int = 0
+
+    widest_label = WIDEST_LABEL
+    margin = _GAP
+
+    @classmethod
+    def fitted(
+        cls, rows: Sequence[str], columns: Sequence[str], number: str | None
+    ) -> MatrixLayout:
+        """Return the layout that has room for these labels.
+
+        Args:
+            rows: Labels of the rows.
+            columns: Labels of the columns.
+            number: The longest number of a cell; ``None`` if cells hold none.
+        """
+        least, largest = NUMBERED_CELL if number is not None else PLAIN_CELL
+        cell = min(max(SIDE / len(columns), least), largest)
+        number_size = LARGEST_NUMBER
+        if number is not None:
+            wide = text_width(10.0)(number) / 10  # of one point
+            cell = max(cell, LEAST_NUMBER * wide / _FULL)
+            number_size = min(LARGEST_NUMBER, cell * _FULL / wide)
+        size = min(TEXT if len(columns) <= 20 else SMALL, 72 * cell * 0.88)
+        measure = text_width(size)
+
+        def widest(names: Sequence[str]) -> float:
+            return max(measure(shown_name(n, WIDEST_LABEL, measure)) for n in names)
+
+        across = widest(columns)
+        rotation = 0 if across < 0.92 * cell else 45 if number is not None else 90
+        line = size / 72
+        tall = {0: line, 45: 0.71 * (across + line), 90: across}[rotation]
+        return cls(len(rows), len(columns), cell, widest(rows), tall, rotation, size, number_size)
+
+    def with_notes(self, lines: int) -> MatrixLayout:
+        """Return the layout with room for small print."""
+        return replace(self, notes=lines)
+
+    @property
+    def axis_name(self) -> float:
+        """Return the height of the name of the horizontal axis above the foot."""
+        return _GAP + self.notes * _NOTE_LINE + (_GAP if self.notes else 0)
+
+    @property
+    def _corner(self) -> tuple[float, float]:
+        left = _GAP + _NAME + self.left + 2 * _GAP
+        # Turned labels of the first columns reach to the left of their cells.
+        turned = self.below - self.cell / 2 if self.rotation == 45 else 0.0
+        return max(left, turned), self.axis_name + _NAME + self.below + _GAP
+
+    @property
+    def width(self) -> float:
+        """Return the width of the figure."""
+        grid = self.columns * self.cell
+        return self._corner[0] + grid + _BAR_GAP + _BAR + _BAR_LABELS
+
+    @property
+    def height(self) -> float:
+        """Return the height of the figure."""
+        return self._corner[1] + self.rows * self.cell + _TOP
+
+    @property
+    def box(self) -> Box:
+        """Return left, bottom, width and height of the cells, as shares of the figure."""
+        left, bottom = self._corner
+        return (
+            left / self.width,
+            bottom / self.height,
+            self.columns * self.cell / self.width,
+            self.rows * self.cell / self.height,
+        )
+
+    @property
+    def bar(self) -> Box:
+        """Return the place of the colour bar, as shares of the figure."""
+        left, bottom, wide, tall = self.box
+        return left + wide + _BAR_GAP / self.width, bottom, _BAR / self.width, tall

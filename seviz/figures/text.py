@@ -1,0 +1,54 @@
+"""Names in figures: how wide they are, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.text import Text
+
+
+def renderer(dpi: float) -> Any:
+    """Return something that measures text."""
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, dpi)  # type: ignore[no-untyped-call]
+
+
+@lru_cache
+def text_width(size: float) -> Callable[[str], float]:
+    """Return a function that tells the width of a text of this size, in inches."""
+    from matplotlib.font_manager import FontProperties
+
+    dots = 288  # fine enough that hinting to whole pixels does not matter
+    measuring, font = renderer(dots), FontProperties(size=size)
+
+    @lru_cache(maxsize=4096)  # a class is named beside its row, below its column, and in lists
+    def width(text: str) -> float:
+        return float(measuring.get_text_width_height_descent(text, font, False)[0]) / dots
+
+    return width
+
+
+def shown_name(name: str, available: float, measure: Callable[[str], float]) -> str:
+    """Return a class name on one line; one wider than ``available`` inches loses its middle."""
+    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+
+    def cut(kept: int) -> str:
+        return f"{name[: (kept + 1) // 2].rstrip()}…{name[-(kept // 2) :].lstrip()}"
+
+    if measure(name) <= available:
+        return name
+    fits, too_wide = 2, len(name)
+    while too_wide - fits > 1:
+        middle = (fits + too_wide) // 2
+        fits, too_wide = (middle, too_wide) if measure(cut(middle)) <= available else (fits, middle)
+    return cut(fits)
+
+
+def set_plain(text: Text, name: str) -> None:
+    """Show a name as it is: it is no markup, "$" starts no formula in it."""
+    text.set_parse_math(False)
+    text.set_text(name)

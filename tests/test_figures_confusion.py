@@ -1,0 +1,361 @@
+"""Figures of confusion, looked at as data: what a cell says is what was counted."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from PIL import Image
+from synthetic import CIFAR, make_record
+from test_evaluation import COUNTS, with_predictions
+
+import seviz
+from seviz.analysis import gate_confusion
+from seviz.errors import UsageError
+from seviz.evaluation import Evaluation
+from seviz.figures import (
+    confusion_matrix,
+    gate_confusion_scatter,
+    reliability_diagram,
+    save_figure,
+    write_classes_csv,
+    write_confusion_csv,
+    write_pairs_csv,
+)
+from seviz.figures.cells import luminance, pool
+from seviz.figures.large_confusion import gathered
+from seviz.predictions import PredictionTable
+
+LONG = "sulphur-crested cockatoo, Kakatoe galerita, Cacatua galerita " * 5
+
+
+def counted(classes, images=None, empty=(), names=None, seed=0):
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, classes, images or 60 * classes)
+    true = true[~np.isin(true, empty)]
+    wrong = rng.integers(0, classes, len(true))
+    predicted = np.where(rng.random(len(true)) < 0.7, true, wrong)
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (true, predicted), 1)
+    return Evaluation(tuple(names or (f"class {i}" for i in range(classes))), counts)
+
+
+def cells(panel, shape):
+    """Return the texts of the cells by row and column."""
+    found = np.full(shape, "", dtype=object)
+    for text in panel.texts:
+        x, y = text.get_position()
+        inside = 0 <= x <= shape[1] and 0 <= y <= shape[0]
+        if inside and text.get_text() not in ("no samples", "never predicted"):
+            found[int(y), int(x)] = text.get_text()
+    return found
+
+
+def labels(axis):
+    return [t.get_text() for t in axis.get_ticklabels()]
+
+
+def row_labels(panel):
+    """Return the texts to the left of the rows, from top to bottom."""
+    return [t.get_text() for t in panel.texts if t.get_position()[0] < 0]
+
+
+def column_labels(panel, rows):
+    return [t.get_text() for t in panel.texts if t.get_position()[1] > rows]
+
+
+def hatched(panel):
+    return [
+        p.get_bbox().bounds for p in panel.patches if isinstance(p, Rectangle) and p.get_hatch()
+    ]
+
+
+def small_print(figure):
+    return " ".join(" ".join(t.get_text() for t in figure.texts).split())
+
+
+@pytest.mark.parametrize("classes", [2, 10, 30])
+def test_numbers_are_the_counts(classes):
+    evaluation = counted(classes)
+    panel = confusion_matrix(evaluation).axes[0]
+    shown = cells(panel, (classes, classes))
+    assert shown.tolist() == [[str(n) for n in row] for row in evaluation.counts.tolist()]
+    assert panel.get_title() == "Confusion Matrix"
+    assert panel.get_ylabel() == "True Class"
+    assert panel.get_xlabel() == "Predicted Class"
+    assert labels(panel.yaxis) == labels(panel.xaxis) == list(evaluation.labels)
+    # Row 0 is at the top.
+    assert panel.get_ylim()[0] > panel.get_ylim()[1]
+
+
+def test_text_is_dark_on_light_and_light_on_dark():
+    panel = confusion_matrix(counted(10)).axes[0]
+    mesh = panel.collections[0]
+    faces = mesh.to_rgba(mesh.get_array()).reshape(10, 10, 4)
+    seen = set()
+    for text in panel.texts:
+        x, y = text.get_position()
+        face = luminance(faces[int(y), int(x)])
+        ink = luminance(to_rgba(text.get_color()))
+        seen.add(ink > 0.5)
+        # WCAG's contrast ratio for graphics and large text.
+        assert (max(face, ink) + 0.05) / (min(face, ink) + 0.05) >= 3
+    assert seen == {True, False}
+    assert mesh.get_cmap().name == "Blues"
+
+
+def test_luminance_of_known_colours():
+    assert luminance((1, 1, 1)) == pytest.approx(1)
+    assert luminance((0, 0, 0)) == 0
+    assert luminance((1, 0, 0)) == pytest.approx(0.2126)
+    assert luminance((0.5, 0.5, 0.5)) == pytest.approx(0.2140, abs=1e-4)
+
+
+@pytest.mark.parametrize("normalize", ["true", "pred", "all"])
+def test_percentages(normalize):
+    evaluation = counted(6)
+    counts = evaluation.counts
+    whole = {
+        "true": counts.sum(1, keepdims=True),
+        "pred": counts.sum(0, keepdims=True),
+        "all": counts.sum(),
+    }[normalize]
+    shown = cells(confusion_matrix(evaluation, normalize=normalize).axes[0], (6, 6))
+    for cell, share in zip(shown.ravel(), (100 * counts / whole).ravel(), strict=True):
+        assert cell == (f"{share:.1f}" if share >= 0.05 else "0" if share == 0 else "<0.1")
+
+
+@pytest.mark.parametrize(("classes", "size"), [(8, 8), (50, 50)])
+def test_a_class_without_images_is_hatched(classes, size):
+    evaluation = counted(classes, empty=(3, 4, 6))
+    for options in ({}, {"log": True}, {"normalize": "true"}, {"normalize": "pred"}):
+        panel = confusion_matrix(evaluation, **options).axes[0]
+        assert hatched(panel) == [(0, 3, size, 2), (0, 6, size, 1)]
+        assert [t.get_text() for t in panel.texts].count("no samples") == 2
+        if classes <= 30:
+            shown = cells(panel, (classes, classes))
+            assert set(shown[[3, 4, 6]].ravel()) == {""}
+            assert "nan" not in " ".join(shown.ravel()).lower()
+
+
+def test_a_class_that_is_never_predicted_is_hatched_down():
+    counts = np.array([[4, 0, 1], [2, 0, 3], [0, 0, 5]])
+    panel = confusion_matrix(Evaluation(tuple("abc"), counts), normalize="pred").axes[0]
+    assert hatched(panel) == [(1, 0, 1, 3)]
+    assert [t.get_text() for t in panel.texts if len(t.get_text()) > 5] == ["never predicted"]
+
+
+def test_predictions_outside_the_matrix_are_a_column():
+    figure = confusion_matrix(Evaluation.of_record(with_predictions(COUNTS)))
+    panel = figure.axes[0]
+    assert labels(panel.xaxis) == ["ant", "cat", "dog", "(other)"]
+    assert cells(panel, (3, 4))[:, 3].tolist() == ["1", "3", "0"]
+    said = small_print(figure)
+    assert "1 classes of the network have no images and are left out: bee" in said
+    assert "(other): 4 images" in said
+
+
+@pytest.mark.parametrize("order", ["cluster", "recall"])
+def test_an_order_moves_rows_and_columns_together(order):
+    evaluation = counted(12)
+    panel = confusion_matrix(evaluation, order=order).axes[0]
+    names = labels(panel.yaxis)
+    assert names == labels(panel.xaxis)
+    assert sorted(names) == sorted(evaluation.labels)
+    assert names != list(evaluation.labels)
+    shown = cells(panel, (12, 12))
+    for row, name in enumerate(names):
+        i = evaluation.labels.index(name)
+        for column, other in enumerate(names):
+            assert shown[row, column] == str(evaluation.counts[i, evaluation.labels.index(other)])
+
+
+@pytest.mark.parametrize("classes", [31, 100])
+def test_up_to_a_hundred_classes_have_their_labels(classes):
+    evaluation = counted(classes)
+    panel = confusion_matrix(evaluation).axes[0]
+    assert row_labels(panel) == column_labels(panel, classes) == list(evaluation.labels)
+    assert len(panel.texts) == 2 * classes
+    (image,) = [i for i in panel.get_children() if isinstance(i, AxesImage)]
+    assert image.get_array().filled(0).tolist() == evaluation.counts.tolist()
+    assert all(t.get_fontsize() >= 6 for t in panel.texts)
+
+
+def test_more_classes_are_an_image_a_list_and_a_smaller_matrix():
+    evaluation = counted(150, empty=(7,))
+    figure = confusion_matrix(evaluation, top=5)
+    whole, _, lists, small, _ = figure.axes
+    (image,) = [i for i in whole.get_children() if isinstance(i, AxesImage)]
+    assert image.get_array().filled(0).tolist() == evaluation.counts.tolist()
+    assert hatched(whole) == [(0, 7, 150, 1)]
+    assert "hatched: no samples, 1 classes" in [t.get_text() for t in whole.texts]
+
+    names = row_labels(small)
+    assert names == column_labels(small, 6)
+    assert len(names) == 6
+    assert names[-1] == "(other)"
+    rows = [evaluation.labels.index(n) for n in names[:-1]]
+    rest = [i for i in range(150) if i not in rows]
+    shown = cells(small, (6, 6))
+    core = evaluation.counts[np.ix_(rows, rows)]
+    assert shown[:5, :5].tolist() == [[str(n) if n else "" for n in row] for row in core.tolist()]
+    assert shown[0, 5] == str(evaluation.counts[rows[0], rest].sum())
+    assert shown[5, 5] == str(evaluation.counts[np.ix_(rest, rest)].sum())
+
+    said = [t.get_text() for t in lists.texts]
+    best = seviz.ranked_confusions(evaluation, 5)
+    assert [best[0].true, best[0].predicted, f"{best[0].count} ({best[0].share:.1%})"] == said[4:7]
+    assert {best[0].true, best[0].predicted, best[1].true, best[1].predicted} <= set(names)
+    assert "Hardest classes" in said
+
+
+def test_gathering_loses_no_image():
+    evaluation = counted(40).only([f"class {i}" for i in range(30)])
+    small = gathered(evaluation, [3, 4, 20])
+    assert small.images == evaluation.images
+    assert small.support[:3].tolist() == evaluation.support[[3, 4, 20]].tolist()
+
+
+def test_the_dots_of_a_huge_matrix_lose_no_cell():
+    values = np.zeros((2501, 2501))
+    values[1234, 77] = 3
+    values[2500, 2500] = 9
+    small = pool(values, 1000)
+    assert max(small.shape) <= 1000
+    assert small[1234 // 3, 77 // 3] == 3
+    assert small[-1, -1] == 9
+    assert pool(values, 2501) is values
+
+
+def test_logarithmic_colours():
+    panel = confusion_matrix(counted(10), log=True).axes[0]
+    norm = panel.collections[0].norm
+    assert type(norm).__name__ == "LogNorm"
+    assert norm.vmin == counted(10).counts[counted(10).counts > 0].min()
+    for text in panel.texts:
+        if text.get_text() == "0":
+            assert luminance(to_rgba(text.get_color())) < 0.1
+
+
+@pytest.mark.parametrize("classes", [2, 10, 30, 60, 100, 130])
+def test_nothing_is_cut_off(classes):
+    """Every text is inside the figure, also where names are long or strange."""
+    names = [f"class {i}" for i in range(classes)]
+    names[0], names[-1] = LONG, "$a_b$ <b>&</b>"
+    figure = confusion_matrix(counted(classes, names=names))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.get_tightbbox(canvas.get_renderer())
+    wide, tall = figure.get_size_inches()
+    assert -0.01 <= box.x0 <= box.x1 <= wide + 0.01
+    assert -0.01 <= box.y0 <= box.y1 <= tall + 0.01
+
+
+@pytest.mark.parametrize("classes", [2, 10, 30])
+def test_names_do_not_touch_their_cells_nor_each_other(classes):
+    figure = confusion_matrix(counted(classes, names=[f"some class {i}" for i in range(classes)]))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [t.get_window_extent() for t in figure.axes[0].get_yticklabels()]
+    for above, below in itertools.pairwise(boxes):
+        assert above.y0 >= below.y1
+    grid = figure.axes[0].get_window_extent()
+    assert max(b.x1 for b in boxes) <= grid.x0
+    title, name = figure.axes[0].title, figure.axes[0].xaxis.label
+    assert title.get_window_extent().y0 >= grid.y1
+    below = min(t.get_window_extent().y0 for t in figure.axes[0].get_xticklabels())
+    assert name.get_window_extent().y1 <= below + 1
+
+
+def test_unknown_options(refuses):
+    for options, part in (
+        ({"normalize": "rows"}, "'rows'"),
+        ({"order": "size"}, "'size'"),
+        ({"top": 0}, "0"),
+    ):
+        with refuses(UsageError, part):
+            confusion_matrix(counted(3), **options)
+
+
+def test_files_are_small_and_the_same_each_time(tmp_path):
+    evaluation = counted(400, images=20_000)
+    first = save_figure(confusion_matrix(evaluation), tmp_path / "a", ("png", "svg", "pdf"))
+    second = save_figure(confusion_matrix(evaluation), tmp_path / "b", ("png", "svg", "pdf"))
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert (tmp_path / "a.svg").stat().st_size < 1_000_000
+    assert (tmp_path / "a.svg").read_text().count("<image") <= 4
+    assert Image.open(io.BytesIO((tmp_path / "a.png").read_bytes())).width > 1500
+
+
+def test_tables(tmp_path):
+    counts = np.array([[4, 1, 0], [2, 0, 3], [0, 0, 0]])
+    evaluation = Evaluation(("a", 'b, "b"', "c"), counts)
+    write_confusion_csv(evaluation, tmp_path / "m.csv")
+    assert (tmp_path / "m.csv").read_text().splitlines() == [
+        'true \\ predicted,a,"b, ""b""",c',
+        "a,4,1,0",
+        '"b, ""b""",2,0,3',
+        "c,0,0,0",
+    ]
+    write_classes_csv(seviz.scores(evaluation), tmp_path / "c.csv")
+    lines = (tmp_path / "c.csv").read_text().splitlines()
+    assert lines[1] == "a,5,6,4,0.666666667,0.8,0.727272727"
+    assert lines[3] == "c,0,3,0,0,,0"
+    write_pairs_csv(evaluation, tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text().splitlines() == [
+        "true,predicted,count,share",
+        '"b, ""b""",c,3,0.6',
+        '"b, ""b""",a,2,0.4',
+        'a,"b, ""b""",1,0.2',
+    ]
+
+
+def test_the_full_matrix_names_what_was_predicted_outside(tmp_path):
+    found = Evaluation.of_record(with_predictions(COUNTS))
+    write_confusion_csv(found, tmp_path / "m.csv")
+    assert (tmp_path / "m.csv").read_text().splitlines()[0] == "true \\ predicted,ant,cat,dog,bee"
+    write_confusion_csv(found.only(["dog"]), tmp_path / "n.csv")
+    assert (tmp_path / "n.csv").read_text().splitlines() == ["true \\ predicted,dog,cat", "dog,8,2"]
+
+
+def test_reliability_bars_are_accuracies():
+    true = np.array([0] * 10)
+    predicted = np.array([0] * 7 + [1] * 3)
+    confidence = np.array([0.95] * 5 + [0.55] * 5)
+    found = PredictionTable(("a", "b"), true, predicted, confidence).evaluation()
+    figure = reliability_diagram(found)
+    accuracy, gap = figure.axes[0].containers
+    # Bin 9 of 15 holds 0.55 (2 of 5 right), bin 15 holds 0.95 (5 of 5).
+    assert [round(b.get_x(), 6) for b in accuracy] == [round(8 / 15, 6), round(14 / 15, 6)]
+    assert [b.get_height() for b in accuracy] == pytest.approx([0.4, 1.0])
+    assert [b.get_height() for b in gap] == pytest.approx([0.15, -0.05])
+    assert [b.get_height() for b in figure.axes[1].containers[0]] == [5, 5]
+    # (5 x 0.15 + 5 x 0.05) / 10
+    assert "ECE 10.00%" in figure.axes[0].get_title()
+
+
+@pytest.mark.parametrize("classes", [10, 80])
+def test_scatter_of_gates_and_confusion(classes):
+    evaluation = counted(classes)
+    base = make_record(CIFAR, evaluation.labels)
+    from dataclasses import replace
+
+    record = replace(base, arrays={**base.arrays, "confusion": evaluation.counts})
+    found = gate_confusion(record, permutations=9)
+    figure = gate_confusion_scatter(record, found)
+    assert [p.get_title() for p in figure.axes] == [b.name for b in record.blocks]
+    points = figure.axes[0].lines
+    if classes == 10:
+        assert len(points[0].get_xdata()) == 45
+    else:
+        assert not points
+    assert "Mantel test" in small_print(figure)
+    with pytest.raises(UsageError, match="found 0 blocks"):
+        gate_confusion_scatter(record, [])
