@@ -49,7 +49,9 @@ class PassOptions:
         amp_dtype: ``float16`` or ``bfloat16`` for automatic mixed precision, ``None`` for none.
         num_samples: At most that many images of each class.
         strict: Whether an image that cannot be read is an error.
-        labels: ``model`` matches folders to the network's classes; ``data`` makes each folder a class.
+        labels: ``model`` matches folders to the network's classes; ``data`` makes each folder a class;
+            ``sorted`` takes the folders in sorted order for the network's outputs, as ImageFolder
+            numbers them.
         download: Whether the data set may be fetched.
         without_squeeze: Read the spatial means of per-pixel gates instead of SE gates.
         require_se: Whether a network without SE is an error; else its predictions alone are recorded.
@@ -62,7 +64,7 @@ class PassOptions:
     amp_dtype: str | None = None
     num_samples: int | None = None
     strict: bool = False
-    labels: Literal["model", "data"] = "model"
+    labels: Literal["model", "data", "sorted"] = "model"
     download: bool = False
     without_squeeze: bool = False
     require_se: bool = True
@@ -140,15 +142,22 @@ def collect(
         else data
     )
     classes, notes = _class_table(loaded, found)
-    match = match_classes(source.folders, source.counts, classes, labels=options.labels)
+    if options.labels == "sorted":
+        classes, notes = _sorted_folders(source, found.outputs)
+    match = match_classes(
+        source.folders,
+        source.counts,
+        classes,
+        labels="data" if options.labels == "data" else "model",
+    )
     scored = match.is_model and found.outputs is not None
     if check is not None:
         check(Plan(tuple(blocks), match.table, classes, scored, match.missing, match.extra))
     if not scored and (each is not None or not blocks):
         raise DataError(
             f"expected class names to score predictions with, found none that are the network's "
-            f"({', '.join(match.table.labels[:5])} are the folders); give a checkpoint that names its "
-            "classes"
+            f"({', '.join(match.table.labels[:5])} are the folders); give --labels sorted if the network's "
+            "outputs are the folders in sorted order, or a checkpoint that names its classes"
         )
     batches = make_batches(
         source,
@@ -250,6 +259,19 @@ def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, 
         )
     return None, (
         "the checkpoint names no classes: the folders' names are used, and predictions are not scored",
+    )
+
+
+def _sorted_folders(source: Source, outputs: int | None) -> tuple[ClassTable, tuple[str, ...]]:
+    """Return a class for each folder, in the order in which ImageFolder numbers them."""
+    names = sorted(source.folders)
+    if len(names) != outputs:
+        raise DataError(
+            f"expected as many folders as the network has outputs ({outputs}) for --labels sorted, found "
+            f"{len(names)}; a missing folder would shift the labels of all that follow"
+        )
+    return ClassTable.from_labels(names), (
+        "the network's outputs are taken for the folders in sorted order, as --labels sorted says",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,25 @@ def test_a_missing_class_shifts_no_label(folder: Path) -> None:
             net.model((x - 0.5) / 0.25)
             gates = tap.take()[block.name].double().numpy()
         np.testing.assert_allclose(record.stats(block.name).mean[row], gates.mean(0), atol=1e-6)
+
+
+def test_folders_in_sorted_order_are_the_outputs(folder: Path, tmp_path: Path) -> None:
+    """A checkpoint that names no classes, scored on the user's word."""
+    images = tmp_path / "images"
+    for name in LABELS:
+        here = folder / name if (folder / name).is_dir() else folder / "ant"
+        shutil.copytree(here, images / name)
+    net = loaded()
+    nameless = replace(net, classes=None)
+    assert "confusion" not in collect(nameless, str(images)).arrays
+    record = collect(nameless, str(images), PassOptions(labels="sorted"))
+    assert record.classes.labels == sorted(LABELS)
+    expected = collect(net, str(images)).arrays["confusion"]
+    np.testing.assert_array_equal(record.arrays["confusion"], expected)
+    assert any("sorted order" in n for n in record.header.notes)
+    shutil.rmtree(images / "bee")
+    with pytest.raises(DataError, match=r"as many folders as the network has outputs \(4\)"):
+        collect(nameless, str(images), PassOptions(labels="sorted"))
 
 
 def _readings(net: LoadedModel) -> object:

@@ -88,10 +88,10 @@ class DataOptions:
         str | None, Parameter(help="Part of the data; its test or validation part by default.")
     ] = None
     labels: Annotated[
-        Literal["model", "data"],
+        Literal["model", "data", "sorted"],
         Parameter(
-            help="Match folders to the network's classes by name (model), or make each folder a "
-            "class of its own (data)."
+            help="Match folders to the network's classes by name (model), make each folder a class of "
+            "its own (data), or take the folders in sorted order for the network's outputs (sorted)."
         ),
     ] = "model"
     num_samples: Annotated[
