@@ -69,7 +69,7 @@ def test_without_classes_and_preprocessing(tiny: Tiny, tmp_path: Path) -> None:
     )
     loaded = load(path)
     assert loaded.classes is None
-    assert loaded.preprocessing.input_size == (3, 224, 224)
+    assert loaded.preprocessing.input_size == (3, 32, 32)
     assert "assumed" in loaded.preprocessing.origin
     (note,) = loaded.notes
     assert "--input-size" in note

@@ -214,6 +214,8 @@ def test_networks_that_no_zoo_has(name: str, arguments: dict[str, Any], tmp_path
     model = build(name, **arguments).eval()
     loaded = opened({"model": prefixed("module.")(dict(model.state_dict()))}, tmp_path / "x.pt")
     assert loaded.recognised.startswith(f"{name} (seviz), 100 % of ")
+    small = ("resnet" in name and "shared" not in name) or name == "senet_notes"
+    assert loaded.preprocessing.input_size == ((3, 32, 32) if small else (3, 224, 224))
     assert same(loaded.model, model)
 
 

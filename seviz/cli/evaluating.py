@@ -203,7 +203,8 @@ def _pass(
             raise DataError(
                 "expected folders matched to the network's classes, found folders as classes of their "
                 "own: nothing to compare predictions with; give a checkpoint that names its classes, "
-                "without --labels data"
+                "without --labels data, or --labels sorted if "
+                "its outputs are the folders in sorted order"
             )
         _compare(plan.missing, plan.extra, shown, as_json)
         check_classes(plan, [*shown.classes, *(shown.explain or ())])

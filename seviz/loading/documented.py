@@ -12,6 +12,7 @@ from seviz.classes import ClassTable
 from seviz.loading.files import CheckpointFile
 from seviz.loading.fit import Fit
 from seviz.loading.zoo import is_zoo_name, zoo_config
+from seviz.models.registry import SMALL_IMAGES
 from seviz.preprocessing import ASSUMED, Preprocessing
 
 _NAMES = ("classes", "class_names", "labels", "label_names", "categories", "meta.CLASSES")
@@ -26,6 +27,11 @@ def documented(
     preprocessing = _for_channels(preprocessing, preprocessing.input_size[0])
     table: ClassTable | None = None
     notes: tuple[str, ...] = ()
+    size = ""
+    if found is not None and found.name in SMALL_IMAGES:
+        preprocessing = Preprocessing(input_size=(3, 32, 32), crop_pct=1.0, origin=ASSUMED)
+        preprocessing = _for_channels(preprocessing, found.args.get("in_chans"))
+        size = ", and CIFAR's 32 x 32 pixels,"
     if found is not None and is_zoo_name(found.name):
         preprocessing, table = zoo_config(found.name, model)
         preprocessing = _for_channels(preprocessing, found.args.get("in_chans"))
@@ -41,10 +47,10 @@ def documented(
     if file.metadata.get("classes") is not None:
         table = ClassTable.from_labels([str(c) for c in file.metadata["classes"]])
     if preprocessing.origin == ASSUMED:
-        known = "mean and std" if file.preprocessing is not None else "mean, std and size"
+        known = "mean and std" if file.preprocessing is not None or size else "mean, std and size"
         notes = (
-            f"the checkpoint does not say how images were prepared; ImageNet's {known} are assumed: give "
-            "--input-size, --mean, --std, --crop-pct if it was trained otherwise",
+            f"the checkpoint does not say how images were prepared; ImageNet's {known}{size} are "
+            "assumed: give --input-size, --mean, --std, --crop-pct if it was trained otherwise",
         )
     return preprocessing, table, notes
 

@@ -29,6 +29,11 @@ BUILDERS: dict[str, Builder] = {
     name: builder for network in _NETWORKS for name, builder in network.BUILDERS.items()
 }
 
+# Networks for images of CIFAR's size, 32 x 32.
+SMALL_IMAGES: frozenset[str] = frozenset(
+    name for network in (cifar_resnet, cifar_preresnet, senet_notes) for name in network.BUILDERS
+)
+
 # Each tells, from the names and shapes of a state dict, the builder and its arguments, or that the
 # network is none of its family.
 READERS: tuple[Reader, ...] = tuple(network.read for network in _NETWORKS)
