@@ -22,6 +22,8 @@ from seviz.cost.operators import TABLE, stored
 from seviz.costs import Audit
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.gates.graph import Graph, record
+from seviz.loading.arch import build_architecture
+from seviz.loading.building import no_random_numbers
 from seviz.models.registry import BUILDERS
 
 SIZE = (3, 224, 224)
@@ -358,6 +360,27 @@ SE_NETWORKS = [
     "torchvision:regnet_y_400mf",
     "torchvision:maxvit_t",
 ]
+
+
+@pytest.mark.parametrize("name", SE_NETWORKS)
+def test_fvcores_total_of_zoo_networks(name: str) -> None:
+    """Small images where the network takes them: fvcore runs the network."""
+    zoo, _, entry = name.partition(":")
+    bound = ("coatnet", "maxvit", "halo")
+    size = (3, 224, 224) if entry.startswith(bound) else (3, 64, 64)
+    with no_random_numbers():
+        model = build_architecture(name, {}).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from fvcore.nn import FlopCountAnalysis
+
+        analysis = FlopCountAnalysis(model, torch.zeros(1, *size))
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        expected = analysis.total()
+    audit = audit_network(on_meta(zoo, entry), size, counted=("fvcore",))
+    convention = audit.convention("fvcore")
+    assert convention is not None
+    assert convention.with_se == expected
 
 
 @pytest.mark.parametrize("name", SE_NETWORKS)

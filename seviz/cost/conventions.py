@@ -87,6 +87,8 @@ def fvcore_count(model: nn.Module, size: Sequence[int]) -> int:
         CheckpointError: If fvcore cannot trace the network.
     """
     real = copy.deepcopy(model).to_empty(device="cpu").eval()
+    for buffer in real.buffers():
+        buffer.zero_()  # positions that tensors are indexed with must lie inside them
     like = next((p for p in real.parameters() if p.is_floating_point()), torch.empty(0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of TorchScript's deprecation, at import and at tracing
