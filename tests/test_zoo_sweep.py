@@ -142,7 +142,8 @@ def test_every_se_network_is_recognised(tmp_path: Path) -> None:
             print(outcomes[-1], flush=True)
             gc.collect()
     print("", *report(outcomes), sep="\n")
-    assert len(outcomes) > 500
+    # timm 1.0.31 and torchvision 0.29.1 have 356; other versions have others, but these they all have.
+    assert set(SAMPLE) <= {o.name for o in outcomes}
     assert not [o for o in outcomes if o.kind in {OTHER, UNKNOWN}]
 
 
