@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from seviz.gates import find as find
     from seviz.loading import load as load
     from seviz.loading import save_checkpoint as save_checkpoint
-    from seviz.pipeline import PassOptions as PassOptions
     from seviz.pipeline import collect as collect
     from seviz.predictions import read_predictions as read_predictions
+    from seviz.preparation import PassOptions as PassOptions
     from seviz.preprocessing import Preprocessing as Preprocessing
     from seviz.results import Record as Record
 
@@ -47,7 +47,7 @@ _HOMES = {
     "Audit": "seviz.costs",
     "Evaluation": "seviz.evaluation",
     "Insertion": "seviz.auditing",
-    "PassOptions": "seviz.pipeline",
+    "PassOptions": "seviz.preparation",
     "Preprocessing": "seviz.preprocessing",
     "Record": "seviz.results",
     "SEBlock": "seviz.blocks",

@@ -15,6 +15,7 @@ import seviz
 PACKAGE = Path(seviz.__file__).parent
 HEAVY = {"torch", "torchvision", "timm"}
 HALL = {
+    "ablations",
     "blocks",
     "classes",
     "errors",
@@ -36,7 +37,10 @@ WEST = {
     "data": set(),
     "observe": {"gates"},
     "cost": {"gates", "models"},
-    "pipeline": {"data", "gates", "loading", "observe"},
+    "preparation": {"data", "gates", "loading", "observe"},
+    "pipeline": {"data", "loading", "observe", "preparation"},
+    "ablation": {"cost", "data", "gates", "loading", "observe", "preparation"},
+    "folding": {"cost", "gates", "loading", "models"},
     "auditing": {"cost", "gates", "loading"},
 }
 

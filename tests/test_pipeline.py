@@ -20,8 +20,9 @@ from seviz.errors import CheckpointError, DataError, NoSEBlockError, UsageError
 from seviz.gates import evaluating
 from seviz.loading import LoadedModel
 from seviz.models.registry import build
-from seviz.pipeline import PassOptions, collect
+from seviz.pipeline import collect
 from seviz.predictions import PredictionTable
+from seviz.preparation import PassOptions
 from seviz.preprocessing import Preprocessing
 from seviz.results import Record
 
@@ -316,7 +317,7 @@ def test_default_classes(folder: Path) -> None:
 
 
 def test_the_check_comes_before_the_first_image(folder: Path) -> None:
-    from seviz.pipeline import Plan
+    from seviz.preparation import Plan
 
     def refuse(plan: Plan) -> None:
         assert plan.classes.labels == ["ant", "cat", "dog"]

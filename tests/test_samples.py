@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import seviz
-from seviz.pipeline import PassOptions
+from seviz.preparation import PassOptions
 from seviz.results import Record
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -22,7 +22,7 @@ from seviz.errors import NoSEBlockError, UsageError
 from seviz.schema import is_record
 
 if TYPE_CHECKING:
-    from seviz.pipeline import Plan
+    from seviz.preparation import Plan
     from seviz.results import Record
 
 INTERRUPTED = 130

@@ -25,7 +25,7 @@ from seviz.schema import is_record
 if TYPE_CHECKING:
     from seviz.classes import ClassTable
     from seviz.evaluation import Evaluation
-    from seviz.pipeline import Plan
+    from seviz.preparation import Plan
 
 INTERRUPTED = 130
 # Names of each list that fit an error's line; --json has all.

@@ -19,8 +19,8 @@ from seviz.schema import is_record, record_path
 
 if TYPE_CHECKING:
     from seviz.loading import BareWeights, LoadedModel
-    from seviz.pipeline import Plan
     from seviz.predictions import PredictionTable
+    from seviz.preparation import Plan
     from seviz.results import Record
 
 
@@ -116,7 +116,8 @@ def obtain_record(
             "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found "
             f"none; {spec} is not a record"
         )
-    from seviz.pipeline import PassOptions, collect
+    from seviz.pipeline import collect
+    from seviz.preparation import PassOptions
 
     loaded = load_model(spec, model)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")

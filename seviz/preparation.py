@@ -1,0 +1,238 @@
+"""What a pass over a data set needs, got ready and checked before the first image is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from seviz.blocks import WITHOUT_SQUEEZE, SEBlock
+from seviz.classes import ClassTable
+from seviz.data import Batches, Match, Source, make_batches, match_classes, open_source
+from seviz.errors import CheckpointError, DataError, UsageError
+from seviz.gates import Found, find
+from seviz.loading import LoadedModel
+from seviz.loading.imagenet import imagenet_classes
+from seviz.observe import resolve_device
+
+_AMP_TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class PassOptions:
+    """How a pass is made.
+
+    Attributes:
+        split: Part of the source; its test or validation part by default.
+        batch_size: Images per batch; chosen by image size where it is ``None``.
+        workers: Processes that decode images; chosen by the source where it is ``None``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        amp_dtype: ``float16`` or ``bfloat16`` for automatic mixed precision, ``None`` for none.
+        num_samples: At most that many images of each class.
+        strict: Whether an image that cannot be read is an error.
+        labels: ``model`` matches folders to the network's classes; ``data`` makes each folder a class;
+            ``sorted`` takes the folders in sorted order for the network's outputs, as ImageFolder
+            numbers them.
+        download: Whether the data set may be fetched.
+        without_squeeze: Read the spatial means of per-pixel gates instead of SE gates.
+        require_se: Whether a network without SE is an error; else its predictions alone are recorded.
+    """
+
+    split: str | None = None
+    batch_size: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+    amp_dtype: str | None = None
+    num_samples: int | None = None
+    strict: bool = False
+    labels: Literal["model", "data", "sorted"] = "model"
+    download: bool = False
+    without_squeeze: bool = False
+    require_se: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pass will give, known before the first image.
+
+    Attributes:
+        blocks: The blocks that will be read.
+        classes: The classes that have images.
+        network_classes: All classes of the network, where they are known.
+        scored: Whether the classes are the network's, so that predictions are scored.
+        missing: Classes of the network that have no images.
+        extra: Folders of the data that are no class of the network.
+    """
+
+    blocks: tuple[SEBlock, ...]
+    classes: ClassTable
+    network_classes: ClassTable | None
+    scored: bool = False
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network and images that are ready to meet.
+
+    Attributes:
+        loaded: The network.
+        options: How the pass is made.
+        device: Where to compute.
+        autocast: Type of automatic mixed precision, or ``None`` for none.
+        found: What was found in the network.
+        blocks: The blocks that will be read.
+        source: Where the images come from.
+        classes: All classes of the network, where they are known.
+        match: How its folders and those classes go together.
+        notes: Remarks on the classes.
+    """
+
+    loaded: LoadedModel
+    options: PassOptions
+    device: torch.device
+    autocast: torch.dtype | None
+    found: Found
+    blocks: tuple[SEBlock, ...]
+    source: Source
+    classes: ClassTable | None
+    match: Match
+    notes: tuple[str, ...]
+
+    @property
+    def scored(self) -> bool:
+        """Return whether the classes are the network's, so that predictions are scored."""
+        return self.match.is_model and self.found.outputs is not None
+
+    @property
+    def targets(self) -> list[int]:
+        """Return the output of the network that stands for each row, where predictions are scored."""
+        return [c.index for c in self.match.table.classes]
+
+    @property
+    def plan(self) -> Plan:
+        """Return what the pass will give."""
+        match = self.match
+        return Plan(self.blocks, match.table, self.classes, self.scored, match.missing, match.extra)
+
+    def require_scored(self) -> None:
+        """Raise unless predictions can be scored.
+
+        Raises:
+            DataError: If the network's classes are not known, or not those of the folders.
+        """
+        if not self.scored:
+            raise DataError(
+                "expected class names to score predictions with, found none that are the network's "
+                f"({', '.join(self.match.table.labels[:5])} are the folders); give --labels sorted if the "
+                "network's outputs are the folders in sorted order, or a checkpoint that names its classes"
+            )
+
+    def batches(self) -> Batches:
+        """Return the images in batches, in the order of the source.
+
+        Raises:
+            DataError: If there are no images.
+        """
+        options = self.options
+        size = self.loaded.preprocessing.input_size
+        return make_batches(
+            self.source,
+            self.match,
+            self.loaded.preprocessing,
+            batch_size=_batch_size(size) if options.batch_size is None else options.batch_size,
+            workers=options.workers,
+            num_samples=options.num_samples,
+            strict=options.strict,
+            pin_memory=self.device.type == "cuda",
+        )
+
+
+def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Prepared:
+    """Find the blocks, open the images, and match their classes.
+
+    Args:
+        loaded: The network, from `seviz.load`.
+        data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
+        options: How the pass is made.
+
+    Raises:
+        NoSEBlockError: If the network has no SE block, and that is required.
+        CheckpointError: If the network does not run on such images.
+        DataError: If there are no images, or their classes are not the network's.
+        DeviceError: If the device does not exist.
+    """
+    device = resolve_device(options.device)
+    autocast = _autocast(options.amp_dtype)
+    found = find(loaded.model, loaded.preprocessing.input_size)
+    blocks = found.without_squeeze if options.without_squeeze else found.blocks
+    if not blocks and not options.without_squeeze and options.require_se:
+        found.require_se()
+    if not blocks and options.without_squeeze:
+        raise UsageError(
+            f"expected a {WITHOUT_SQUEEZE} in this network, found none; leave out --without-squeeze"
+        )
+    source = (
+        open_source(data, split=options.split, download=options.download)
+        if isinstance(data, str)
+        else data
+    )
+    classes, notes = _class_table(loaded, found)
+    if options.labels == "sorted":
+        classes, notes = _sorted_folders(source, found.outputs)
+    match = match_classes(
+        source.folders,
+        source.counts,
+        classes,
+        labels="data" if options.labels == "data" else "model",
+    )
+    return Prepared(
+        loaded, options, device, autocast, found, tuple(blocks), source, classes, match, notes
+    )
+
+
+def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:
+    """Return the network's classes, checked against its output, and remarks on them."""
+    table = loaded.classes
+    if table is not None:
+        if found.outputs is not None and len(table) != found.outputs:
+            raise CheckpointError(
+                f"expected as many class names as outputs, found {len(table)} names and "
+                f"{found.outputs} outputs in {loaded.name}"
+            )
+        return table, ()
+    if found.outputs == 1000:
+        return imagenet_classes(), (
+            "1,000 outputs without class names: taken for ImageNet-1k's classes in their usual order",
+        )
+    return None, (
+        "the checkpoint names no classes: the folders' names are used, and predictions are not scored",
+    )
+
+
+def _sorted_folders(source: Source, outputs: int | None) -> tuple[ClassTable, tuple[str, ...]]:
+    """Return a class for each folder, in the order in which ImageFolder numbers them."""
+    names = sorted(source.folders)
+    if len(names) != outputs:
+        raise DataError(
+            f"expected as many folders as the network has outputs ({outputs}) for --labels sorted, found "
+            f"{len(names)}; a missing folder would shift the labels of all that follow"
+        )
+    return ClassTable.from_labels(names), (
+        "the network's outputs are taken for the folders in sorted order, as --labels sorted says",
+    )
+
+
+def _autocast(name: str | None) -> torch.dtype | None:
+    if name is None:
+        return None
+    if name not in _AMP_TYPES:
+        raise UsageError(f"expected --amp-dtype float16 or bfloat16, found {name!r}")
+    return _AMP_TYPES[name]
+
+
+def _batch_size(input_size: tuple[int, ...]) -> int:
+    """Return a batch that keeps a small machine busy and fits its memory."""
+    return 256 if input_size[-1] * input_size[-2] <= 64 * 64 else 32
