@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seviz.analysis import ranked_confusions as ranked_confusions
     from seviz.analysis import scores as scores
     from seviz.api import activations as activations
+    from seviz.api import compare as compare
     from seviz.api import confusion as confusion
     from seviz.api import evaluate as evaluate
     from seviz.api import sample as sample
@@ -58,6 +59,7 @@ _HOMES = {
     "audit": "seviz.auditing",
     "class_share": "seviz.analysis",
     "collect": "seviz.pipeline",
+    "compare": "seviz.api",
     "confusion": "seviz.api",
     "evaluate": "seviz.api",
     "explain_pair": "seviz.analysis",

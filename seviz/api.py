@@ -12,9 +12,16 @@ from seviz.errors import UsageError
 from seviz.evaluation import Evaluation
 from seviz.figures import confusion_matrix, gate_curves
 from seviz.results import Record
+from seviz.schema import is_record
+from seviz.subjects import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from seviz.analysis import Comparison
+    from seviz.data import Source
+    from seviz.loading import LoadedModel
+    from seviz.preparation import PassOptions
 
 # Classes that are drawn when nobody names any: as many as the paper's figure has.
 DEFAULT_CLASSES = 4
@@ -133,6 +140,46 @@ def confusion(
     return confusion_matrix(
         evaluate(source, classes), normalize=normalize, order=order, log=log, top=top
     )
+
+
+def compare(
+    a: Record | LoadedModel | str | Path,
+    b: Record | LoadedModel | str | Path,
+    data: str | Source | None = None,
+    options: PassOptions | None = None,
+) -> Comparison:
+    """Compare two networks: accuracy, cost, the classes that gained and lost, gates.
+
+    Args:
+        a: A record, a network from `seviz.load`, or the file of one of these.
+        b: The other; all differences are the second minus the first.
+        data: Images for both networks, as for `seviz.collect`: they are then compared image by image.
+        options: How the passes are made.
+
+    Raises:
+        DataError: If both were evaluated, and share no image or no class.
+
+    >>> import seviz
+    >>> digits = seviz.sample("se_resnet_digits")
+    >>> seviz.compare(digits, digits, "digits").top1.delta
+    0.0
+    """
+    from seviz.analysis import compare_subjects
+
+    return compare_subjects(*(_subject(each, data, options) for each in (a, b)))
+
+
+def _subject(
+    of: Record | LoadedModel | str | Path, data: str | Source | None, options: PassOptions | None
+) -> Subject:
+    if not isinstance(of, Record) and isinstance(of, str | Path) and is_record(of):
+        of = Record.load(of)
+    if isinstance(of, Record):
+        return Subject(of.header.checkpoint, of)
+    from seviz.comparing import examine
+    from seviz.loading import load
+
+    return examine(load(of) if isinstance(of, str | Path) else of, data, options)
 
 
 def sample(name: str) -> Path:

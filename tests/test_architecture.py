@@ -26,6 +26,7 @@ HALL = {
     "results",
     "schema",
     "costs",
+    "subjects",
     "text",
 }
 EAST = {"analysis", "figures"}
@@ -41,6 +42,7 @@ WEST = {
     "pipeline": {"data", "loading", "observe", "preparation"},
     "ablation": {"cost", "data", "gates", "loading", "observe", "preparation"},
     "folding": {"cost", "gates", "loading", "models"},
+    "comparing": {"cost", "data", "loading", "pipeline", "preparation"},
     "auditing": {"cost", "gates", "loading"},
 }
 

@@ -2,6 +2,7 @@
 
 from seviz.analysis.calibration import CalibrationCurve, ConfidenceBin, calibration_curve
 from seviz.analysis.class_share import ClassShare, class_share
+from seviz.analysis.comparison import ClassChange, Comparison, compare_subjects
 from seviz.analysis.confusion import (
     ClassScores,
     Confused,
@@ -11,6 +12,7 @@ from seviz.analysis.confusion import (
     ranked_confusions,
     scores,
 )
+from seviz.analysis.gate_comparison import BlockComparison, compare_gates
 from seviz.analysis.gate_confusion import (
     BlockContrast,
     GateConfusion,
@@ -21,20 +23,29 @@ from seviz.analysis.gate_confusion import (
 )
 from seviz.analysis.intervals import Share, wilson
 from seviz.analysis.ordering import class_order, confusion_rate
+from seviz.analysis.paired import PairedDifference, paired_difference
+from seviz.analysis.unpaired import UnpairedDifference, unpaired_difference
 
 __all__ = [
+    "BlockComparison",
     "BlockContrast",
     "CalibrationCurve",
+    "ClassChange",
     "ClassScores",
     "ClassShare",
+    "Comparison",
     "ConfidenceBin",
     "Confused",
     "GateConfusion",
+    "PairedDifference",
     "Scores",
     "Share",
+    "UnpairedDifference",
     "calibration_curve",
     "class_order",
     "class_share",
+    "compare_gates",
+    "compare_subjects",
     "confusion_rate",
     "describe_gate_confusion",
     "explain_pair",
@@ -42,7 +53,9 @@ __all__ = [
     "gate_distances",
     "most_confused",
     "normalised",
+    "paired_difference",
     "ranked_confusions",
     "scores",
+    "unpaired_difference",
     "wilson",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest, norm
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ def paired_difference(
     >>> round(d.delta, 2), d.lost, d.won, round(d.p_value, 3)
     (-0.4, 4, 0, 0.125)
     """
+    from scipy.stats import binomtest  # takes a second to import, which a redraw need not wait for
+
     if before.shape != after.shape or not before.size:
         raise ValueError(f"expected as many images in both, found {before.size} and {after.size}")
     n = int(before.size)
@@ -73,7 +75,7 @@ def paired_difference(
     adjusted = n + 2
     middle = (won - lost) / adjusted
     spread = sqrt(max(0.0, (won + lost + 1) - (won - lost) ** 2 / adjusted)) / adjusted
-    reach = float(norm.ppf(0.975)) * spread
+    reach = NormalDist().inv_cdf(0.975) * spread
     p_value = 1.0 if won + lost == 0 else float(binomtest(won, won + lost).pvalue)
     return PairedDifference(
         n,

@@ -12,6 +12,7 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from seviz.cli.auditing import audit
+from seviz.cli.comparing import compare
 from seviz.cli.console import say_details
 from seviz.cli.doctoring import doctor
 from seviz.cli.drawing import activations, collect, demo
@@ -43,6 +44,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     activations,
     confusion,
     audit,
+    compare,
     demo,
     doctor,
 )

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from seviz.schema import is_record, record_path
 if TYPE_CHECKING:
     from seviz.loading import BareWeights, LoadedModel
     from seviz.predictions import PredictionTable
-    from seviz.preparation import Plan
+    from seviz.preparation import PassOptions, Plan
     from seviz.results import Record
 
 
@@ -117,24 +118,11 @@ def obtain_record(
             f"none; {spec} is not a record"
         )
     from seviz.pipeline import collect
-    from seviz.preparation import PassOptions
 
     loaded = load_model(spec, model)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
     speaker.remark(f"input: {loaded.preprocessing.describe()}")
-    options = PassOptions(
-        split=data.split,
-        batch_size=data.batch_size,
-        workers=data.workers,
-        device=data.device,
-        amp_dtype=data.amp_dtype if data.amp else None,
-        num_samples=data.num_samples,
-        strict=data.strict,
-        labels=data.labels,
-        download=data.download,
-        without_squeeze=data.without_squeeze,
-        require_se=require_se,
-    )
+    options = replace(pass_options(data), require_se=require_se)
     record = collect(
         loaded,
         data.data,
@@ -148,6 +136,24 @@ def obtain_record(
         raise KeyboardInterrupt
     say_what_happened(record, speaker)
     return record, record.save(folder)
+
+
+def pass_options(data: DataOptions) -> PassOptions:
+    """Return how the command line wants a pass to be made."""
+    from seviz.preparation import PassOptions
+
+    return PassOptions(
+        split=data.split,
+        batch_size=data.batch_size,
+        workers=data.workers,
+        device=data.device,
+        amp_dtype=data.amp_dtype if data.amp else None,
+        num_samples=data.num_samples,
+        strict=data.strict,
+        labels=data.labels,
+        download=data.download,
+        without_squeeze=data.without_squeeze,
+    )
 
 
 def check_classes(plan: Plan, names: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from seviz.errors import CheckpointError
 from seviz.gates import Trace, trace, unwrap
 from seviz.gates.find import recorded
 from seviz.gates.graph import is_on_meta, meta_copy
+from seviz.subjects import NetworkCost
 
 
 def audit_network(
@@ -68,15 +69,7 @@ def audit_network(
         )
         for part in parts.parts
     )
-    everything, rest = Counts(graph, graph.ops), Counts(graph, parts.rest)
-    totals = Totals(
-        macs=everything.macs,
-        norm_elements=rest.total("norm"),
-        pool_elements=rest.pool_elements,
-        bytes_moved=everything.bytes_moved,
-        bytes_without_se=rest.bytes_moved,
-        chain=is_chain(parts.rest),
-    )
+    totals = _totals(parts)
     audit = Audit(
         name=name,
         input_size=traced.found.input_size,
@@ -135,6 +128,42 @@ def audit_parameters(
         notes=("parameters only: the network, and so its operations, are not known",),
     )
     return replace(audit, sweep=sweep(audit, reductions))
+
+
+def network_cost(model: nn.Module, input_size: Sequence[int]) -> NetworkCost:
+    """Count a whole network, whether there is SE in it or not.
+
+    Args:
+        model: A network, with weights or on the meta device; left as it is.
+        input_size: Channels, height and width of an image.
+
+    Raises:
+        CheckpointError: If the network cannot run on such an image.
+    """
+    model = unwrap(model)
+    _, traced = _traced(model, input_size)
+    parts = split(traced)
+    work = sum((block_work(part, parts.graph) for part in parts.parts), NO_WORK)
+    totals = _totals(parts)
+    (paper,) = conventions(("paper",), totals, work, lambda: (0, None))
+    return NetworkCost(
+        params=sum(p.numel() for p in model.parameters()),
+        macs=totals.macs,
+        paper=paper,
+        se_blocks=len(parts.parts),
+    )
+
+
+def _totals(parts: Split) -> Totals:
+    everything, rest = Counts(parts.graph, parts.graph.ops), Counts(parts.graph, parts.rest)
+    return Totals(
+        macs=everything.macs,
+        norm_elements=rest.total("norm"),
+        pool_elements=rest.pool_elements,
+        bytes_moved=everything.bytes_moved,
+        bytes_without_se=rest.bytes_moved,
+        chain=is_chain(parts.rest),
+    )
 
 
 def _running_stats(model: nn.Module) -> int:

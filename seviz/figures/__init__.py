@@ -1,5 +1,7 @@
 """Figures and tables from records. Never imports torch; matplotlib only when it draws."""
 
+from seviz.figures.comparison import comparison
+from seviz.figures.comparison_tables import write_block_changes_csv, write_class_changes_csv
 from seviz.figures.confusion import confusion_matrix
 from seviz.figures.confusion_tables import (
     write_classes_csv,
@@ -16,12 +18,15 @@ from seviz.figures.table import write_gate_csv
 
 __all__ = [
     "block_bars",
+    "comparison",
     "confusion_matrix",
     "gate_confusion_scatter",
     "gate_curves",
     "reliability_diagram",
     "save_figure",
     "stage_bars",
+    "write_block_changes_csv",
+    "write_class_changes_csv",
     "write_classes_csv",
     "write_confusion_csv",
     "write_cost_csv",

@@ -1,0 +1,272 @@
+"""Two networks side by side: accuracy, cost, classes, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seviz.analysis.gate_comparison import BlockComparison, compare_gates
+from seviz.analysis.paired import PairedDifference, paired_difference
+from seviz.analysis.unpaired import UnpairedDifference, unpaired_difference
+from seviz.errors import DataError
+from seviz.evaluation import Evaluation
+from seviz.predictions import PredictionTable
+from seviz.results import TOP, Record
+from seviz.subjects import Subject
+
+Difference = PairedDifference | UnpairedDifference
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """One class in both networks.
+
+    Attributes:
+        name: Its label.
+        images: Its images in the second network's pass.
+        recall: How its recall changes.
+        p_adjusted: The p-value, adjusted for having looked at every class (Holm, 1979).
+    """
+
+    name: str
+    images: int
+    recall: Difference
+    p_adjusted: float
+
+    @property
+    def significant(self) -> bool:
+        """Return whether chance is an unlikely explanation, all classes considered."""
+        return self.p_adjusted < 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A second network against a first.
+
+    Attributes:
+        a: The first network.
+        b: The second; all differences are the second minus the first.
+        top1: How the share of right predictions changes; ``None`` where they are not known.
+        top5: The same for the five largest outputs.
+        classes: The classes that both have, largest gain of recall first.
+        blocks: The blocks that both have.
+        notes: What was not compared, and how far the comparison holds.
+    """
+
+    a: Subject
+    b: Subject
+    top1: Difference | None
+    top5: Difference | None
+    classes: tuple[ClassChange, ...]
+    blocks: tuple[BlockComparison, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def paired(self) -> bool:
+        """Return whether the same images were compared one by one."""
+        return isinstance(self.top1, PairedDifference)
+
+    def describe(self) -> str:
+        """Return in a sentence whether one network is better."""
+        found = self.top1
+        if found is None:
+            return "Which of the two is more accurate is not known: no predictions were compared."
+        delta = 100 * found.delta
+        if delta:
+            word = "higher" if delta > 0 else "lower"
+            said = f"The top-1 of {self.b.name} is {abs(delta):.2f} points {word} than that of {self.a.name}"
+        else:
+            said = f"{self.b.name} and {self.a.name} have the same top-1"
+        interval = f"95 % interval of the difference {shown_interval(found)} points"
+        if isinstance(found, PairedDifference):
+            test = (
+                f"McNemar p = {shown_p(found.p_value)} on {found.images:,} images, of which {found.lost:,} "
+                f"are right in {self.a.name} alone and {found.won:,} in {self.b.name} alone"
+            )
+        else:
+            test = f"p = {shown_p(found.p_value)}, single images not known"
+        verdict = (
+            "the difference is significant at the 5 % level"
+            if found.significant
+            else "the difference is not significant: images drawn anew could turn it round"
+        )
+        return f"{said}; {interval}, {test}: {verdict}."
+
+
+def shown_interval(found: Difference) -> str:
+    """Return an interval in points."""
+    return f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+
+
+def shown_p(p: float) -> str:
+    """Return a p-value as papers print it.
+
+    >>> shown_p(0.0000321), shown_p(0.0432)
+    ('0.000032', '0.043')
+    """
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.6f}" if p >= 1e-6 else f"{p:.0e}"
+
+
+def compare_subjects(a: Subject, b: Subject) -> Comparison:
+    """Compare two networks from what is known of them.
+
+    Where both kept a prediction for each image, images are told by their names and compared one by
+    one; else shares are compared as if their images had nothing to do with one another.
+
+    Args:
+        a: The first network.
+        b: The second.
+
+    Raises:
+        DataError: If both were evaluated, and share no image or no class.
+    """
+    notes: list[str] = []
+    top1: Difference | None = None
+    top5: Difference | None = None
+    classes: tuple[ClassChange, ...] = ()
+    if a.predictions is not None and b.predictions is not None:
+        top1, top5, classes = _paired(a.predictions, b.predictions, notes)
+    elif a.record is not None and b.record is not None:
+        top1, top5, classes = _unpaired(a.record, b.record, notes)
+    blocks: list[BlockComparison] = []
+    if a.record is not None and b.record is not None and a.record.blocks and b.record.blocks:
+        blocks, left = compare_gates(a.record, b.record)
+        if left:
+            more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+            notes.append(f"not compared: {'; '.join(left[:NAMED])}{more}")
+    return Comparison(a, b, top1, top5, classes, tuple(blocks), tuple(notes))
+
+
+def _paired(
+    a: PredictionTable, b: PredictionTable, notes: list[str]
+) -> tuple[Difference, Difference | None, tuple[ClassChange, ...]]:
+    first, second = _same_images(a, b, notes)
+    names = np.array(a.labels, dtype=object)[a.true[first]]
+    if (names != np.array(b.labels, dtype=object)[b.true[second]]).any():
+        raise DataError(
+            "expected each image in the same class for both networks, found some that are not; give both "
+            "the same data, and checkpoints that name their classes alike"
+        )
+    right = (a.true == a.predicted)[first], (b.true == b.predicted)[second]
+    changes: list[tuple[str, int, Difference]] = []
+    for name in dict.fromkeys(names):
+        own = names == name
+        changes.append((name, int(own.sum()), paired_difference(right[0][own], right[1][own])))
+    top = _in_top(a), _in_top(b)
+    top5 = None
+    if top[0] is not None and top[1] is not None:
+        top5 = paired_difference(top[0][first], top[1][second])
+    return paired_difference(*right), top5, _ranked(changes)
+
+
+def _same_images(
+    a: PredictionTable, b: PredictionTable, notes: list[str]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the positions in both tables of the images that both have."""
+    if a.paths is None or b.paths is None:
+        if len(a) != len(b):
+            raise DataError(
+                f"expected the same images in both, found {len(a)} and {len(b)} without names; give a "
+                "column of paths"
+            )
+        return np.arange(len(a)), np.arange(len(a))
+    places = {path: i for i, path in enumerate(b.paths)}
+    pairs = [(i, places[path]) for i, path in enumerate(a.paths) if path in places]
+    if not pairs:
+        raise DataError(
+            f"expected images that both networks saw, found none among {len(a)} and {len(b)}; give both "
+            "the same data"
+        )
+    if len(pairs) < max(len(a), len(b)):
+        notes.append(
+            f"compared on the {len(pairs):,} images that both saw ({len(a):,}, {len(b):,})"
+        )
+    first, second = np.array(pairs).T
+    return first, second
+
+
+def _in_top(table: PredictionTable) -> npt.NDArray[np.bool_] | None:
+    if table.top is None or table.top.shape[1] < min(TOP, len(table.labels)):
+        return None
+    return np.asarray((table.top[:, :TOP] == table.true[:, None]).any(axis=1))
+
+
+def _unpaired(
+    a: Record, b: Record, notes: list[str]
+) -> tuple[Difference | None, Difference | None, tuple[ClassChange, ...]]:
+    for key in ("source", "split", "images", "num_classes"):
+        first, second = getattr(a.header, key), getattr(b.header, key)
+        if first != second:
+            notes.append(
+                f"the records differ in their {key.replace('_', ' ')}: {first} and {second}"
+            )
+    for record in (a, b):
+        if record.header.partial:
+            notes.append(
+                f"the record of {record.header.checkpoint} is partial: its pass was interrupted"
+            )
+    if a.top1 is None or b.top1 is None:
+        notes.append("accuracy is not compared: a record has no predictions")
+        return None, None, ()
+    notes.append(
+        "records hold no single images: differences are taken between independent shares, which gives "
+        "wider intervals than a paired comparison; compare the checkpoints with --data for that"
+    )
+    one, two = Evaluation.of_record(a), Evaluation.of_record(b)
+    shared = [name for name in one.labels if name in two.labels]
+    if not shared:
+        raise DataError(
+            "expected classes that both records have, found none; compare records of the same data"
+        )
+    if len(shared) < max(len(one.labels), len(two.labels)):
+        notes.append(
+            f"compared on the {len(shared)} classes that both have ({len(one.labels)}, {len(two.labels)})"
+        )
+        one, two = one.only(shared), two.only(shared)
+    changes: list[tuple[str, int, Difference]] = []
+    for name in shared:
+        i, j = one.labels.index(name), two.labels.index(name)
+        counts = [int(n) for n in (one.correct[i], one.support[i], two.correct[j], two.support[j])]
+        if counts[1] and counts[3]:
+            changes.append((name, counts[3], unpaired_difference(*counts)))
+    top1 = _difference(one.correct, one.images, two.correct, two.images)
+    top5 = None
+    if one.top5 is not None and two.top5 is not None:
+        top5 = _difference(one.top5, one.images, two.top5, two.images)
+    return top1, top5, _ranked(changes)
+
+
+def _difference(
+    right_a: npt.NDArray[np.int64], images_a: int, right_b: npt.NDArray[np.int64], images_b: int
+) -> Difference | None:
+    if not images_a or not images_b:
+        return None
+    return unpaired_difference(int(right_a.sum()), images_a, int(right_b.sum()), images_b)
+
+
+def _ranked(changes: Sequence[tuple[str, int, Difference]]) -> tuple[ClassChange, ...]:
+    adjusted = holm([change.p_value for *_, change in changes])
+    made = [
+        ClassChange(name, images, change, p)
+        for (name, images, change), p in zip(changes, adjusted, strict=True)
+    ]
+    return tuple(sorted(made, key=lambda c: -c.recall.delta))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(order))
+    largest = 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return [float(p) for p in adjusted]
