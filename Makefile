@@ -33,10 +33,11 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure start-up, redraw, memory, audits against fvcore, large confusion matrices
+bench: $(READY) ## Measure start-up, memory, audits, large matrices; ablations with CIFAR10=folder
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/confusion.py
+	$(BIN)/python benchmarks/ablate.py $(CIFAR10)
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
 	$(BIN)/python reports/make.py $(CIFAR10)

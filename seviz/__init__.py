@@ -15,6 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seviz.ablation import ablate as ablate
+    from seviz.ablations import Ablation as Ablation
     from seviz.analysis import class_share as class_share
     from seviz.analysis import explain_pair as explain_pair
     from seviz.analysis import gate_confusion as gate_confusion
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from seviz.results import Record as Record
 
 _HOMES = {
+    "Ablation": "seviz.ablations",
     "Audit": "seviz.costs",
     "Evaluation": "seviz.evaluation",
     "Insertion": "seviz.auditing",
@@ -55,6 +58,7 @@ _HOMES = {
     "SevizError": "seviz.errors",
     "Tap": "seviz.gates",
     "Timing": "seviz.auditing",
+    "ablate": "seviz.ablation",
     "activations": "seviz.api",
     "audit": "seviz.auditing",
     "class_share": "seviz.analysis",

@@ -55,9 +55,12 @@ class Ablation:
         params: Parameters of the network.
         se_params: Those that only SE uses.
         macs: MACs of the network, for one image.
+        dtype: Floating-point type of the passes.
         single: One block or stage replaced at a time, in forward order.
-        cumulative: Replaced together, from the one that matters least to the one that matters most.
-        partial: Whether the pass was interrupted.
+        cumulative: Replaced together, from the one that matters least to the one that matters most; empty
+            where the passes were interrupted.
+        skipped: Images that could not be read, with the reason.
+        partial: Whether the passes were interrupted.
         command: The command line, or empty from Python.
         created: Date and time, ISO 8601, UTC.
         versions: Versions of the libraries that made it.
@@ -77,8 +80,10 @@ class Ablation:
     params: int
     se_params: int
     macs: int
+    dtype: str
     single: tuple[Replaced, ...]
     cumulative: tuple[Replaced, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
     partial: bool = False
     command: str = ""
     created: str = ""
@@ -106,6 +111,7 @@ class Ablation:
             made[key] = tuple(
                 Replaced(**{**part, "blocks": tuple(part["blocks"])}) for part in values[key]
             )
+        made["skipped"] = tuple((str(name), str(why)) for name, why in values["skipped"])
         made["notes"] = tuple(values["notes"])
         return cls(**made)
 

@@ -9,9 +9,9 @@ from typing import Any
 from seviz.cost.audit import network_cost
 from seviz.data import Source
 from seviz.loading import LoadedModel
-from seviz.pipeline import Progress, collect
+from seviz.pipeline import collect
 from seviz.predictions import PredictionTable
-from seviz.preparation import PassOptions, Plan
+from seviz.preparation import PassOptions, Plan, Progress
 from seviz.subjects import Subject
 
 

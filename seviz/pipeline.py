@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import platform
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import version
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,10 +22,8 @@ from seviz.observe import (
     run,
 )
 from seviz.predictions import PredictionTable
-from seviz.preparation import PassOptions, Plan, prepare
+from seviz.preparation import PassOptions, Plan, Progress, library_versions, prepare
 from seviz.results import Array, Header, Record
-
-Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
 
 
 def collect(
@@ -110,10 +106,10 @@ def collect(
         extra=match.extra,
         partial=passed.interrupted,
         device=_device_name(device),
-        dtype=f"{options.amp_dtype} autocast" if options.amp_dtype else _dtype(loaded),
+        dtype=ready.dtype,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=command,
-        versions=_versions(),
+        versions=library_versions(),
         notes=(*loaded.notes, *source.notes, *ready.notes, *match.notes, *probabilities.notes),
     )
     arrays = {name: array for o in observers for name, array in o.compute().items()}
@@ -148,15 +144,5 @@ def _predictions(
     )
 
 
-def _dtype(loaded: LoadedModel) -> str:
-    first = next(loaded.model.parameters(), torch.empty(0))
-    return str(first.dtype).removeprefix("torch.")
-
-
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _versions() -> dict[str, str]:
-    names = ("seviz", "torch", "torchvision", "timm", "numpy")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from importlib.metadata import version
+from typing import Any, Literal
 
 import torch
 
@@ -16,6 +20,7 @@ from seviz.loading import LoadedModel
 from seviz.loading.imagenet import imagenet_classes
 from seviz.observe import resolve_device
 
+Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
 _AMP_TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -112,6 +117,14 @@ class Prepared:
         return [c.index for c in self.match.table.classes]
 
     @property
+    def dtype(self) -> str:
+        """Return the floating-point type of the pass, as in a record's header."""
+        if self.options.amp_dtype:
+            return f"{self.options.amp_dtype} autocast"
+        first = next(self.loaded.model.parameters(), torch.empty(0))
+        return str(first.dtype).removeprefix("torch.")
+
+    @property
     def plan(self) -> Plan:
         """Return what the pass will give."""
         match = self.match
@@ -130,8 +143,11 @@ class Prepared:
                 "network's outputs are the folders in sorted order, or a checkpoint that names its classes"
             )
 
-    def batches(self) -> Batches:
-        """Return the images in batches, in the order of the source.
+    def batches(self, seed: int | None = None) -> Batches:
+        """Return the images in batches.
+
+        Args:
+            seed: Take them in the random order that it gives; by default as the source has them.
 
         Raises:
             DataError: If there are no images.
@@ -147,7 +163,14 @@ class Prepared:
             num_samples=options.num_samples,
             strict=options.strict,
             pin_memory=self.device.type == "cuda",
+            seed=seed,
         )
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that a result depends on."""
+    names = ("seviz", "torch", "torchvision", "timm", "numpy")
+    return {"python": platform.python_version(), **{n: version(n) for n in names}}
 
 
 def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Prepared:

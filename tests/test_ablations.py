@@ -1,64 +1,81 @@
-"""The result of an ablation: what it holds comes back from a file, and what is none is refused."""
+"""The result of an ablation: there and back, and what is no such result."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from conftest import Refuses
 
 from seviz.ablations import Ablation, Replaced
 from seviz.errors import DataError
-from seviz.schema import SCHEMA_VERSION
 
 
-@pytest.fixture
-def ablation():
-    one = Replaced("SE_2_1", ("SE_2_1",), lost=6, won=2, params=72, macs=64)
-    both = Replaced("SE_2_2", ("SE_2_1", "SE_2_2"), lost=12, won=2, params=144, macs=128)
-    return Ablation(
-        checkpoint="net.pt",
-        checkpoint_sha256="0" * 64,
-        architecture="net",
-        source="pictures",
-        split="val",
-        images=100,
-        right=90,
-        by="block",
-        gates="mean",
-        seed=0,
-        params=1000,
-        se_params=144,
-        macs=5000,
-        single=(one, one),
-        cumulative=(one, both),
-        versions={"torch": "2"},
-        notes=("a note",),
-    )
+def make(**changed: object) -> Ablation:
+    values: dict[str, object] = {
+        "checkpoint": "net.pt",
+        "checkpoint_sha256": "0" * 64,
+        "architecture": "a_network",
+        "source": "pictures",
+        "split": "val",
+        "images": 200,
+        "right": 150,
+        "by": "block",
+        "gates": "mean",
+        "seed": 0,
+        "params": 10_000,
+        "se_params": 600,
+        "macs": 1_000_000,
+        "dtype": "float32",
+        "single": (
+            Replaced("SE_2_1", ("SE_2_1",), 12, 2, 100, 90),
+            Replaced("SE_3_1", ("SE_3_1",), 0, 0, 500, 480),
+        ),
+        "cumulative": (
+            Replaced("SE_3_1", ("SE_3_1",), 0, 0, 500, 480),
+            Replaced("SE_2_1", ("SE_3_1", "SE_2_1"), 20, 5, 600, 570),
+        ),
+        "skipped": (("ant/cut.png", "truncated"),),
+        "notes": ("a remark",),
+        "versions": {"torch": "2.6"},
+    }
+    return Ablation(**{**values, **changed})  # type: ignore[arg-type]
 
 
-def test_shares(ablation):
-    assert ablation.top1 == 0.9
-    assert ablation.top1_with(ablation.cumulative[1]) == pytest.approx(0.8)
+def test_there_and_back(tmp_path: Path) -> None:
+    result = make()
+    for target in (tmp_path / "new" / "folder", tmp_path / "named.json"):
+        path = result.save(target)
+        assert Ablation.load(path) == Ablation.load(target) == result
+    assert json.loads((tmp_path / "named.json").read_text())["schema_version"] == 1
+    assert Ablation.from_dict(result.to_dict()) == result
 
 
-@pytest.mark.parametrize("name", ["", "mine.json"])
-def test_round_trip(ablation, tmp_path, name):
-    path = ablation.save(tmp_path / name)
-    assert path == tmp_path / (name or "ablation.json")
-    assert Ablation.load(tmp_path / name) == ablation
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+def test_shares() -> None:
+    result = make()
+    assert result.top1 == 0.75
+    assert [result.top1_with(part) for part in result.single] == [0.7, 0.75]
+    assert result.top1_with(result.cumulative[-1]) == 0.675
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[1]", "{}", '{"schema_version": 99}', json.dumps({"schema_version": SCHEMA_VERSION})],
+    ["", "[]", "{}", '{"schema_version": 1}', '{"schema_version": 1, "single": 3}', "\x00"],
 )
-def test_what_is_none_is_refused(text, tmp_path, refuses):
-    (tmp_path / "ablation.json").write_text(text)
-    with refuses(DataError, "ablation", "seviz ablate"):
+def test_something_else(text: str, tmp_path: Path, refuses: Refuses) -> None:
+    path = tmp_path / "ablation.json"
+    path.write_text(text)
+    with refuses(DataError, "seviz ablate"):
         Ablation.load(tmp_path)
 
 
-def test_nothing_there(tmp_path, refuses):
+def test_other_versions_and_nothing(tmp_path: Path, refuses: Refuses) -> None:
     with refuses(DataError, "seviz ablate"):
-        Ablation.load(tmp_path / "none")
+        Ablation.load(tmp_path)
+    path = make().save(tmp_path)
+    for version in (2, None):
+        values = json.loads(path.read_text())
+        path.write_text(json.dumps({**values, "schema_version": version}))
+        with refuses(DataError, "schema version 1"):
+            Ablation.load(path)

@@ -19,7 +19,6 @@ from seviz.analysis import (
     compare_subjects,
     unpaired_difference,
 )
-from seviz.analysis.comparison import holm
 from seviz.costs import Convention
 from seviz.errors import DataError
 from seviz.predictions import PredictionTable
@@ -53,13 +52,6 @@ def test_unpaired_difference_is_statsmodels(a, n, b, m):
 def test_unpaired_difference_needs_images():
     with pytest.raises(ValueError, match="found 0 and 3"):
         unpaired_difference(0, 0, 1, 3)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_holm_is_statsmodels(seed):
-    p = np.random.default_rng(seed).random(12) ** 3
-    assert holm(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
-    assert holm([]) == []
 
 
 def table(true, predicted, paths=None, labels=LABELS, top=None):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import itertools
 
 import pytest
 import torch
-from dialects import DIALECTS, Dialect, Recording
+from dialects import DIALECTS, SETTABLE, Dialect, set_by_hand
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -20,27 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
 ]
-
-
-@contextmanager
-def set_by_hand(gates: dict[int, Tensor]) -> Iterator[None]:
-    """Let the networks of the zoo apply another gate; the n-th of a pass by its number."""
-    seen = 0
-
-    def note(module: Recording, gate: Tensor) -> Tensor:
-        nonlocal seen
-        seen += 1
-        if seen - 1 not in gates:
-            return gate
-        new = gates[seen - 1].to(gate.dtype).expand(len(gate), -1)
-        # [N, C], [N, C, 1, 1], [N, 1, 1, C], [N, 1, C], or [N, C, ...] expanded over the map.
-        if sum(n > 1 for n in gate.shape[1:]) <= 1:
-            return new.reshape(gate.shape)
-        return new.reshape(*new.shape, *[1] * (gate.dim() - 2)).expand_as(gate)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recording, "note", note)
-        yield
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
@@ -60,10 +38,6 @@ def test_every_dialect(dialect: Dialect) -> None:
     assert torch.equal(rerun.baseline(example)[0], plain)
 
 
-# What TorchScript compiled does not look at the patched method.
-SETTABLE = [d for d in DIALECTS if d.name != "torchscript-whole"]
-
-
 @pytest.mark.parametrize("dialect", SETTABLE, ids=lambda d: d.name)
 def test_as_if_set_by_hand(dialect: Dialect) -> None:
     model = dialect.build()
@@ -75,6 +49,86 @@ def test_as_if_set_by_hand(dialect: Dialect) -> None:
             with set_by_hand({number: gate}), torch.no_grad():
                 expected = model(example)
             torch.testing.assert_close(rerun.replaced({name: gate}), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dialect", SETTABLE, ids=lambda d: d.name)
+def test_one_more_at_a_time(dialect: Dialect) -> None:
+    model = dialect.build()
+    example = dialect.example(4, seed=6)
+    rerun = Rerun(model, trace(model, dialect.input_size), example)
+    _, own = rerun.baseline(example)
+    new = {name: gate.flip(0) for name, gate in own.items()}
+    numbers = dict(zip(rerun.order, itertools.count()))
+    for order in (rerun.order, rerun.order[::-1], [*rerun.order[1:], rerun.order[0]]):
+        if order == rerun.order:
+            rerun.baseline(example)
+            outputs = [rerun.further({name: new[name]}) for name in order]
+        else:
+            outputs = [rerun.begin(example, {order[0]: new[order[0]]})]
+            outputs += [rerun.further({name: new[name]}) for name in order[1:]]
+        for count, output in enumerate(outputs, 1):
+            with set_by_hand({numbers[n]: new[n] for n in order[:count]}), torch.no_grad():
+                expected = model(example)
+            torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
+
+
+class Odd(nn.Module):
+    """A block whose surroundings are kept in unusual ways; ``force`` replaces its gate."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.force = kind, None
+        self.stem, self.head = nn.Conv2d(3, 16, 3, padding=1), nn.Linear(16, 5)
+        self.gain = nn.Parameter(torch.rand(16, 1, 1))
+        width = 8 if "view" in kind else 16
+        self.fc = nn.Sequential(nn.Linear(width, 4), nn.ReLU(), nn.Linear(4, width), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "writes into its input":
+            x -= 0.5
+        gain = self.gain.exp()  # of parameters alone, before the gate, used after it
+        y = self.stem(x)
+        if self.kind == "a view of what was written in place":
+            y = y.relu_()
+        part = y[:, :8] if "view" in self.kind else y
+        gate = self.fc(part.mean((2, 3)))
+        if self.force is not None:
+            gate = self.force.expand_as(gate)
+        if "view" in self.kind:
+            part.mul_(gate[:, :, None, None])  # scales a part of y
+        else:
+            y = part * gate[:, :, None, None]
+        if self.kind == "writes into what was kept":
+            y = y + part.add_(1)
+        return self.head((y * gain).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a view",
+        "a view of what was written in place",
+        "writes into its input",
+        "writes into what was kept",
+    ],
+)
+def test_tensors_that_share_memory(kind: str) -> None:
+    torch.manual_seed(0)
+    model = Odd(kind).eval()
+    images = torch.rand(4, 3, 8, 8)
+    before = images.clone()
+    rerun = Rerun(model, trace(model, (3, 8, 8)), torch.rand(2, 3, 8, 8))
+    plain, gates = rerun.baseline(images)
+    assert torch.equal(images, before)
+    (name,) = rerun.order
+    for new in (torch.zeros(gates[name].shape[1]), torch.rand_like(gates[name]), gates[name]):
+        model.force = new
+        with torch.no_grad():
+            expected = model(images.clone())
+        model.force = None
+        assert torch.allclose(rerun.replaced({name: new}), expected, atol=1e-6)
+        assert torch.allclose(rerun.begin(images, {name: new}), expected, atol=1e-6)
+        assert torch.equal(rerun.baseline(images)[0], plain)
 
 
 class _Working(TorchDispatchMode):
@@ -104,6 +158,9 @@ def test_only_what_comes_after_is_computed(network: nn.Module) -> None:
         with _Working() as work:
             rerun.replaced({name: torch.ones(16 if name.startswith("SE_4") else 8)})
         counts.append(work.convolutions)
+        with _Working() as work:
+            rerun.further({name: torch.ones(16 if name.startswith("SE_4") else 8)})
+        assert work.convolutions == counts[-1]
     # Two convolutions in each of the blocks that follow; the third and the fifth project their shortcut as
     # well, after their own gate.
     assert counts == [2 * 5 + 2, 2 * 4 + 2, 2 * 3 + 2, 2 * 2 + 1, 2 + 1, 0]

@@ -1,5 +1,6 @@
 """Numbers from records. Never imports torch."""
 
+from seviz.analysis.block_effects import Effect, cumulative_effects, single_effects
 from seviz.analysis.calibration import CalibrationCurve, ConfidenceBin, calibration_curve
 from seviz.analysis.class_share import ClassShare, class_share
 from seviz.analysis.comparison import ClassChange, Comparison, compare_subjects
@@ -36,6 +37,7 @@ __all__ = [
     "Comparison",
     "ConfidenceBin",
     "Confused",
+    "Effect",
     "GateConfusion",
     "PairedDifference",
     "Scores",
@@ -47,6 +49,7 @@ __all__ = [
     "compare_gates",
     "compare_subjects",
     "confusion_rate",
+    "cumulative_effects",
     "describe_gate_confusion",
     "explain_pair",
     "gate_confusion",
@@ -56,6 +59,7 @@ __all__ = [
     "paired_difference",
     "ranked_confusions",
     "scores",
+    "single_effects",
     "unpaired_difference",
     "wilson",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.analysis.gate_comparison import BlockComparison, compare_gates
-from seviz.analysis.paired import PairedDifference, paired_difference
+from seviz.analysis.paired import PairedDifference, holm, paired_difference
 from seviz.analysis.unpaired import UnpairedDifference, unpaired_difference
 from seviz.errors import DataError
 from seviz.evaluation import Evaluation
@@ -255,18 +255,3 @@ def _ranked(changes: Sequence[tuple[str, int, Difference]]) -> tuple[ClassChange
         for (name, images, change), p in zip(changes, adjusted, strict=True)
     ]
     return tuple(sorted(made, key=lambda c: -c.recall.delta))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(order))
-    largest = 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return [float(p) for p in adjusted]

@@ -11,6 +11,7 @@ from contextlib import suppress
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
+from seviz.cli.ablating import ablate
 from seviz.cli.auditing import audit
 from seviz.cli.comparing import compare
 from seviz.cli.console import say_details
@@ -45,6 +46,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     confusion,
     audit,
     compare,
+    ablate,
     demo,
     doctor,
 )

@@ -62,7 +62,9 @@ class Speaker:
             print(json.dumps({"schema_version": SCHEMA_VERSION, **values}, allow_nan=False))
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[Callable[[int], Any]]:
+    def progress(
+        self, total: int, what: str = "collecting gates"
+    ) -> Iterator[Callable[[int], Any]]:
         """Show a bar with rate and time left on stderr while images go through; only on a terminal."""
         from rich.console import Console
         from rich.progress import (
@@ -92,7 +94,7 @@ class Speaker:
             disable=self._quiet or not console.is_terminal,
             transient=True,
         ) as bar:
-            task = bar.add_task("collecting gates", total=total)
+            task = bar.add_task(what, total=total)
             yield lambda count: bar.advance(task, count)
 
 

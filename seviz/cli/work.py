@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,11 +121,10 @@ def obtain_record(
     loaded = load_model(spec, model)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
     speaker.remark(f"input: {loaded.preprocessing.describe()}")
-    options = replace(pass_options(data), require_se=require_se)
     record = collect(
         loaded,
         data.data,
-        options,
+        pass_options(data, require_se=require_se),
         command=shown_command(),
         check=check,
         progress=speaker.progress,
@@ -138,8 +136,13 @@ def obtain_record(
     return record, record.save(folder)
 
 
-def pass_options(data: DataOptions) -> PassOptions:
-    """Return how the command line wants a pass to be made."""
+def pass_options(data: DataOptions, *, require_se: bool = True) -> PassOptions:
+    """Return how a pass is made, as the command line asks.
+
+    Args:
+        data: Its options.
+        require_se: Whether a network without SE is an error.
+    """
     from seviz.preparation import PassOptions
 
     return PassOptions(
@@ -153,6 +156,7 @@ def pass_options(data: DataOptions) -> PassOptions:
         labels=data.labels,
         download=data.download,
         without_squeeze=data.without_squeeze,
+        require_se=require_se,
     )
 
 
@@ -201,19 +205,20 @@ def say_what_happened(record: Record, speaker: Speaker) -> None:
     for note in header.notes:
         speaker.remark(f"note: {note}")
     if header.missing:
-        speaker.remark(f"note: no images of {_some(header.missing)}")
+        speaker.remark(f"note: no images of {some(header.missing)}")
     if header.extra:
-        speaker.remark(f"note: left out, no class of the network: {_some(header.extra)}")
+        speaker.remark(f"note: left out, no class of the network: {some(header.extra)}")
     if header.skipped:
         listed = [f"{name} ({why})" for name, why in header.skipped]
-        speaker.remark(f"warning: {len(listed)} images could not be read: {_some(tuple(listed))}")
+        speaker.remark(f"warning: {len(listed)} images could not be read: {some(tuple(listed))}")
     if header.partial:
         speaker.remark(
             f"interrupted: the record holds {header.images} images and is marked as partial"
         )
 
 
-def _some(names: tuple[str, ...], most: int = 5) -> str:
+def some(names: tuple[str, ...], most: int = 5) -> str:
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

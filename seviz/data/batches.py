@@ -139,6 +139,7 @@ def make_batches(
     num_samples: int | None = None,
     strict: bool = False,
     pin_memory: bool = False,
+    seed: int | None = None,
 ) -> Batches:
     """Prepare a pass over the images whose folder has a row; nothing is read yet.
 
@@ -153,6 +154,8 @@ def make_batches(
         num_samples: At most that many images of each class, the first ones.
         strict: Make an image that cannot be read an error, instead of skipping it.
         pin_memory: Make batches in pinned memory where there is a CUDA device.
+        seed: Take the images in the random order that this seed gives; by default as the source has
+            them.
 
     Raises:
         UsageError: If a number is too small, or the preprocessing makes no sense.
@@ -171,6 +174,8 @@ def make_batches(
     if num_samples is not None:
         wanted &= _rank_in_class(rows) < num_samples
     indices = np.flatnonzero(wanted)
+    if seed is not None:
+        indices = np.random.default_rng(seed).permutation(indices)
     steps = -(-len(indices) // batch_size)
     if workers is None:
         workers = 0 if source.in_memory or steps <= 1 else min(MOST_WORKERS, _cpus())

@@ -1,5 +1,7 @@
 """Figures and tables from records. Never imports torch; matplotlib only when it draws."""
 
+from seviz.figures.ablation import ablation_figure
+from seviz.figures.ablation_table import write_ablation_csv
 from seviz.figures.comparison import comparison
 from seviz.figures.comparison_tables import write_block_changes_csv, write_class_changes_csv
 from seviz.figures.confusion import confusion_matrix
@@ -17,6 +19,7 @@ from seviz.figures.saving import save_figure
 from seviz.figures.table import write_gate_csv
 
 __all__ = [
+    "ablation_figure",
     "block_bars",
     "comparison",
     "confusion_matrix",
@@ -25,6 +28,7 @@ __all__ = [
     "reliability_diagram",
     "save_figure",
     "stage_bars",
+    "write_ablation_csv",
     "write_block_changes_csv",
     "write_class_changes_csv",
     "write_classes_csv",

@@ -8,8 +8,8 @@ that made them, and skips the rest. No module needs to know: the operators are t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,27 +22,46 @@ from seviz.gates.classify import channel_dim
 from seviz.gates.find import Trace, TracedBlock
 from seviz.gates.graph import Graph, op_name, record
 from seviz.gates.reading import ModeReading, multiplication
+from seviz.gates.snapshot import Form, Keeper, Kept, Taker, writes
 from seviz.gates.tap import evaluating, unwrap
 
 # An output of an operator: the operator's number, and which of its outputs.
 _Slot = tuple[int, int]
+_KeptAt = dict[int, dict[_Slot, Kept]]
 
 
 @dataclass(frozen=True)
-class _Form:
-    """What is needed to make a tensor that stands for another."""
+class _Way:
+    """The operators of a pass, in the order in which they run.
 
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
+    Attributes:
+        funcs: What they are.
+        writes: Which of its arguments each writes into.
+        sites: Number of the operator that applies each block's gate, by block name.
+        readings: How the gate is found among its arguments, by number.
+        live: For each site, the results of earlier operators that are used there or later.
+    """
 
-    def empty(self) -> Tensor:
-        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
+    funcs: list[Any]
+    writes: list[tuple[int | str, ...]]
+    sites: Mapping[str, int]
+    readings: Mapping[int, ModeReading]
+    live: Mapping[int, frozenset[_Slot]]
+
+
+@dataclass
+class _State:
+    """What a pass left: where later ones can begin, and the gates that it had replaced."""
+
+    kept: _KeptAt = field(default_factory=dict)
+    replaced: dict[int, Tensor] = field(default_factory=dict)
 
 
 class Rerun:
     """One batch through a network as often as asked, each time with other gates replaced.
+
+    Runs of one batch must be in the same context of automatic mixed precision, with its cache off: a
+    cached weight would be one operator less in the second run.
 
     Args:
         model: The network; its parameters and flags are not touched.
@@ -65,31 +84,25 @@ class Rerun:
 
     def __init__(self, model: nn.Module, trace: Trace, example: Tensor) -> None:
         self._model = unwrap(model)
-        self._readings = {t.block.name: _reading(t) for t in trace.blocks}
+        readings = {t.block.name: _reading(t) for t in trace.blocks}
         with evaluating(self._model), torch.no_grad():
-            graph = record(self._model, example[:2])
-        self._way = [op.func for op in graph.ops]
-        self._sites = self._numbered(graph)
-        self._live = _live(graph, set(self._sites.values()))
-        self._kept: dict[int, dict[_Slot, Tensor]] = {}
-        self._forms: list[Any] = []
+            graph = record(self._model, example[:2].clone())
+        sites = _numbered(graph, readings)
+        self._way = _Way(
+            [op.func for op in graph.ops],
+            [writes(op.func) for op in graph.ops],
+            sites,
+            {sites[name]: reading for name, reading in readings.items()},
+            _live(graph, set(sites.values())),
+        )
         self._images: Tensor | None = None
+        self._forms: list[Any] = []
+        self._first, self._latest = _State(), _State()
 
     @property
     def order(self) -> list[str]:
         """Return the names of the blocks in the order of the pass."""
-        return sorted(self._sites, key=self._sites.__getitem__)
-
-    def _numbered(self, graph: Graph) -> dict[str, int]:
-        """Return the number of the operator that applies each block's gate."""
-        places = {(op.call, op.ordinal): n for n, op in enumerate(graph.ops) if op.ordinal}
-        sites = {}
-        for name, reading in self._readings.items():
-            number = places.get((reading.call, reading.ordinal))
-            if number is None:
-                raise _another_way(name)
-            sites[name] = number
-        return sites
+        return sorted(self._way.sites, key=self._way.sites.__getitem__)
 
     def baseline(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Run the undisturbed network, and keep what later runs begin with.
@@ -100,15 +113,23 @@ class Rerun:
         Returns:
             The network's output, and the gates [N, C] of every block.
         """
-        keeper = _Keeper(self._way, self._sites, self._readings, self._live, self._model)
-        with evaluating(self._model), torch.no_grad(), keeper:
-            output: Tensor = self._model(images)
-        keeper.check_end()
-        self._kept, self._forms, self._images = keeper.kept, keeper.forms, images
-        return output, keeper.gates
+        gates: dict[str, Tensor] = {}
+        return self._from_images(images, {}, gates), gates
+
+    def begin(self, images: Tensor, gates: Mapping[str, Tensor]) -> Tensor:
+        """Run a batch with some gates replaced, for `further` runs with more of them.
+
+        Args:
+            images: A batch [N, ...] on the network's device.
+            gates: Gates [C] for all images, or [N, C], by block name.
+
+        Returns:
+            The network's output.
+        """
+        return self._from_images(images, self._numbered(gates))
 
     def replaced(self, gates: Mapping[str, Tensor]) -> Tensor:
-        """Run the batch of the last `baseline` with other gates.
+        """Run the batch of the last `baseline` or `begin` with other gates.
 
         Args:
             gates: Gates [C] for all images, or [N, C], by block name.
@@ -116,14 +137,72 @@ class Rerun:
         Returns:
             The network's output.
         """
+        return self._on_from(self._first, self._numbered(gates))
+
+    def further(self, gates: Mapping[str, Tensor]) -> Tensor:
+        """Run it with these gates and all those of `further` runs since, as well as those of `begin`.
+
+        Only what comes after the new ones is computed.
+
+        Args:
+            gates: Gates [C] for all images, or [N, C], by block name.
+
+        Returns:
+            The network's output.
+        """
+        kept: _KeptAt = {}
+        changed = self._numbered(gates)
+        output = self._on_from(self._latest, changed, kept)
+        state = self._latest
+        self._latest = _State({**state.kept, **kept}, {**state.replaced, **changed})
+        return output
+
+    def _numbered(self, gates: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        return {self._way.sites[name]: gate for name, gate in gates.items()}
+
+    def _from_images(
+        self, images: Tensor, changed: dict[int, Tensor], gates: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        # A network may write into its input, which is the caller's.
+        self._images = images.clone()
+        forms: list[Any] = []
+        first = _State({}, changed)
+        names = {number: name for name, number in self._way.sites.items()}
+
+        def read(number: int, gate: Tensor) -> None:
+            if gates is not None:
+                reading = self._way.readings[number]
+                gates[names[number]] = reading.read(gate, self._model)
+
+        output = self._run(_Pass(self._way, changed, keep=first.kept, forms=forms, read=read))
+        self._forms = forms
+        self._first = self._latest = first
+        return output
+
+    def _on_from(
+        self, state: _State, changed: dict[int, Tensor], keep: _KeptAt | None = None
+    ) -> Tensor:
         if self._images is None:
             raise ValueError("expected a baseline before the first run with other gates")
-        changed = {self._sites[name]: (self._readings[name], g) for name, g in gates.items()}
         begin = min(changed)
-        player = _Player(self._way, changed, begin, self._kept[begin], self._forms)
-        with evaluating(self._model), torch.no_grad(), player:
-            output: Tensor = self._model(self._images)
-        player.check_end()
+        return self._run(
+            _Pass(
+                self._way,
+                {**state.replaced, **changed},
+                begin=begin,
+                start=state.kept[begin],
+                old=self._forms,
+                keep=keep,
+            )
+        )
+
+    def _run(self, way: _Pass) -> Tensor:
+        assert self._images is not None
+        # Another tensor each time: a skipped write into the input gives it other memory.
+        images = self._images.detach()
+        with evaluating(self._model), torch.no_grad(), way:
+            output: Tensor = self._model(images)
+        way.check_end()
         return output
 
 
@@ -132,6 +211,18 @@ def _reading(traced: TracedBlock) -> ModeReading:
     channel = channel_dim(site)
     assert channel is not None, "a gate that varies over one dimension is what makes an SE block"
     return multiplication(site.op, site.gate, site.scaled, channel)
+
+
+def _numbered(graph: Graph, readings: Mapping[str, ModeReading]) -> dict[str, int]:
+    """Return the number of the operator that applies each block's gate."""
+    places = {(op.call, op.ordinal): n for n, op in enumerate(graph.ops) if op.ordinal}
+    sites = {}
+    for name, reading in readings.items():
+        number = places.get((reading.call, reading.ordinal))
+        if number is None:
+            raise _another_way(name)
+        sites[name] = number
+    return sites
 
 
 def _another_way(name: str = "its blocks") -> CheckpointError:
@@ -147,7 +238,7 @@ def _live(graph: Graph, sites: set[int]) -> dict[int, frozenset[_Slot]]:
     spans: dict[_Slot, int] = {}
     for n, op in enumerate(graph.ops):
         for output, value in enumerate(op.outputs):
-            if value.parameter is None and value.uses:
+            if value.uses:
                 spans[n, output] = max(number[id(use)] for use in value.uses)
     return {
         site: frozenset(slot for slot, last in spans.items() if slot[0] < site <= last)
@@ -155,123 +246,108 @@ def _live(graph: Graph, sites: set[int]) -> dict[int, frozenset[_Slot]]:
     }
 
 
-class _Numbering(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operators, as the recorder of a graph does, and checks that they are the same ones."""
+class _Pass(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operators as the recorder of a graph does, and checks that they are the same ones.
 
-    def __init__(self, way: list[Any]) -> None:
+    Args:
+        way: The operators.
+        changed: The gates to be replaced, by the number of their site.
+        begin: The first operator that is run.
+        start: What is in use there, of what comes before.
+        old: Forms of the results of all operators, for those that are skipped.
+        keep: Filled with what is in use at each site from ``begin`` on.
+        forms: Filled with the forms of all results.
+        read: Given each site's number and gate, before it is replaced.
+    """
+
+    def __init__(
+        self,
+        way: _Way,
+        changed: Mapping[int, Tensor],
+        *,
+        begin: int = 0,
+        start: Mapping[_Slot, Kept] | None = None,
+        old: list[Any] | None = None,
+        keep: _KeptAt | None = None,
+        forms: list[Any] | None = None,
+        read: Callable[[int, Tensor], None] | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._way, self.number = way, 0
+        self._way, self._changed, self._begin = way, changed, begin
+        self._start, self._old = start or {}, old or []
+        self._keep, self._forms, self._read = keep, forms, read
+        self._number = 0
+        self._taker, self._keeper = Taker(), Keeper()
+        self._wanted: frozenset[_Slot] = frozenset().union(*way.live.values())
+        self._held: dict[_Slot, Tensor] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
     ) -> Any:
-        number, self.number = self.number, self.number + 1
-        if number >= len(self._way) or self._way[number] is not func:
+        number, self._number = self._number, self._number + 1
+        if number >= len(self._way.funcs) or self._way.funcs[number] is not func:
             raise _another_way()
-        return self.run(number, func, args, kwargs or {})
-
-    def run(self, number: int, func: Any, args: Any, kwargs: Any) -> Any:
-        raise NotImplementedError
-
-    def check_end(self) -> None:
-        if self.number != len(self._way):
-            raise _another_way()
-
-
-class _Keeper(_Numbering):  # type: ignore[no-untyped-call]
-    """Keeps copies of what is in use at each site, and the gates."""
-
-    def __init__(
-        self,
-        way: list[Any],
-        sites: Mapping[str, int],
-        readings: Mapping[str, ModeReading],
-        live: Mapping[int, frozenset[_Slot]],
-        model: nn.Module,
-    ) -> None:
-        super().__init__(way)
-        self._names = {number: name for name, number in sites.items()}
-        self._readings, self._live, self._model = readings, live, model
-        self._wanted = frozenset().union(*live.values())
-        self._held: dict[_Slot, Tensor] = {}
-        self._copies: dict[tuple[_Slot, int], Tensor] = {}
-        self.kept: dict[int, dict[_Slot, Tensor]] = {}
-        self.forms: list[Any] = []
-        self.gates: dict[str, Tensor] = {}
-
-    def run(self, number: int, func: Any, args: Any, kwargs: Any) -> Any:
-        if (name := self._names.get(number)) is not None:
-            self.kept[number] = {slot: self._copy(slot) for slot in self._live[number]}
-            reading = self._readings[name]
-            self.gates[name] = reading.read(_factors(func, args)[reading.factor], self._model)
-        result = func(*args, **kwargs)
-        self.forms.append(tree_map(_form, result))
-        for output, leaf in enumerate(tree_leaves(result)):
-            if (number, output) in self._wanted:
-                self._held[number, output] = leaf
+        kwargs = kwargs or {}
+        targets = [args[w] if isinstance(w, int) else kwargs[w] for w in self._way.writes[number]]
+        if number < self._begin:
+            result = self._skipped(number, targets)
+        else:
+            result = self._computed(number, func, args, kwargs, targets)
+        if self._keep is not None:
+            for output, leaf in enumerate(tree_leaves(result)):
+                if (number, output) in self._wanted:
+                    self._held[number, output] = leaf
         return result
 
-    def _copy(self, slot: _Slot) -> Tensor:
-        tensor = self._held[slot]
-        # Later sites may need it as well; in-place operators in between make it another.
-        key = slot, tensor._version
-        if key not in self._copies:
-            self._copies[key] = tensor.detach().clone()
-        return self._copies[key]
+    def check_end(self) -> None:
+        if self._number != len(self._way.funcs):
+            raise _another_way()
 
+    def _computed(self, number: int, func: Any, args: Any, kwargs: Any, targets: list[Any]) -> Any:
+        reading = self._way.readings.get(number)
+        if reading is not None:
+            if self._keep is not None:
+                slots = self._way.live[number]
+                self._keep[number] = {s: self._keeper.keep(self._held[s]) for s in slots}
+            if self._read is not None:
+                self._read(number, args[_place(func, reading)])
+            if number in self._changed:
+                args = _with_gate(func, args, reading, self._changed[number])
+        if self._keep is not None and targets:
+            self._keeper.before_writing(targets)
+        result = func(*args, **kwargs)
+        if self._forms is not None:
+            self._forms.append(tree_map(_form, result))
+        return result
 
-class _Player(_Numbering):  # type: ignore[no-untyped-call]
-    """Skips what comes before ``begin``, and replaces gates from there on."""
-
-    def __init__(
-        self,
-        way: list[Any],
-        changed: Mapping[int, tuple[ModeReading, Tensor]],
-        begin: int,
-        kept: Mapping[_Slot, Tensor],
-        forms: list[Any],
-    ) -> None:
-        super().__init__(way)
-        self._changed, self._begin, self._kept, self._forms = changed, begin, kept, forms
-
-    def run(self, number: int, func: Any, args: Any, kwargs: Any) -> Any:
-        if number < self._begin:
-            return self._skipped(number, func, args)
-        if number in self._changed:
-            reading, gate = self._changed[number]
-            args = _with_gate(func, args, reading, gate)
-        return func(*args, **kwargs)
-
-    def _skipped(self, number: int, func: Any, args: Any) -> Any:
-        if func._schema.name.endswith("_") and isinstance(args[0], Tensor):
+    def _skipped(self, number: int, targets: list[Any]) -> Any:
+        if len(targets) == 1 and isinstance(targets[0], Tensor):
             # In place: whoever holds the tensor sees the new values.
-            if (number, 0) in self._kept:
-                args[0].copy_(self._kept[number, 0])
-            return args[0]
-        leaves = iter(range(len(tree_leaves(self._forms[number]))))
+            kept = self._start.get((number, 0))
+            return targets[0] if kept is None else self._taker.put(kept, targets[0])
+        leaves = iter(range(len(tree_leaves(self._old[number]))))
 
         def stand_in(form: Any) -> Any:
-            slot = number, next(leaves)
-            if slot in self._kept:
-                return self._kept[slot].clone()
-            return form.empty() if isinstance(form, _Form) else form
+            kept = self._start.get((number, next(leaves)))
+            if kept is not None:
+                return self._taker.take(kept)
+            return form.empty() if isinstance(form, Form) else form
 
-        return tree_map(stand_in, self._forms[number])
+        return tree_map(stand_in, self._old[number])
 
 
 def _form(leaf: Any) -> Any:
-    if not isinstance(leaf, Tensor):
-        return leaf
-    return _Form(tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.device)
+    return Form.of(leaf) if isinstance(leaf, Tensor) else leaf
 
 
-def _factors(func: Any, args: Any) -> Any:
-    return args[1:3] if op_name(func) == "addcmul" else args[:2]
+def _place(func: Any, reading: ModeReading) -> int:
+    """Return the position of the gate among the arguments of a multiplication."""
+    return reading.factor + (op_name(func) == "addcmul")
 
 
 def _with_gate(func: Any, args: Any, reading: ModeReading, gate: Tensor) -> Any:
     """Return the arguments of a multiplication with another gate."""
-    place = reading.factor + (op_name(func) == "addcmul")
+    place = _place(func, reading)
     old = args[place]
     shape = [1] * reading.rank
     shape[0] = gate.shape[0] if gate.dim() == 2 else 1

@@ -2,7 +2,7 @@
 
 from seviz.observe.observers import GateSums, Observation, Observer
 from seviz.observe.predictions import EachPrediction, Predictions, Probabilities
-from seviz.observe.run import Passed, resolve_device, run
+from seviz.observe.run import Passed, interrupts, resolve_device, run
 
 __all__ = [
     "EachPrediction",
@@ -12,6 +12,7 @@ __all__ = [
     "Passed",
     "Predictions",
     "Probabilities",
+    "interrupts",
     "resolve_device",
     "run",
 ]

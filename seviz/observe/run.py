@@ -106,7 +106,7 @@ def run(
     try:
         model.to(device)
         with (
-            _interrupts() as requested,
+            interrupts() as requested,
             evaluating(model),
             torch.inference_mode(),
             precision,
@@ -134,7 +134,7 @@ def run(
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
+def interrupts() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into an event; the second one raises as usual."""
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
