@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from seviz.errors import SevizError as SevizError
     from seviz.evaluation import Evaluation as Evaluation
     from seviz.figures import reliability_diagram as reliability_diagram
+    from seviz.folding import Folded as Folded
+    from seviz.folding import fold as fold
     from seviz.gates import Tap as Tap
     from seviz.gates import find as find
     from seviz.loading import load as load
@@ -50,6 +52,7 @@ _HOMES = {
     "Ablation": "seviz.ablations",
     "Audit": "seviz.costs",
     "Evaluation": "seviz.evaluation",
+    "Folded": "seviz.folding",
     "Insertion": "seviz.auditing",
     "PassOptions": "seviz.preparation",
     "Preprocessing": "seviz.preprocessing",
@@ -68,6 +71,7 @@ _HOMES = {
     "evaluate": "seviz.api",
     "explain_pair": "seviz.analysis",
     "find": "seviz.gates",
+    "fold": "seviz.folding",
     "gate_confusion": "seviz.analysis",
     "insert_se": "seviz.auditing",
     "load": "seviz.loading",

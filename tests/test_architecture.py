@@ -43,6 +43,16 @@ WEST = {
     "ablation": {"cost", "data", "gates", "loading", "observe", "preparation"},
     "folding": {"cost", "gates", "loading", "models"},
     "comparing": {"cost", "data", "loading", "pipeline", "preparation"},
+    "slimming": {
+        "ablation",
+        "cost",
+        "data",
+        "folding",
+        "gates",
+        "loading",
+        "pipeline",
+        "preparation",
+    },
     "auditing": {"cost", "gates", "loading"},
 }
 

@@ -154,8 +154,8 @@ def test_a_folder_is_made(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_a_newer_format(tiny: Tiny, tmp_path: Path, refuses: Refuses) -> None:
-    torch.save(payload(tiny, seviz_format=2), tmp_path / "new.pt")
-    with refuses(CheckpointError, "format 1 or older", "found 2 in new.pt", "update seviz"):
+    torch.save(payload(tiny, seviz_format=3), tmp_path / "new.pt")
+    with refuses(CheckpointError, "format 2 or older", "found 3 in new.pt", "update seviz"):
         load(tmp_path / "new.pt")
 
 

@@ -18,6 +18,7 @@ from seviz.cli.console import say_details
 from seviz.cli.doctoring import doctor
 from seviz.cli.drawing import activations, collect, demo
 from seviz.cli.evaluating import confusion
+from seviz.cli.folding import fold
 from seviz.cli.inspecting import inspect
 from seviz.cli.work import given_words
 from seviz.errors import SevizError
@@ -47,6 +48,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     audit,
     compare,
     ablate,
+    fold,
     demo,
     doctor,
 )

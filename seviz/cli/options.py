@@ -12,6 +12,7 @@ DATA = Group("Images", sort_key=2)
 DRAWING = Group("Figure", sort_key=3)
 AUDIT = Group("Audit", sort_key=3)
 ABLATION = Group("Ablation", sort_key=3)
+FOLDING = Group("Folding", sort_key=3)
 OUTPUT = Group("Output", sort_key=4)
 
 # A list of words; what its default means is said in its help.

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from seviz.cost.attribution import Part, Split
 from seviz.cost.operators import TABLE, moves_memory
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Value
 from seviz.gates.ops import VIEW
-
-
-class Passed(nn.Module):
-    """Stands where an SE block was: gives the map back as it came."""
-
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Return ``x``."""
-        return x
+from seviz.models.folded import Passed, shared_copy
 
 
 def without_se(model: nn.Module, split: Split) -> nn.Module:
@@ -61,10 +52,8 @@ def block_modules(split: Split) -> list[str]:
     Raises:
         CheckpointError: If a block is not a module of its own.
     """
-    inside = _by_call(split)
     paths = []
-    for part in split.parts:
-        path = _module(part, inside)
+    for part, path in zip(split.parts, modules_of(split), strict=True):
         if path is None:
             where = part.scale[-1].call.path or "the network"
             raise CheckpointError(
@@ -73,6 +62,12 @@ def block_modules(split: Split) -> list[str]:
             )
         paths.append(path)
     return paths
+
+
+def modules_of(split: Split) -> list[str | None]:
+    """Return the path of the module that is each SE block; ``None`` for one that is no module."""
+    inside = _by_call(split)
+    return [_module(part, inside) for part in split.parts]
 
 
 def _replace(model: nn.Module, paths: list[str]) -> list[tuple[nn.Module, str, nn.Module]]:
@@ -88,13 +83,6 @@ def _replace(model: nn.Module, paths: list[str]) -> list[tuple[nn.Module, str, n
     for module, name, _ in places:
         module._modules[name] = Passed()
     return places
-
-
-def shared_copy(model: nn.Module) -> nn.Module:
-    """Return a copy of the modules that uses the same parameters and buffers."""
-    memo: dict[int, Any] = {id(p): p for p in model.parameters()}
-    memo.update({id(b): b for b in model.buffers()})
-    return copy.deepcopy(model, memo)
 
 
 def _by_call(split: Split) -> set[str]:

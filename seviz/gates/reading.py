@@ -120,7 +120,12 @@ def multiplication(
 
 def _hook(gate: Value, scaled: Value, channel: int) -> HookReading | None:
     start = _module_output(gate)
-    if start is None or start.shape[:1] != scaled.shape[:1]:
+    return from_output(gate, start, scaled, channel) if start is not None else None
+
+
+def from_output(gate: Value, start: Value, scaled: Value, channel: int) -> HookReading | None:
+    """Return how ``gate`` is read from ``start``, which a module returns; ``None`` if it cannot be."""
+    if start.shape[:1] != scaled.shape[:1]:
         return None
     call, output = start.exits[0]
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from seviz.loading.arch import build_architecture
 from seviz.loading.building import on_meta
+from seviz.loading.folds import Fold, apply_folds
 from seviz.loading.views import Shape, View, whole
 from seviz.loading.zoo import is_zoo_name
 
@@ -78,20 +79,34 @@ def compare(model: nn.Module, view: View, name: str, args: Mapping[str, Any]) ->
     )
 
 
-def fit(name: str, args: Mapping[str, Any], view: View) -> Fit:
+def fit(
+    name: str, args: Mapping[str, Any], view: View, folds: Sequence[Fold] = (), file_name: str = ""
+) -> Fit:
     """Build an architecture on the meta device and compare it; the number of classes is read off.
+
+    Args:
+        name: Architecture.
+        args: Its arguments, as far as they are known.
+        view: What it is compared with.
+        folds: SE blocks that the file says were folded away.
+        file_name: Name of the file, for messages.
 
     Raises:
         SevizError: If it cannot be built.
     """
-    found = compare(on_meta(lambda: build_architecture(name, args)), view, name, args)
+
+    def built(args: Mapping[str, Any]) -> nn.Module:
+        model = on_meta(lambda: build_architecture(name, args))
+        return apply_folds(model, folds, file_name)
+
+    found = compare(built(args), view, name, args)
     if found.complete or not is_zoo_name(name):
         return found
     adapted = _read_off(found)
     if not adapted:
         return found
     changed = {**args, **adapted}
-    again = compare(on_meta(lambda: build_architecture(name, changed)), view, name, changed)
+    again = compare(built(changed), view, name, changed)
     return again if again.share > found.share else found
 
 

@@ -18,6 +18,7 @@ from seviz.loading.documented import documented
 from seviz.loading.files import CheckpointFile, read_checkpoint
 from seviz.loading.filling import check_finite, check_fit, check_plain, fill
 from seviz.loading.fit import Fit, compare, fit
+from seviz.loading.folds import apply_folds
 from seviz.loading.model import LoadedModel
 from seviz.loading.own import check_arguments
 from seviz.loading.payload import Payload
@@ -25,6 +26,9 @@ from seviz.loading.recognise import Recognised, recognise
 from seviz.loading.views import Shape, views
 from seviz.loading.zoo import is_hub_name, is_zoo_name, load_zoo
 from seviz.models.registry import AMBIGUOUS
+
+# Folded blocks that a remark names.
+_SHOWN = 9
 
 
 @dataclass(frozen=True)
@@ -148,9 +152,14 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
     classes = file.metadata.get("classes")
     if name == file.metadata.get("arch") and classes is not None and "num_classes" not in args:
         args = _with_classes(name, args, len(classes))
-    built = None if is_known_name(name) else build_architecture(name, args)
+    folds = file.metadata.get("folded", ())
+    built = None
+    if not is_known_name(name):
+        built = apply_folds(build_architecture(name, args), folds, file.name)
     fits = [
-        compare(built, view, name, args) if built is not None else fit(name, args, view)
+        compare(built, view, name, args)
+        if built is not None
+        else fit(name, args, view, folds, file.name)
         for view in views(shapes)
     ]
     complete = [f for f in fits if f.complete]
@@ -247,12 +256,17 @@ def _filled(
         found.name, {k: v for k, v in found.args.items() if k != "num_classes"}
     )
     weights: dict[str, Tensor] = {own: payload.tensors[name] for own, name in found.names.items()}
+    folds = file.metadata.get("folded", ())
+    if folds:
+        blocks = "block" if len(folds) == 1 else "blocks"
+        shown += f", {len(folds)} SE {blocks} folded"
+        notes += (_folded_note(file.metadata),)
     used = {name: payload.tensors[name] for name in found.names.values()}
     check_plain(used, file.name)
     trouble = check_finite(used, file.name, allow_nan=options.allow_nan)
     if built is None:
         with no_random_numbers():
-            built = build_architecture(found.name, found.args)
+            built = apply_folds(build_architecture(found.name, found.args), folds, file.name)
     fill(built, weights, shown, mapped=options.mapped and is_known_name(found.name))
     built.eval()
     halves = {v.dtype for v in weights.values() if v.is_floating_point()} - {
@@ -280,6 +294,20 @@ def _filled(
         (*notes, *filter(None, [trouble]), *file.notes, *more),
         format=file.format,
         prefix=found.view.prefix,
+        arch=found.name,
+        arch_args=found.args,
+        folds=folds,
+    )
+
+
+def _folded_note(metadata: Mapping[str, Any]) -> str:
+    listed = ", ".join(fold.name for fold in metadata["folded"][:_SHOWN])
+    more = len(metadata["folded"]) - _SHOWN
+    origin = metadata["folded_from"] or {}
+    name, sha256 = origin.get("name", "a network"), origin.get("sha256", "")[:12]
+    return (
+        f"{listed}{f' and {more} more' if more > 0 else ''} of {name}{f' ({sha256})' if sha256 else ''} "
+        "folded away; the blocks that are left are numbered anew"
     )
 
 

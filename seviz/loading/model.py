@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
 
 from seviz.classes import ClassTable
+from seviz.loading.folds import Fold
 from seviz.preprocessing import Preprocessing
 
 
@@ -27,6 +29,9 @@ class LoadedModel:
         prefix: What stands before the network's names in the file.
         recognised: How the architecture was told from the tensors; empty where it was named.
         alternatives: Other architectures with the same tensors.
+        arch: What built it, as ``--arch`` takes it; empty where the file holds the network itself.
+        arch_args: Its keyword arguments.
+        folds: The SE blocks of that architecture that were folded away.
     """
 
     model: nn.Module
@@ -40,6 +45,9 @@ class LoadedModel:
     prefix: str = ""
     recognised: str = ""
     alternatives: tuple[str, ...] = ()
+    arch: str = ""
+    arch_args: Mapping[str, Any] = field(default_factory=dict)
+    folds: tuple[Fold, ...] = ()
 
     @property
     def params(self) -> int:

@@ -14,9 +14,11 @@ from torch import nn
 
 from seviz.errors import CheckpointError, UsageError
 from seviz.files import written_whole
+from seviz.loading.folds import Fold, read_folds
 from seviz.preprocessing import Preprocessing
 
-FORMAT_VERSION = 1
+# A network without folded blocks is written as 1, which every seviz reads.
+FORMAT_VERSION, _WITHOUT_FOLDS = 2, 1
 FORMAT_KEY = "seviz_format"
 # The arguments of a network are widths, depths and sizes of images: they add up to less than so many
 # times the largest number in the shapes of its tensors, and that of a small image.
@@ -31,6 +33,8 @@ def save_checkpoint(
     arch_args: Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
+    folds: Sequence[Fold] = (),
+    folded_from: Mapping[str, str] | None = None,
 ) -> Path:
     """Write weights and metadata to ``path``; the file appears whole or not at all.
 
@@ -43,6 +47,8 @@ def save_checkpoint(
         arch_args: Keyword arguments of that architecture.
         classes: Class names in the order of the logits.
         preprocessing: What the network expects of its input.
+        folds: SE blocks of the architecture that were folded away.
+        folded_from: ``name`` and ``sha256`` of the network before.
 
     Returns:
         The path written.
@@ -53,12 +59,15 @@ def save_checkpoint(
     """
     target = Path(path)
     metadata = {
-        FORMAT_KEY: FORMAT_VERSION,
+        FORMAT_KEY: FORMAT_VERSION if folds else _WITHOUT_FOLDS,
         "arch": arch,
         "arch_args": dict(arch_args or {}),
         "classes": [str(c) for c in classes] if classes is not None else None,
         "preprocessing": preprocessing.to_dict() if preprocessing is not None else None,
     }
+    if folds:
+        metadata["folded"] = [fold.to_dict() for fold in folds]
+        metadata["folded_from"] = dict(folded_from or {})
     _check_plain(metadata)
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with written_whole(target) as temporary:
@@ -108,6 +117,11 @@ def read_metadata(payload: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise _malformed("classes", "a list of names", classes, name)
     if preprocessing is not None and not _is_preprocessing(preprocessing):
         raise _malformed("preprocessing", "the fields of seviz.Preprocessing", preprocessing, name)
+    origin = payload.get("folded_from")
+    if origin is not None and not (_is_dict(origin) and _is_list([*origin.values(), ""], str)):
+        raise _malformed("folded_from", "a name and a sha256", origin, name)
+    metadata["folded"] = read_folds(payload.get("folded"), name)
+    metadata["folded_from"] = origin
     return metadata
 
 

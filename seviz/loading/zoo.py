@@ -70,7 +70,17 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
     preprocessing, classes = zoo_config(spec, model)
     if name.startswith("local-dir:"):  # folders of this machine do not belong into a record
         spec = f"local-dir:{os.path.basename(os.path.abspath(name.partition(':')[2]))}"
-    return LoadedModel(model, spec, spec, state_hash(model), classes, preprocessing, notes)
+    return LoadedModel(
+        model,
+        spec,
+        spec,
+        state_hash(model),
+        classes,
+        preprocessing,
+        notes,
+        arch="" if name.startswith(HUBS) else spec,
+        arch_args=args,
+    )
 
 
 def zoo_config(spec: str, model: nn.Module) -> tuple[Preprocessing, ClassTable | None]:
