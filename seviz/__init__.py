@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seviz.ablation import ablate as ablate
     from seviz.ablations import Ablation as Ablation
+    from seviz.analysis import Findings as Findings
     from seviz.analysis import class_share as class_share
     from seviz.analysis import explain_pair as explain_pair
+    from seviz.analysis import findings as findings
     from seviz.analysis import gate_confusion as gate_confusion
     from seviz.analysis import ranked_confusions as ranked_confusions
     from seviz.analysis import scores as scores
+    from seviz.analysis import selective_channels as selective_channels
     from seviz.api import activations as activations
     from seviz.api import compare as compare
     from seviz.api import confusion as confusion
@@ -53,6 +56,7 @@ _HOMES = {
     "Audit": "seviz.costs",
     "Evaluation": "seviz.evaluation",
     "Folded": "seviz.folding",
+    "Findings": "seviz.analysis",
     "Insertion": "seviz.auditing",
     "PassOptions": "seviz.preparation",
     "Preprocessing": "seviz.preprocessing",
@@ -72,6 +76,7 @@ _HOMES = {
     "explain_pair": "seviz.analysis",
     "find": "seviz.gates",
     "fold": "seviz.folding",
+    "findings": "seviz.analysis",
     "gate_confusion": "seviz.analysis",
     "insert_se": "seviz.auditing",
     "load": "seviz.loading",
@@ -81,6 +86,7 @@ _HOMES = {
     "sample": "seviz.api",
     "save_checkpoint": "seviz.loading",
     "scores": "seviz.analysis",
+    "selective_channels": "seviz.analysis",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a test holds it equal to the names above

@@ -55,10 +55,10 @@ class Ablation:
         params: Parameters of the network.
         se_params: Those that only SE uses.
         macs: MACs of the network, for one image.
-        dtype: Floating-point type of the passes.
         single: One block or stage replaced at a time, in forward order.
         cumulative: Replaced together, from the one that matters least to the one that matters most; empty
             where the passes were interrupted.
+        dtype: Floating-point type of the passes.
         skipped: Images that could not be read, with the reason.
         partial: Whether the passes were interrupted.
         command: The command line, or empty from Python.
@@ -80,9 +80,9 @@ class Ablation:
     params: int
     se_params: int
     macs: int
-    dtype: str
     single: tuple[Replaced, ...]
     cumulative: tuple[Replaced, ...]
+    dtype: str = "float32"
     skipped: tuple[tuple[str, str], ...] = ()
     partial: bool = False
     command: str = ""

@@ -15,6 +15,7 @@ from seviz.data import Source
 from seviz.loading import LoadedModel
 from seviz.observe import (
     EachPrediction,
+    GateSample,
     GateSums,
     Observer,
     Predictions,
@@ -77,6 +78,7 @@ def collect(
     observers: list[Observer] = []
     if ready.blocks:
         observers.append(GateSums(ready.blocks, len(match.table), device))
+        observers.append(GateSample(ready.blocks, device))
     if ready.scored and found.outputs is not None:
         observers.append(Predictions(ready.targets, found.outputs, device, probabilities))
     if each is not None:

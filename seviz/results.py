@@ -1,7 +1,7 @@
 """The record: what one pass over a source leaves behind. Needs NumPy, never torch.
 
-Every number is a sum over images, kept per class, so that records of parts of a source add up to the
-record of the whole: ``record_a + record_b``.
+Numbers are sums over images, kept per class, and single images are a sample whose parts make the whole,
+so that records of parts of a source add up to the record of the whole: ``record_a + record_b``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from seviz.blocks import SEBlock
 from seviz.classes import ClassTable
 from seviz.errors import DataError
 from seviz.files import written_whole
+from seviz.merging import merge_arrays
 from seviz.preprocessing import Preprocessing
 from seviz.schema import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path
+from seviz.sketch import INDEX, ROW, SampledGates, sample_name
 
 SATURATED_HIGH = 0.95
 SATURATED_LOW = 0.05
@@ -168,8 +170,11 @@ class Record:
         arrays: ``count`` [K]; per block ``gates/<name>/<field>`` as in `BlockStats`; where the classes are
             the network's, ``confusion`` int64 [K, outputs] (rows true, columns predicted), ``top5``
             int64 [K], and per bin of confidence ``calibration_count``, ``calibration_correct`` int64 and
-            ``calibration_confidence`` (its sum) float64, each [K, 15]; records of an older seviz have
-            no calibration.
+            ``calibration_confidence`` (its sum) float64, each [K, 15]; and of a uniform random sample
+            of n images, as in `seviz.sketch`, ``sample/index`` (position in the source) and
+            ``sample/row`` (of the class) int64 [n], and per block the gates ``sample/<name>`` [n, C],
+            float16 or, where that would round away what varies, float32. Records of an older seviz
+            have neither calibration nor sample.
 
     >>> record = Record.load("reports/digits")  # doctest: +SKIP
     >>> record.stats("SE_4_2").mean.shape  # doctest: +SKIP
@@ -209,6 +214,12 @@ class Record:
     def stats(self, name: str) -> BlockStats:
         """Return the statistics of one block; each field is read from the file at its first use."""
         return _StoredStats(self.count, self.arrays, f"gates/{self.block(name).name}/")
+
+    def sample(self, name: str) -> SampledGates | None:
+        """Return the gates of one block for single images, if the record keeps any."""
+        if INDEX not in self.arrays:
+            return None
+        return SampledGates(self.arrays[ROW], self.arrays[sample_name(self.block(name).name)])
 
     def to_frame(self) -> pandas.DataFrame:
         """Return a tidy table: one row per block, class and channel, with mean, std and count."""
@@ -251,9 +262,7 @@ class Record:
                     f"expected two records with the same {what}, found different ones; merge only "
                     "passes of one network over parts of one source"
                 )
-        # A part without calibration leaves the whole without.
-        both = [name for name in self.arrays if name in other.arrays]
-        arrays = {name: _merge(name, self.arrays[name], other.arrays[name]) for name in both}
+        arrays = merge_arrays(self.arrays, other.arrays, self.blocks)
         header = replace(
             self.header,
             images=self.header.images + other.header.images,
@@ -321,14 +330,6 @@ class Record:
             blocks=tuple(SEBlock.from_dict(b) for b in meta["blocks"]),
             arrays=_StoredArrays(source),
         )
-
-
-def _merge(name: str, a: Array, b: Array) -> Array:
-    if name.endswith("/minimum"):
-        return np.asarray(np.minimum(a, b))
-    if name.endswith("/maximum"):
-        return np.asarray(np.maximum(a, b))
-    return np.asarray(a + b)
 
 
 class _StoredStats(BlockStats):

@@ -13,6 +13,7 @@ from seviz.blocks import SEBlock
 from seviz.classes import ClassTable
 from seviz.preprocessing import Preprocessing
 from seviz.results import SATURATED_HIGH, SATURATED_LOW, Header, Record
+from seviz.sketch import capacity, key_order
 
 # (blocks, channels) of each stage, from stage 2 on.
 Stages = Sequence[tuple[int, int]]
@@ -68,9 +69,14 @@ def record_of_gates(
     gates: Sequence[npt.NDArray[np.floating[Any]]],
     labels: npt.NDArray[np.int64],
     names: Sequence[str],
+    *,
+    indices: npt.NDArray[np.int64] | None = None,
     **header: Any,
 ) -> Record:
-    """Return the record of raw gates [N, C], one array per block, one block per stage."""
+    """Return the record of raw gates [N, C], one array per block, one block per stage.
+
+    Without the positions of images in their source it has no sample, as records of an older seviz.
+    """
     stages = [(1, g.shape[1]) for g in gates]
     blocks = make_blocks(stages)
     rows = range(len(names))
@@ -95,6 +101,12 @@ def record_of_gates(
             f"gates/{block.name}/high": np.array(
                 [(p > SATURATED_HIGH).sum(axis=0) for p in parts], np.int32
             ),
+        }
+    if indices is not None:
+        kept = key_order(indices, labels)[: capacity(blocks)]
+        arrays |= {"sample/index": indices[kept], "sample/row": labels[kept]}
+        arrays |= {
+            f"sample/{b.name}": np.float32(g[kept]) for b, g in zip(blocks, gates, strict=True)
         }
     table = ClassTable.from_labels(names)
     return Record(make_header(len(labels), **header), table, blocks, arrays)

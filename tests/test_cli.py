@@ -73,7 +73,8 @@ def test_activations_writes_everything(tmp_path: Path, capsys: pytest.CaptureFix
     made = document(words, capsys)
     folder = Path("reports/se_resnet_digits")
     assert made["record"] == str(folder / "record.npz")
-    assert made["figures"] == [str(folder / "activations.png"), str(folder / "activations.svg")]
+    figures = [f"{name}.{kind}" for name in ("activations", "depth") for kind in ("png", "svg")]
+    assert made["figures"] == [str(folder / name) for name in figures]
     assert made["images"] == 364
     assert made["classes"] == [str(i) for i in range(10)]
     assert made["skipped"] == []
@@ -84,7 +85,11 @@ def test_activations_writes_everything(tmp_path: Path, capsys: pytest.CaptureFix
         "activations.csv",
         "activations.png",
         "activations.svg",
+        "depth.png",
+        "depth.svg",
+        "findings.csv",
         "record.npz",
+        "selective_channels.csv",
     ]
     assert Record.load(folder).header.command.startswith("seviz activations se_resnet_digits.pt")
 
@@ -92,7 +97,7 @@ def test_activations_writes_everything(tmp_path: Path, capsys: pytest.CaptureFix
 def test_redraw_from_a_record(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["activations", str(record), "--classes", "1", "--blocks", "all", "--channels", "all"]
     made = document([*words, "--format", "pdf", "-o", "out"], capsys)
-    assert made["figures"] == ["out/activations.pdf"]
+    assert made["figures"] == ["out/activations.pdf", "out/depth.pdf"]
     assert Path("out/activations.pdf").read_bytes()[:5] == b"%PDF-"
     assert made["drawn"]["blocks"] == [b["name"] for b in made["blocks"]]
     spread = document(["activations", str(record), "--spread", "-o", "out"], capsys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,17 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Figure()
 
     monkeypatch.setattr("seviz.figures.gate_curves", note)
+    monkeypatch.setattr("seviz.figures.depth", lambda found: Figure())
     return asked
+
+
+def made(
+    folder: str, stem: str = "activations", formats: Sequence[str] = ("png", "svg")
+) -> list[str]:
+    """Return the files of one drawing, the record apart."""
+    figures = [f"{name}.{kind}" for name in (stem, "depth") for kind in formats]
+    tables = [f"{stem}.csv", "findings.csv", "selective_channels.csv"]
+    return sorted(f"{folder}/{name}" for name in (*figures, *tables))
 
 
 def document(said: Said) -> dict[str, Any]:
@@ -60,10 +71,10 @@ def test_from_checkpoint_to_figure(run: Run, elsewhere: Path) -> None:
     assert said.code == 0
     values = document(said)
     folder = "reports/se_resnet_digits"
-    names = [f"{folder}/{n}" for n in ("activations.csv", "activations.png", "activations.svg")]
-    assert files(elsewhere) == [*names, f"{folder}/record.npz"]
+    assert files(elsewhere) == sorted([*made(folder), f"{folder}/record.npz"])
     assert values["record"] == f"{folder}/record.npz"
-    assert values["figures"] == names[1:]
+    names = ("activations.png", "activations.svg", "depth.png", "depth.svg")
+    assert values["figures"] == [f"{folder}/{name}" for name in names]
     for figure in values["figures"]:
         content = Path(figure).read_bytes()
         assert content.startswith(MAGIC[Path(figure).suffix])
@@ -117,13 +128,16 @@ def test_drawing_again(run: Run, digits_record: Path, elsewhere: Path) -> None:
     words = ["--classes", "0", "7", "--blocks", "SE_2", "--format", "pdf", "svg"]
     said = run("activations", "mine", *words)
     assert (said.code, said.err) == (0, "")
-    assert files(elsewhere) == [
-        f"mine/{n}" for n in ("activations.csv", "activations.pdf", "activations.svg", "record.npz")
-    ]
-    assert said.out.splitlines()[-4:] == [
+    expected = [*made("mine", formats=("pdf", "svg")), "mine/record.npz"]
+    assert files(elsewhere) == sorted(expected)
+    assert said.out.splitlines()[-8:] == [
         "wrote mine/activations.pdf",
         "wrote mine/activations.svg",
+        "wrote mine/depth.pdf",
+        "wrote mine/depth.svg",
         "wrote mine/activations.csv",
+        "wrote mine/findings.csv",
+        "wrote mine/selective_channels.csv",
         "record: mine/record.npz",
     ]
     assert Path("mine/record.npz").read_bytes() == before
@@ -138,7 +152,7 @@ def test_a_record_by_its_file(run: Run, digits_record: Path, elsewhere: Path, dr
     said = run("activations", digits_record / "record.npz", "-o", "out", "--json")
     assert said.code == 0
     assert document(said)["record"] == str(digits_record / "record.npz")
-    assert files(elsewhere) == [f"out/activations.{s}" for s in ("csv", "png", "svg")]
+    assert files(elsewhere) == made("out")
 
 
 @pytest.mark.parametrize(
@@ -156,16 +170,21 @@ def test_a_record_by_its_file(run: Run, digits_record: Path, elsewhere: Path, dr
     ids=" ".join,
 )
 def test_what_is_drawn(
-    run: Run, digits_record: Path, drawn: list[dict[str, Any]], words: list[str], asked: Any
+    run: Run,
+    digits_record: Path,
+    drawn: list[dict[str, Any]],
+    elsewhere: Path,
+    words: list[str],
+    asked: Any,
 ) -> None:
     said = run("activations", digits_record, *words, "--format", "svg", "-o", "out", "--json")
     assert said.code == 0
     (got,) = drawn
     assert {k: got[k] for k in asked} == asked
     stem = "activations_spread" if "--spread" in words else "activations"
-    assert files(Path("out")) == [f"{stem}.csv", f"{stem}.svg"]
+    assert files(elsewhere) == made("out", stem, ("svg",))
     values = document(said)
-    assert values["figures"] == [f"out/{stem}.svg"]
+    assert values["figures"] == [f"out/{stem}.svg", "out/depth.svg"]
     assert values["drawn"] == {k: got[k] for k in ("classes", "blocks")}
 
 
@@ -225,12 +244,13 @@ def test_demo(run: Run, elsewhere: Path) -> None:
     said = run("demo", "--json", "-q")
     assert (said.code, said.err) == (0, "")
     values = document(said)
-    made = [f"activations{s}.{k}" for s in ("", "_spread") for k in ("png", "svg")]
-    assert values["figures"] == [f"reports/demo/{n}" for n in made]
-    assert files(elsewhere) == sorted(
-        f"reports/demo/{n}"
-        for n in (*made, "activations.csv", "activations_spread.csv", "record.npz")
-    )
+    folder = "reports/demo"
+    names = [
+        f"{n}.{k}" for n in ("activations", "depth", "activations_spread") for k in ("png", "svg")
+    ]
+    assert values["figures"] == [f"{folder}/{n}" for n in names]
+    everything = {*made(folder), *made(folder, "activations_spread"), f"{folder}/record.npz"}
+    assert files(elsewhere) == sorted(everything)
     for figure in values["figures"]:
         assert Path(figure).read_bytes().startswith(MAGIC[Path(figure).suffix])
     assert values["images"] == 364

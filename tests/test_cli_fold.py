@@ -151,7 +151,9 @@ def fake_ablation(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Answer for `seviz.ablation.ablate`: SE_2_1 costs nothing, SE_2_2 one image, the third all."""
     calls: list[tuple[Any, ...]] = []
 
-    def ablate(loaded: Any, data: Any, options: Any, *, by: str, gates: str) -> Ablation:
+    def ablate(
+        loaded: Any, data: Any, options: Any, *, by: str, gates: str, progress: Any
+    ) -> Ablation:
         calls.append((loaded.name, data, by, gates))
         return ablation(0, 1, 364, images=364)
 

@@ -61,7 +61,13 @@ def test_help_and_a_redraw_import_no_torch(digits_record: Path, tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"activations.csv", "activations.svg"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "activations.csv",
+        "activations.svg",
+        "depth.svg",
+        "findings.csv",
+        "selective_channels.csv",
+    }
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from seviz.errors import DataError
-from seviz.results import BlockStats, Record
+from seviz.results import BlockStats, Floats, Record
 
 MOVES = 0.01
 STILL = 1e-6
@@ -71,28 +73,79 @@ def class_share(record: Record) -> list[ClassShare]:
             f"expected a record with images, found none from {record.header.source!r}; "
             "collect it again"
         )
-    return [_share(block.name, record.stats(block.name)) for block in record.blocks]
+    return [block_share(b.name, variance_parts(record.stats(b.name))) for b in record.blocks]
 
 
-def _share(name: str, stats: BlockStats) -> ClassShare:
+@dataclass(frozen=True, eq=False)
+class VarianceParts:
+    """The gate variance of one block, apart by where it comes from; classes without images left out.
+
+    Attributes:
+        count: Images of each class, float64 [K].
+        means: Mean gate of each class, [K, C].
+        mean: Mean over all images, [C].
+        between: Sum of squares between classes, sum_k n_k (m_k - m)^2, [C].
+        within: Sum of squares within each class, [K, C].
+    """
+
+    count: Floats
+    means: Floats
+    mean: Floats
+    between: Floats
+    within: Floats
+
+    @property
+    def images(self) -> float:
+        """Return the number of images."""
+        return float(self.count.sum())
+
+    @cached_property
+    def total(self) -> Floats:
+        """Return the sum of squares over all images, [C]."""
+        return np.asarray(self.between + self.within.sum(axis=0))
+
+    @cached_property
+    def moving(self) -> npt.NDArray[np.bool_]:
+        """Return which channels move at all: standard deviation over all images of 1e-6 or more, [C]."""
+        return np.asarray(np.sqrt(self.total / self.images) >= STILL)
+
+    @cached_property
+    def eta(self) -> Floats:
+        """Return eta squared of each channel; 0 for those that do not move, [C]."""
+        return np.asarray(
+            np.where(self.moving, self.between / np.where(self.moving, self.total, 1), 0)
+        )
+
+
+def variance_parts(stats: BlockStats) -> VarianceParts:
+    """Return the parts of one block's gate variance."""
     seen = stats.seen
-    count = stats.count[seen].astype(np.float64)[:, None]
+    count = stats.count[seen].astype(np.float64)
     total, squares = stats.sum[seen], stats.sumsq[seen]
-    images = float(count.sum())
-    means = total / count
+    means = total / count[:, None]
+    mean = total.sum(axis=0) / count.sum()
     # From differences of means, because differences of sums of squares lose half the digits. Inside
     # a class there is nothing else, and rounding can bring it below zero where all gates are equal.
-    between = (count * (means - total.sum(axis=0) / images) ** 2).sum(axis=0)
-    within = np.maximum(squares - total * means, 0.0).sum(axis=0)
-    spread = np.sqrt((between + within) / images)
-    moving = spread >= STILL
-    several = len(count) > 1
-    eta = between[moving] / (between[moving] + within[moving])
+    between = (count[:, None] * (means - mean) ** 2).sum(axis=0)
+    within = np.maximum(squares - total * means, 0.0)
+    return VarianceParts(count, means, mean, between, within)
+
+
+def chance_share(parts: VarianceParts) -> float | None:
+    """Return the mean of the class share over all shufflings of the labels: (K - 1) / (N - 1)."""
+    classes = len(parts.count)
+    return (classes - 1) / (parts.images - 1) if classes > 1 else None
+
+
+def block_share(name: str, parts: VarianceParts) -> ClassShare:
+    """Return the class share of one block."""
+    moving, images = parts.moving, parts.images
+    several = len(parts.count) > 1
     return ClassShare(
         block=name,
-        share=float(eta.mean()) if several and moving.any() else None,
-        chance=(len(count) - 1) / (images - 1) if several else None,
-        spread=float(spread.mean()),
-        within=float(np.sqrt(within / images).mean()),
+        share=float(parts.eta[moving].mean()) if several and moving.any() else None,
+        chance=chance_share(parts),
+        spread=float(np.sqrt(parts.total / images).mean()),
+        within=float(np.sqrt(parts.within.sum(axis=0) / images).mean()),
         still=int(np.count_nonzero(~moving)),
     )

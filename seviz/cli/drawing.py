@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
+from seviz.cli.findings_text import say_findings, say_selective, selective_document
 from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
 from seviz.cli.work import (
     check_classes,
@@ -22,6 +24,7 @@ from seviz.errors import NoSEBlockError, UsageError
 from seviz.schema import is_record
 
 if TYPE_CHECKING:
+    from seviz.analysis import Findings, SelectiveChannel
     from seviz.preparation import Plan
     from seviz.results import Record
 
@@ -92,8 +95,9 @@ def collect(
     record, path = obtain_record(
         ckpt, model or ModelOptions(), data or DataOptions(), folder, speaker
     )
-    speaker.document(_document(record, path))
-    _print_summary(record, speaker)
+    found = _findings(record)
+    speaker.document(_document(record, path, found))
+    _print_summary(record, found, speaker)
     speaker.line(f"record: {path}")
     return INTERRUPTED if record.header.partial else 0
 
@@ -108,9 +112,10 @@ def activations(
 ) -> int:
     """Draw the mean gate of each channel by class, as the SENet paper does.
 
-    Writes the figure, a table of the numbers (CSV) and the record of the pass.
-    Given a record, draws again, for any classes and blocks, without the
-    network and the images.
+    Writes the figure, a table of the numbers (CSV) and the record of the pass,
+    with the findings: what becomes of the gates along the depth of the network,
+    and which channels answer to the classes. Given a record, draws again, for
+    any classes and blocks, without the network and the images.
 
     Args:
         ckpt: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
@@ -141,14 +146,16 @@ def activations(
         )
     # The exit code tells of an interrupted pass, not of an old record that was marked so.
     interrupted = record.header.partial and not old
+    found = _findings(record)
     try:
         written = _draw(record, folder, shown, channels, speaker)
+        written += _draw_findings(found, written.selective, folder, shown.formats)
     except UsageError:
         if not interrupted:
             raise
         speaker.remark("not drawn: the pass ended before all of the classes had images")
         written = Written()
-    _say(record, path, written, speaker)
+    _say(record, path, found, written, speaker)
     return INTERRUPTED if interrupted else 0
 
 
@@ -176,16 +183,16 @@ def demo(*, output: OutputOptions | None = None) -> int:
     record, path = obtain_record(
         checkpoint, ModelOptions(), DataOptions(data="digits"), folder, speaker
     )
-    written = Written()
+    written, found = Written(), _findings(record)
     if record.header.partial:
-        _say(record, path, written, speaker)
+        _say(record, path, found, written, speaker)
         return INTERRUPTED
-    for shown in (
-        FigureOptions(classes=("0", "1", "4", "7"), blocks=("all",)),
-        FigureOptions(classes=("1", "4"), blocks=("all",), spread=True),
-    ):
-        written += _draw(record, folder, shown, "all", speaker)
-    _say(record, path, written, speaker)
+    shown = FigureOptions(classes=("0", "1", "4", "7"), blocks=("all",))
+    written += _draw(record, folder, shown, "all", speaker)
+    written += _draw_findings(found, written.selective, folder, shown.formats)
+    shown = FigureOptions(classes=("1", "4"), blocks=("all",), spread=True)
+    written += _draw(record, folder, shown, "all", speaker)
+    _say(record, path, found, written, speaker)
     speaker.line(f"The figures are in {folder.resolve()}: open activations.png first.")
     return 0
 
@@ -198,6 +205,7 @@ class Written:
     blocks: tuple[str, ...] = ()
     figures: tuple[Path, ...] = ()
     tables: tuple[Path, ...] = ()
+    selective: tuple[SelectiveChannel, ...] = ()
 
     def __add__(self, other: Written) -> Written:
         return Written(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
@@ -210,6 +218,7 @@ def _draw(
     channels: int | Literal["all"],
     speaker: Speaker,
 ) -> Written:
+    from seviz.analysis import selective_channels
     from seviz.api import default_classes
     from seviz.blocks import select_blocks
     from seviz.figures import gate_curves, save_figure, write_gate_csv
@@ -219,24 +228,42 @@ def _draw(
     blocks = select_blocks(record.blocks, shown.blocks)
     stem = folder / ("activations_spread" if shown.spread else "activations")
     drawn = gate_curves(record, classes, blocks, channels=channels, spread=shown.spread)
+    several = (record.count > 0).sum() > 1
     return Written(
         classes=tuple(c.name for c in classes),
         blocks=tuple(b.name for b in blocks),
         figures=tuple(save_figure(drawn, stem, shown.formats)),
         tables=(write_gate_csv(record, classes, blocks, stem.with_suffix(".csv")),),
+        selective=tuple(r for c in classes if several for r in selective_channels(record, c)),
     )
 
 
-def _say(record: Record, path: Path, written: Written, speaker: Speaker) -> None:
+def _draw_findings(
+    found: Findings, selective: Sequence[SelectiveChannel], folder: Path, formats: Sequence[str]
+) -> Written:
+    from seviz.figures import depth, save_figure, write_findings_csv, write_selective_csv
+
+    return Written(
+        figures=tuple(save_figure(depth(found), folder / "depth", formats)),
+        tables=(
+            write_findings_csv(found, folder / "findings.csv"),
+            write_selective_csv(selective, folder / "selective_channels.csv"),
+        ),
+    )
+
+
+def _say(record: Record, path: Path, found: Findings, written: Written, speaker: Speaker) -> None:
     speaker.document(
         {
-            **_document(record, path),
+            **_document(record, path, found),
+            "selective_channels": selective_document(written.selective),
             "drawn": {"classes": list(written.classes), "blocks": list(written.blocks)},
             "figures": [str(f) for f in written.figures],
             "csv": [str(t) for t in written.tables],
         }
     )
-    _print_summary(record, speaker)
+    _print_summary(record, found, speaker)
+    say_selective(written.selective, speaker)
     for made in (*written.figures, *written.tables):
         speaker.line(f"wrote {made}")
     speaker.line(f"record: {path}")
@@ -250,7 +277,13 @@ def _channels(word: str) -> int | Literal["all"]:
     return int(word)
 
 
-def _document(record: Record, path: Path) -> dict[str, Any]:
+def _findings(record: Record) -> Findings:
+    from seviz.analysis import findings
+
+    return findings(record)
+
+
+def _document(record: Record, path: Path, found: Findings) -> dict[str, Any]:
     from seviz.analysis import class_share
 
     header = record.header
@@ -274,15 +307,15 @@ def _document(record: Record, path: Path) -> dict[str, Any]:
             }
             for b in record.blocks
         ],
+        "findings": found.to_dict(),
+        "warnings": list(found.warnings),
         "figures": [],
         "skipped": [{"image": name, "reason": why} for name, why in header.skipped],
         "notes": list(header.notes),
     }
 
 
-def _print_summary(record: Record, speaker: Speaker) -> None:
-    from seviz.analysis import class_share
-
+def _print_summary(record: Record, found: Findings, speaker: Speaker) -> None:
     header = record.header
     top1 = f", top-1 {record.top1:.2%}" if record.top1 is not None else ""
     partial = " (partial)" if header.partial else ""
@@ -291,15 +324,4 @@ def _print_summary(record: Record, speaker: Speaker) -> None:
         + f": {header.images:,} images{partial} of {len(record.classes)} classes{top1}"
     )
     speaker.line()
-    speaker.line("share of gate variance explained by class (eta squared, mean over channels)")
-    rows = []
-    for block, share in zip(record.blocks, class_share(record), strict=True):
-        still = f"{share.still} of {block.channels}" if share.still else "-"
-        value, chance = ("-" if v is None else f"{v:.3f}" for v in (share.share, share.chance))
-        remark = "" if share.moves else "hardly moves: its class share means nothing"
-        spread = f"{share.spread:.4f}"
-        rows.append([block.name, str(block.channels), value, chance, spread, still, remark])
-    speaker.table(
-        ["block", "channels", "class share", "by chance", "spread", "still channels", ""], rows
-    )
-    speaker.line()
+    say_findings(found, speaker)

@@ -189,7 +189,7 @@ def _pass(
     as_json: bool,
 ) -> Evaluated:
     """Open a record or make one, and evaluate it."""
-    from seviz.analysis import explain_pair, gate_confusion
+    from seviz.analysis import explain_pair, gate_confusion, gate_warnings
     from seviz.evaluation import Evaluation
     from seviz.predictions import PredictionTable, write_predictions
 
@@ -230,6 +230,7 @@ def _pass(
         record=record,
         record_path=path,
         gates=tuple(gate_confusion(record)) if record.blocks else (),
+        warnings=tuple(gate_warnings(record)),
         pair=shown.explain,
         contrasts=tuple(explain_pair(record, *shown.explain)) if shown.explain else (),
         predictions=written[0] if written else None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
+from seviz.cli.findings_text import say_warnings
 
 if TYPE_CHECKING:
     from seviz.analysis import BlockContrast, GateConfusion, Scores, Share
@@ -25,6 +26,7 @@ class Evaluated:
         record: Where they come from; ``None`` for a table of predictions.
         record_path: Its file.
         gates: Gates against confusion, block by block.
+        warnings: What is wrong with the gates.
         pair: The two classes to explain.
         contrasts: How their gates differ, block by block.
         predictions: File with a row per image.
@@ -35,6 +37,7 @@ class Evaluated:
     record: Record | None = None
     record_path: Path | None = None
     gates: tuple[GateConfusion, ...] = ()
+    warnings: tuple[str, ...] = ()
     pair: tuple[str, str] | None = None
     contrasts: tuple[BlockContrast, ...] = ()
     predictions: Path | None = None
@@ -88,6 +91,7 @@ def document(evaluated: Evaluated, drawn: Drawn, top: int) -> Mapping[str, Any]:
         "hardest": [c.name for c in scores.hardest[:top]],
         "gates": [{**asdict(g), "holds": g.holds} for g in gates],
         "gates_finding": describe_gate_confusion(gates) if gates else None,
+        "warnings": list(evaluated.warnings),
         "explain": {
             "classes": list(evaluated.pair),
             "blocks": [asdict(c) for c in evaluated.contrasts],
@@ -188,6 +192,7 @@ def _say_gates(evaluated: Evaluated, speaker: Speaker) -> None:
 
     if not evaluated.gates:
         return
+    say_warnings(evaluated.warnings, speaker)
     speaker.line("distance of two classes' mean gates against how often they are confused")
     speaker.table(
         ["block", "rank correlation", "p", "p corrected", ""],

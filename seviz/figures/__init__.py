@@ -13,6 +13,8 @@ from seviz.figures.confusion_tables import (
 from seviz.figures.cost import block_bars, stage_bars
 from seviz.figures.cost_table import write_cost_csv
 from seviz.figures.curves import gate_curves
+from seviz.figures.depth import depth
+from seviz.figures.findings_tables import write_findings_csv, write_selective_csv
 from seviz.figures.gate_confusion import gate_confusion_scatter
 from seviz.figures.reliability import reliability_diagram
 from seviz.figures.saving import save_figure
@@ -23,6 +25,7 @@ __all__ = [
     "block_bars",
     "comparison",
     "confusion_matrix",
+    "depth",
     "gate_confusion_scatter",
     "gate_curves",
     "reliability_diagram",
@@ -34,6 +37,8 @@ __all__ = [
     "write_classes_csv",
     "write_confusion_csv",
     "write_cost_csv",
+    "write_findings_csv",
     "write_gate_csv",
     "write_pairs_csv",
+    "write_selective_csv",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
+from typing import Any
 
 from seviz.ablations import Ablation
-from seviz.analysis import cumulative_effects, single_effects
-from seviz.files import written_whole
+from seviz.analysis import Effect, cumulative_effects, single_effects
+from seviz.figures.csv_files import write_csv
 
 COLUMNS = (
     "kind",
@@ -33,26 +33,21 @@ def write_ablation_csv(ablation: Ablation, path: str | Path) -> Path:
     Top-1 and its change with the 95 % interval (paired, Agresti and Min) are shares; ``p`` is of the exact
     McNemar test, ``p_holm`` adjusted for all tests of the same kind.
     """
-    target = Path(path)
     kinds = (("single", single_effects(ablation)), ("cumulative", cumulative_effects(ablation)))
-    with written_whole(target) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for kind, effects in kinds:
-            for e in effects:
-                part, d = e.replaced, e.difference
-                writer.writerow(
-                    [
-                        kind,
-                        part.name,
-                        " ".join(part.blocks),
-                        d.images,
-                        *(f"{share:.6f}" for share in (d.after, d.delta, d.low, d.high)),
-                        part.lost,
-                        part.won,
-                        *(f"{p:.6g}" for p in (d.p_value, e.p_adjusted)),
-                        part.params,
-                        part.macs,
-                    ]
-                )
-    return target
+    return write_csv(path, COLUMNS, (_row(kind, e) for kind, effects in kinds for e in effects))
+
+
+def _row(kind: str, effect: Effect) -> list[Any]:
+    part, d = effect.replaced, effect.difference
+    return [
+        kind,
+        part.name,
+        " ".join(part.blocks),
+        d.images,
+        *(f"{share:.6f}" for share in (d.after, d.delta, d.low, d.high)),
+        part.lost,
+        part.won,
+        *(f"{p:.6g}" for p in (d.p_value, effect.p_adjusted)),
+        part.params,
+        part.macs,
+    ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from seviz.analysis import Comparison
-from seviz.figures.confusion_tables import shown, write_rows
+from seviz.figures.csv_files import number, write_csv
 
 
 def write_class_changes_csv(compared: Comparison, path: str | Path) -> Path:
     """Write the recall of each class in both networks, its change and its 95 % interval (shares)."""
-    return write_rows(
+    return write_csv(
         path,
         ["class", "images", "recall_a", "recall_b", "delta", "low", "high", "p", "p_adjusted"],
         (
@@ -18,7 +18,7 @@ def write_class_changes_csv(compared: Comparison, path: str | Path) -> Path:
                 c.name,
                 c.images,
                 *(
-                    shown(value)
+                    number(value)
                     for value in (
                         c.recall.before,
                         c.recall.after,
@@ -37,14 +37,14 @@ def write_class_changes_csv(compared: Comparison, path: str | Path) -> Path:
 
 def write_block_changes_csv(compared: Comparison, path: str | Path) -> Path:
     """Write drift, correlation, geometry and spreads of each block."""
-    return write_rows(
+    return write_csv(
         path,
         ["block", "channels", "drift", "correlation", "geometry", "spread_a", "spread_b"],
         (
             [
                 b.block,
                 b.channels,
-                *(shown(v) for v in (b.drift, b.correlation, b.geometry, *b.spreads)),
+                *(number(v) for v in (b.drift, b.correlation, b.geometry, *b.spreads)),
             ]
             for b in compared.blocks
         ),

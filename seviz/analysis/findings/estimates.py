@@ -1,0 +1,116 @@
+"""A number with its interval, from what each single image does to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seviz.analysis.intervals import CONFIDENCE
+from seviz.results import Floats
+
+FEWEST = 3  # images of a class that tell how much one image more or less does
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, with the interval that holds the true one at 95 % confidence.
+
+    Attributes:
+        value: The number, from all images.
+        low: Lower end; ``None`` where no interval can be had.
+        high: Upper end; ``None`` likewise.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def below(self, bound: float) -> bool:
+        """Return whether the whole interval is below a bound."""
+        return self.high is not None and self.high < bound
+
+    def above(self, bound: float) -> bool:
+        """Return whether the whole interval is above a bound."""
+        return self.low is not None and self.low > bound
+
+    def mapped(self, slope: float, offset: float) -> Estimate:
+        """Return slope * x + offset of value and interval; the slope is positive."""
+        value, low, high = (
+            None if v is None else slope * v + offset for v in (self.value, self.low, self.high)
+        )
+        assert value is not None
+        return Estimate(value, low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The images of the sample that intervals are made from.
+
+    The interval is that of the infinitesimal jackknife (Jaeckel, 1972; Efron, 1982): the bootstrap over
+    images, classes keeping their sizes, in the limit of infinitely many resamplings and of a statistic
+    that is linear in the images. With the influence f_i of image i (how the number would change, per
+    unit of weight, if there were more of this image) and N images in all:
+
+        se^2 = mean_i f_i^2 / N,    interval = value +- t se
+
+    Class means, variances and the number itself come from all images; the sample gives the mean of
+    f_i^2 alone, and nothing needs random numbers. An influence is measured from the mean of a class that
+    the image itself is part of, which makes it too small; sqrt(n_k / (n_k - 1)) makes up for that.
+
+    Attributes:
+        rows: Row of each image's class among the classes that have images, int64 [n].
+        kept: Which images of the record's sample these are: those of classes with three or more, for
+            two are always equally far from their mean, bool [m].
+        weight: n_k / (n_k - 1) for the class of each image, [n].
+        images: Images of the record, N.
+        classes: Classes that have images.
+    """
+
+    rows: npt.NDArray[np.int64]
+    kept: npt.NDArray[np.bool_]
+    weight: Floats
+    images: int
+    classes: int
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> Drawn | None:
+        """Return the images that serve, or ``None`` where no class has three.
+
+        Args:
+            rows: Row in the record of each image of its sample, int64 [m].
+            count: Images of each class of the record, int64 [K].
+        """
+        seen = count > 0
+        kept = count[rows] >= FEWEST
+        if kept.sum() < 2:
+            return None
+        size = count[rows[kept]].astype(np.float64)
+        place = (np.cumsum(seen) - 1)[rows[kept]]
+        return cls(place, kept, size / (size - 1), int(count.sum()), int(seen.sum()))
+
+    def error(self, influence: Floats) -> Floats:
+        """Return the standard error of each number from influences [n, ...], [...]."""
+        mean = np.tensordot(self.weight, influence**2, axes=1) / len(influence)
+        return np.asarray(np.sqrt(mean / self.images))
+
+    def quantile(self, level: float = CONFIDENCE) -> float:
+        """Return how many standard errors the interval reaches to either side: Student's t."""
+        from scipy.special import stdtrit
+
+        free = len(self.rows) * max(1 - self.classes / self.images, 0.0)
+        return float(stdtrit(max(free, 1.0), (1 + level) / 2))
+
+    def interval(
+        self, value: float, influence: Floats, bounds: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Estimate:
+        """Return a number with its interval, cut off at what such a number can be.
+
+        Args:
+            value: The number.
+            influence: Of each image on it, [n].
+            bounds: The smallest and the largest that it can be.
+        """
+        far = self.quantile() * float(self.error(influence))
+        return Estimate(value, max(bounds[0], value - far), min(bounds[1], value + far))

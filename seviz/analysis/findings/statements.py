@@ -1,0 +1,193 @@
+"""What the SENet paper says of its networks, judged for this one.
+
+The paper (arXiv 1709.01507v4, section 6.4) shows figures and gives no number; thresholds are seviz's own.
+A verdict rests on a whole interval, never on a number alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seviz.ablations import Ablation
+from seviz.analysis.findings.blocks import BlockFindings, Measured
+from seviz.analysis.findings.estimates import Drawn, Estimate
+from seviz.analysis.findings.importance import last_matter_less
+from seviz.analysis.findings.verdicts import UNKNOWN, Statement, third, verdict
+from seviz.analysis.findings.wording import listed, named, percent, shown
+from seviz.analysis.intervals import CONFIDENCE
+from seviz.results import Floats, Record
+
+SHALLOW = "shallow blocks are class-agnostic"
+DEEP = "deeper blocks are class-specific"
+SATURATES = "a late block saturates"
+LAST = "the last blocks matter less"
+
+# Below that share of gate variance, chance taken off, a block is class-agnostic; above, class-specific.
+AGNOSTIC = 0.1
+# A block saturates where most of its gates are above 0.95 or below 0.05.
+SATURATED = 0.5
+# How far from 0..1 rounding takes a gate that is confined to it.
+_OUTSIDE = 1e-3
+
+
+def judge(
+    record: Record,
+    measured: Sequence[Measured],
+    drawn: Drawn | None,
+    ablation: Ablation | None,
+) -> list[Statement]:
+    """Return the paper's statements with verdicts.
+
+    Args:
+        record: Where the numbers come from.
+        measured: Every block, in forward order.
+        drawn: The images that intervals are made from.
+        ablation: Of the same network, if there is one.
+    """
+    blocks = [m.findings for m in measured]
+    found: list[Statement] = []
+    why = _nothing_on_gates(record, blocks, drawn)
+    if why is not None or drawn is None:
+        found += [Statement(c, UNKNOWN, why or "") for c in (SHALLOW, DEEP, SATURATES)]
+    else:
+        found += [*_on_classes(measured, drawn), _on_saturation(record, measured, drawn)]
+    if ablation is None:
+        found.append(Statement(LAST, UNKNOWN, _without_ablation(blocks)))
+    else:
+        found.append(Statement(LAST, *last_matter_less(record, ablation)))
+    return found
+
+
+def _nothing_on_gates(
+    record: Record, blocks: Sequence[BlockFindings], drawn: Drawn | None
+) -> str | None:
+    """Return why nothing can be said from gates, if so."""
+    if record.header.partial:
+        return (
+            f"The pass was interrupted after {record.header.images:,} images: classes are not "
+            "represented as they are in the data."
+        )
+    if len(blocks) < 2:
+        return "There is one block, which is neither shallow nor deep."
+    if drawn is None:
+        return no_intervals(record)
+    return None
+
+
+def no_intervals(record: Record) -> str:
+    """Return why there are no intervals."""
+    if record.sample(record.blocks[0].name) is None:
+        return (
+            "There are no intervals: the record keeps no single images, as those of an older seviz; collect "
+            "it again."
+        )
+    return "There are no intervals: no class has three images."
+
+
+def _on_classes(measured: Sequence[Measured], drawn: Drawn) -> list[Statement]:
+    moving = [m for m in measured if m.findings.moves and m.findings.corrected is not None]
+    blocks = [m.findings for m in moving]
+    why = _nothing_on_classes(blocks, drawn)
+    if why is not None:
+        return [Statement(c, UNKNOWN, why) for c in (SHALLOW, DEEP)]
+    size = third(len(moving))
+    share = np.array([b.corrected.value if b.corrected else 0.0 for b in blocks])
+    slope = (drawn.images - 1) / (drawn.images - drawn.classes)
+    influence = slope * np.stack([m.influence["class_share"] for m in moving], axis=1)
+
+    def combined(weight: Floats) -> Estimate:
+        return drawn.interval(float(share @ weight), influence @ weight)
+
+    place = np.arange(len(moving))
+    early, late = (place < size) / size, (place >= len(moving) - size) / size
+    first, last, more = combined(early), combined(late), combined(late - early)
+    left = [m.findings.block for m in measured if m not in moving]
+    note = f" Left out, for they hardly move: {listed(left)}." if left else ""
+    names = [b.block for b in blocks]
+    shallow = (
+        f"Beyond chance, class explains {shown(first)} of the gate variance in {named(names[:size])}; "
+        f"class-agnostic is less than {AGNOSTIC}.{note}"
+    )
+    deep = (
+        f"Beyond chance, class explains {shown(last)} of the gate variance in {named(names[-size:])}, "
+        f"against {shown(first)} in {named(names[:size])}: {_signed(more)}.{note}"
+    )
+    numbers = {"first_third": first, "last_third": last, "difference": more}
+    return [
+        Statement(SHALLOW, verdict(first.below(AGNOSTIC), first.above(AGNOSTIC)), shallow, numbers),
+        Statement(
+            DEEP,
+            verdict(more.above(0) and last.above(AGNOSTIC), more.below(0) or last.below(AGNOSTIC)),
+            deep,
+            numbers,
+        ),
+    ]
+
+
+def _nothing_on_classes(moving: Sequence[BlockFindings], drawn: Drawn) -> str | None:
+    if drawn.classes < 2:
+        return "One class alone has images."
+    if len(moving) < 2:
+        return (
+            f"{len(moving) or 'No'} block{'s' * (len(moving) != 1)} of the network "
+            f"move{'s' * (len(moving) == 1)} (spread of 0.01 or more): there is no depth to compare over."
+        )
+    if not any(b.beyond_chance for b in moving):
+        p = min((b.p_corrected for b in moving if b.p_corrected is not None), default=1.0)
+        return (
+            "No block tells the classes apart more than it does under shuffled labels (smallest p "
+            f"{p:.3f}, corrected for all blocks)."
+        )
+    return None
+
+
+def _on_saturation(record: Record, measured: Sequence[Measured], drawn: Drawn) -> Statement:
+    late = measured[-third(len(measured)) :]
+    names = [m.findings.block for m in late]
+    for name in names:
+        stats = record.stats(name)
+        if stats.minimum.min() < -_OUTSIDE or stats.maximum.max() > 1 + _OUTSIDE:
+            return Statement(
+                SATURATES, UNKNOWN, f"Gates of {name} are not confined to 0..1, and have no ends."
+            )
+    # One of several blocks is enough, so that each interval is wider: Bonferroni.
+    level = 1 - (1 - CONFIDENCE) / len(late)
+    far = drawn.quantile(level)
+    shares = []
+    for m in late:
+        value = m.findings.high.value + m.findings.low.value
+        reach = far * float(drawn.error(m.influence["high"] + m.influence["low"]))
+        shares.append(Estimate(value, max(0.0, value - reach), min(1.0, value + reach)))
+    best = max(range(len(late)), key=lambda i: shares[i].value)
+    most = late[best].findings
+    judged = verdict(
+        any(s.above(SATURATED) for s in shares), all(s.below(SATURATED) for s in shares)
+    )
+    reason = (
+        f"Of {named(names)}, {most.block} has most gates at the ends: {percent(most.high)} above 0.95 and "
+        f"{percent(most.low)} below 0.05; saturated is more than half."
+        if shares[best].value
+        else f"No gate of {named(names)} is above 0.95 or below 0.05, over {drawn.images:,} images."
+    )
+    return Statement(SATURATES, judged, reason, {"saturated": shares[best]})
+
+
+def _without_ablation(blocks: Sequence[BlockFindings]) -> str:
+    reason = "No ablation was run; 'seviz ablate' measures it."
+    signs = []
+    for block in blocks[-third(len(blocks)) :]:
+        if not block.moves:
+            signs.append(f"{block.block} hardly moves")
+        elif block.high.value + block.low.value > SATURATED:
+            signs.append(f"{block.block} is saturated")
+        elif block.scaled:
+            signs.append(f"{block.block} has one profile for all classes")
+    if len(blocks) > 1 and signs:
+        reason += f" The gates alone make it plausible: {listed(signs)}."
+    return reason
+
+
+def _signed(more: Estimate) -> str:
+    return f"{more.value:+.3f} [{more.low:+.3f}, {more.high:+.3f}]"

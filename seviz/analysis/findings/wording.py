@@ -1,0 +1,126 @@
+"""Findings in plain English; the command line and the report say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from seviz.analysis.findings.blocks import BlockFindings
+from seviz.analysis.findings.estimates import Estimate
+
+if TYPE_CHECKING:
+    from seviz.analysis.findings import Findings
+
+_NAMED = 3
+
+
+def shown(estimate: Estimate | None, digits: int = 3) -> str:
+    """Return a number with its interval, ``0.249 [0.234, 0.263]``; a dash where there is none."""
+    if estimate is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def percent(estimate: Estimate | None) -> str:
+    """Return a share with its interval in per cent, ``8.2% [7.9, 8.6]``."""
+    if estimate is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:.1f}%"
+    return f"{100 * estimate.value:.1f}% [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def named(blocks: Sequence[str]) -> str:
+    """Return the names of blocks that follow each other: all of a few, else the first and the last."""
+    if len(blocks) <= _NAMED:
+        return listed(blocks)
+    return f"{blocks[0]} to {blocks[-1]} ({len(blocks)} blocks)"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def remark(block: BlockFindings) -> str:
+    """Return what a reader must know before reading a block's numbers, in a few words."""
+    if block.constant is not None:
+        return f"stuck at {block.constant:.3f}"
+    if block.dead:
+        return "dead"
+    if not block.moves:
+        return "hardly moves"
+    if block.scaled and block.scale_only is not None:
+        return f"{100 * block.scale_only.value:.1f}% scale-only"
+    return ""
+
+
+def failures(blocks: Sequence[BlockFindings]) -> list[str]:
+    """Return a warning for what is a failure of the network: blocks stuck at a constant, dead blocks."""
+    found = []
+    values = dict.fromkeys(f"{b.constant:.2f}" for b in blocks if b.constant is not None)
+    for value in values:
+        names = [b.block for b in blocks if b.constant is not None and f"{b.constant:.2f}" == value]
+        found.append(
+            f"all gates of {_some(names)} sit at {value}, for every image and channel: "
+            f"{_does(names)} nothing but scale by a constant"
+        )
+    dead = [b.block for b in blocks if b.dead and b.constant is None]
+    if dead:
+        found.append(
+            f"no gate of {_some(dead)} moves over {max(b.images for b in blocks):,} images (standard "
+            f"deviation of every channel below 0.01): {_does(dead)} nothing but scale each channel by a "
+            "constant"
+        )
+    return found
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return listed([*names[:most], *more])
+
+
+def _does(names: Sequence[str]) -> str:
+    return "the block does" if len(names) == 1 else "these blocks do"
+
+
+def sentences(findings: Findings) -> list[str]:
+    """Return what was found, in short sentences, the paper's statements first."""
+    return [
+        *(f'"{s.claim}": {s.verdict}. {s.reason}' for s in findings.statements),
+        *remarks(findings),
+    ]
+
+
+def remarks(findings: Findings) -> list[str]:
+    """Return what was found beside the paper's statements, and how the intervals were made."""
+    blocks = findings.blocks
+    found = []
+    moving = [b for b in blocks if b.moves and b.class_share is not None]
+    if len(moving) > 1:
+        most, least = (
+            choose(moving, key=lambda b: b.class_share.value if b.class_share else 0.0)
+            for choose in (max, min)
+        )
+        found.append(
+            f"Class explains most of the gate variance in {most.block}, {shown(most.class_share)}, and least "
+            f"in {least.block}, {shown(least.class_share)}; under shuffled labels it would be "
+            f"{most.shuffled:.3f}."
+        )
+    found += [
+        f"In {b.block} {percent(b.scale_only)} of the difference between classes is one factor for all "
+        f"channels, from {b.factors[0]:.2f} to {b.factors[1]:.2f}: one profile, scaled."
+        for b in moving
+        if b.scaled and b.factors is not None
+    ]
+    still = [b for b in blocks if not b.moves]
+    if still:
+        spreads = ", ".join(f"{b.block} (spread {b.spread.value:.4f})" for b in still[:8])
+        more = f" and {len(still) - 8} more" if len(still) > 8 else ""
+        found.append(
+            f"Gates hardly move in {spreads}{more}: the class share there means nothing, and the statements "
+            "on classes leave such blocks out."
+        )
+    return [*found, findings.method]

@@ -1,0 +1,235 @@
+"""What becomes of the gates along the depth of a network: class share, spread, saturation."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seviz.analysis.class_share import MOVES
+from seviz.analysis.findings import BlockFindings, Estimate, Findings
+from seviz.errors import NoSEBlockError
+from seviz.figures.layout import PAGE_WIDTH, WIDE
+from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, figure_style
+from seviz.results import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
+_STILL = "#A8A8A8"  # of blocks that hardly move: seen, but not read first
+_NARROW = 24  # blocks, up to which the figure is as wide as a page, and all are named in full
+_UPRIGHT = 9  # blocks, up to which their names lie
+_ANNOTATED = 10  # blocks that hardly move, up to which their spread is written beside them
+_PANEL, _GAP, _HEAD = 1.15, 0.27, 0.24  # inches
+_LEFT, _RIGHT = 0.62, 0.14
+_NOTE_CHARACTER, _NOTE_LINE = 0.050, 0.13
+
+
+def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
+    """Draw class share, spread and saturation of every block, in forward order, with intervals.
+
+    Blocks that hardly move are grey, with their spread beside: their class share means nothing.
+
+    Args:
+        findings: From `seviz.findings`.
+        figure: A figure to draw on: it is cleared, and its size set. A new one by default.
+
+    Returns:
+        The figure; `save_figure` writes it.
+
+    Raises:
+        NoSEBlockError: If there is no block.
+    """
+    from matplotlib.figure import Figure
+
+    blocks = findings.blocks
+    if not blocks:
+        raise NoSEBlockError(
+            "expected findings on SE blocks, found none: the network has no SE; give a record of one that has"
+        )
+    width = PAGE_WIDTH if len(blocks) <= _NARROW else WIDE
+    names = 0.25 if len(blocks) <= _UPRIGHT else 0.56
+    notes = textwrap.wrap(_note(findings), int((width - _LEFT - _RIGHT) / _NOTE_CHARACTER))
+    foot = 0.08 + _NOTE_LINE * len(notes) + names
+    tall = foot + 3 * _PANEL + 2 * _GAP + _HEAD
+    with figure_style():
+        figure = figure or Figure()
+        figure.clear()
+        figure.set_layout_engine("none")
+        figure.set_size_inches(width, tall)
+        panels: list[Axes] = []
+        for row in range(3):
+            bottom = foot + (2 - row) * (_PANEL + _GAP)
+            box = (_LEFT / width, bottom / tall, 1 - (_LEFT + _RIGHT) / width, _PANEL / tall)
+            panels.append(figure.add_axes(box, sharex=panels[0] if panels else None))
+        _draw_share(panels[0], blocks)
+        _draw_spread(panels[1], blocks)
+        _draw_saturation(panels[2], blocks)
+        for panel in panels:
+            _separate_stages(panel, blocks)
+            panel.grid(axis="y", color=PALE, linewidth=0.5)
+            panel.tick_params(axis="x", length=0, labelbottom=panel is panels[-1])
+        _name_blocks(panels[-1], blocks)
+        figure.align_ylabels(panels)
+        figure.text(
+            _LEFT / width,
+            0.06 / tall,
+            "\n".join(notes),
+            fontsize=SMALL,
+            color=GREY,
+            linespacing=1.15,
+        )
+    return figure
+
+
+def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
+    _points(panel, blocks, lambda b: b.class_share, _BLUE, "class share")
+    chance = next((b.shuffled for b in blocks if b.shuffled is not None), None)
+    if chance is not None:
+        panel.axhline(
+            chance, color=INK, linewidth=0.8, linestyle=(0, (3, 2.2)), label="under shuffled labels"
+        )
+    highest = max(
+        (b.class_share.high or b.class_share.value for b in blocks if b.class_share), default=0
+    )
+    panel.set_ylim(0, min(1.03, max(1.18 * highest, 2 * (chance or 0), 0.1)))
+    panel.set_ylabel("class share")
+    still = [(i, b) for i, b in enumerate(blocks) if not b.moves and b.class_share is not None]
+    few = len(still) <= _ANNOTATED
+    if still:
+        beside = "spread beside it" if few else "see its spread"
+        label = f"hardly moves ({beside}): means nothing"
+        panel.plot([], [], "o", color=_STILL, markersize=3.5, label=label)
+    for place, block in still if few else ():
+        assert block.class_share is not None
+        under = block.class_share.value > 0.6 * panel.get_ylim()[1]
+        ends = (block.class_share.low, block.class_share.high)
+        end = ends[0 if under else 1]
+        panel.annotate(
+            f"{block.spread.value:.4f}",
+            (place, block.class_share.value if end is None else end),
+            xytext=(0, -4 if under else 4),
+            textcoords="offset points",
+            fontsize=SMALL - 1,
+            color=GREY,
+            ha="center",
+            va="top" if under else "bottom",
+            rotation=90 if len(blocks) > _UPRIGHT else 0,
+        )
+    _add_legend(panel)
+
+
+def _draw_spread(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
+    _points(panel, blocks, lambda b: b.spread, _GREEN, "spread (std over images)")
+    panel.axhline(
+        MOVES, color=INK, linewidth=0.8, linestyle=(0, (1, 1.5)), label=f"moves from {MOVES} on"
+    )
+    panel.set_ylim(0, max(1.18 * max(b.spread.high or b.spread.value for b in blocks), 2 * MOVES))
+    panel.set_ylabel("spread")
+    _add_legend(panel)
+
+
+def _draw_saturation(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
+    _points(
+        panel, blocks, lambda b: _percent(b.high), _ORANGE, "gates above 0.95", -0.08, grey=False
+    )
+    _points(
+        panel, blocks, lambda b: _percent(b.low), COLOURS[5], "gates below 0.05", 0.08, grey=False
+    )
+    most = max(100 * max(b.high.high or b.high.value, b.low.high or b.low.value) for b in blocks)
+    top = min(104.0, max(1.18 * most, 5.0))
+    panel.set_ylim(-0.04 * top, top)
+    panel.set_ylabel("saturated, %")
+    _add_legend(panel)
+
+
+def _percent(share: Estimate) -> Estimate:
+    return share.mapped(100, 0)
+
+
+def _points(
+    panel: Axes,
+    blocks: Sequence[BlockFindings],
+    number: Callable[[BlockFindings], Estimate | None],
+    colour: str,
+    label: str,
+    shift: float = 0.0,
+    *,
+    grey: bool = True,
+) -> None:
+    """Draw a number of every block as a point with its interval, joined where blocks move."""
+    estimates = [number(b) for b in blocks]
+    value = np.array([np.nan if e is None else e.value for e in estimates])
+    place = np.arange(len(blocks)) + shift
+    pale = np.array([grey and not b.moves for b in blocks])
+    shown = np.isfinite(value)
+    size = 3.5 if len(blocks) <= _NARROW else 2.6
+    solid = shown & ~pale
+    # Not joined over a block that hardly moves: nothing is known of what is between.
+    panel.plot(
+        place, np.where(solid, value, np.nan), color=colour, linewidth=0.6, alpha=0.5, zorder=2
+    )
+    panel.plot(
+        place[solid], value[solid], "o", color=colour, markersize=size, label=label, zorder=3
+    )
+    panel.plot(
+        place[shown & pale], value[shown & pale], "o", color=_STILL, markersize=size, zorder=3
+    )
+    for mask, shade in ((solid, colour), (shown & pale, _STILL)):
+        ends = _ends(estimates)[mask]
+        panel.vlines(place[mask], ends[:, 0], ends[:, 1], color=shade, linewidth=1.1, zorder=3)
+
+
+def _ends(estimates: Sequence[Estimate | None]) -> Floats:
+    """Return the ends of each interval, [n, 2]; NaN without one."""
+    ends = [(None, None) if e is None else (e.low, e.high) for e in estimates]
+    return np.array([[np.nan if v is None else v for v in pair] for pair in ends])
+
+
+def _add_legend(panel: Axes) -> None:
+    panel.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.03),
+        ncols=3,
+        frameon=False,
+        fontsize=SMALL,
+        handlelength=1.4,
+        handletextpad=0.4,
+        columnspacing=1.4,
+        borderpad=0,
+        borderaxespad=0,
+    )
+
+
+def _separate_stages(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
+    for place in range(1, len(blocks)):
+        if _stage(blocks[place]) != _stage(blocks[place - 1]):
+            panel.axvline(place - 0.5, color=GREY, linewidth=0.4)
+    panel.set_xlim(-0.6, len(blocks) - 0.4)
+
+
+def _stage(block: BlockFindings) -> str:
+    return block.block.rpartition("_")[0]
+
+
+def _name_blocks(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
+    """Name all blocks, or of very many those at the ends of stages and some between."""
+    count = len(blocks)
+    step = 1 if count <= 60 else -(-count // 40)
+    stages = [_stage(b) for b in blocks]
+    begins = [i for i in range(count) if i == 0 or stages[i] != stages[i - 1]]
+    ticks = sorted(
+        {*begins, *(i for b in begins for i in range(b, count, step) if stages[i] == stages[b])}
+    )
+    panel.set_xticks(ticks, [blocks[i].block for i in ticks], fontsize=SMALL)
+    if count > _UPRIGHT:
+        panel.tick_params(axis="x", labelrotation=90, labelsize=SMALL if count <= 40 else SMALL - 1)
+
+
+def _note(findings: Findings) -> str:
+    partial = " Partial record." if any("partial" in w for w in findings.warnings) else ""
+    return f"{findings.images:,} images.{partial} {findings.method}"
