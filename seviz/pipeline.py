@@ -17,14 +17,18 @@ from seviz.observe import (
     EachPrediction,
     GateSample,
     GateSums,
-    Observer,
+    MergedObserver,
     Predictions,
     Probabilities,
     run,
 )
+from seviz.parts import Part
 from seviz.predictions import PredictionTable
-from seviz.preparation import PassOptions, Plan, Progress, library_versions, prepare
+from seviz.preparation import PassOptions, Plan, Prepared, Progress, prepare
+from seviz.ranks import Ranks
+from seviz.request import library_versions
 from seviz.results import Array, Header, Record
+from seviz.resuming import Keeper
 
 
 def collect(
@@ -62,20 +66,50 @@ def collect(
     (364, 6)
     """
     ready = prepare(loaded, data, options or PassOptions())
-    options, device, found, source, match = (
-        ready.options,
+    if check is not None:
+        check(ready.plan)
+    return collect_prepared(ready, command=command, progress=progress, each=each)
+
+
+def collect_prepared(
+    ready: Prepared,
+    *,
+    command: str = "",
+    progress: Progress | None = None,
+    each: Callable[[PredictionTable], Any] | None = None,
+    keeper: Keeper | None = None,
+    ranks: Ranks | None = None,
+) -> Record:
+    """Make the pass that was prepared, or this process's share of it.
+
+    Args:
+        ready: From `seviz.preparation.prepare`.
+        command: As for `collect`.
+        progress: As for `collect`.
+        each: As for `collect`; among several processes, called in the first.
+        keeper: Keeps the state of the pass, and resumes it.
+        ranks: The processes that share the pass; each returns the record of all images.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C ended one of several processes: they would stop at different images.
+        CheckpointError: If a gate is not a number.
+        DataError: If no image can be read, or the processes were given different ones.
+        DeviceError: If the memory of the device is not enough, or another process is gone.
+    """
+    ranks = ranks or Ranks()
+    loaded, device, found, source, match = (
+        ready.loaded,
         ready.device,
         ready.found,
         ready.source,
         ready.match,
     )
-    if check is not None:
-        check(ready.plan)
     if each is not None or not ready.blocks:
         ready.require_scored()
-    batches = ready.batches()
+    batches = ready.batches(processes=ranks.neighbours)
+    request = ready.request_digest
     probabilities, single = Probabilities(), None
-    observers: list[Observer] = []
+    observers: list[MergedObserver] = []
     if ready.blocks:
         observers.append(GateSums(ready.blocks, len(match.table), device))
         observers.append(GateSample(ready.blocks, device))
@@ -83,17 +117,20 @@ def collect(
         observers.append(Predictions(ready.targets, found.outputs, device, probabilities))
     if each is not None:
         single = EachPrediction(probabilities)
-    bar = progress(batches.total) if progress is not None else nullcontext(None)
+    watching = [*observers, single] if single is not None else observers
+    part = Part(ready, batches, [*watching, probabilities], ranks, keeper)
+    bar = progress(part.batches.total) if progress is not None else nullcontext(None)
     with bar as on_batch:
         passed = run(
             loaded.model,
             found.only(ready.blocks),
-            batches,
-            [*observers, single] if single is not None else observers,
+            part.batches,
+            watching,
             device=device,
             autocast=ready.autocast,
-            on_batch=on_batch,
+            on_batch=part.after_each(on_batch),
         )
+    done = part.end(passed)
     header = Header(
         checkpoint=loaded.name,
         architecture=loaded.architecture,
@@ -102,8 +139,8 @@ def collect(
         split=source.split,
         preprocessing=loaded.preprocessing,
         num_classes=found.outputs or 0,
-        images=passed.images,
-        skipped=tuple(batches.skipped),
+        images=done.images,
+        skipped=done.skipped,
         missing=match.missing,
         extra=match.extra,
         partial=passed.interrupted,
@@ -113,12 +150,13 @@ def collect(
         command=command,
         versions=library_versions(),
         notes=(*loaded.notes, *source.notes, *ready.notes, *match.notes, *probabilities.notes),
+        request=request,
     )
     arrays = {name: array for o in observers for name, array in o.compute().items()}
     if not ready.blocks:
         arrays["count"] = arrays["confusion"].sum(axis=1)
     record = Record(header, match.table, ready.blocks, arrays)
-    if single is not None and each is not None:
+    if single is not None and each is not None and ranks.first:
         each(_predictions(record, ready.classes, source, single.compute()))
     return record
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -19,6 +18,7 @@ from seviz.gates import Found, find
 from seviz.loading import LoadedModel
 from seviz.loading.imagenet import imagenet_classes
 from seviz.observe import resolve_device
+from seviz.request import digest, dtype_name, network_request, runs_versioned_code
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
 _AMP_TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -119,10 +119,7 @@ class Prepared:
     @property
     def dtype(self) -> str:
         """Return the floating-point type of the pass, as in a record's header."""
-        if self.options.amp_dtype:
-            return f"{self.options.amp_dtype} autocast"
-        first = next(self.loaded.model.parameters(), torch.empty(0))
-        return str(first.dtype).removeprefix("torch.")
+        return dtype_name(self.loaded, self.options.amp_dtype)
 
     @property
     def plan(self) -> Plan:
@@ -143,11 +140,33 @@ class Prepared:
                 "network's outputs are the folders in sorted order, or a checkpoint that names its classes"
             )
 
-    def batches(self, seed: int | None = None) -> Batches:
+    @cached_property
+    def request(self) -> dict[str, Any]:
+        """Return everything that the numbers depend on, as names and JSON values."""
+        return {
+            **network_request(self.loaded),
+            "data": self.source.name,
+            "data: split": self.source.split,
+            "images (sha256 of names, sizes, times)": self.batches().fingerprint(times=True),
+            "classes": self.match.table.labels,
+            "--labels": self.options.labels,
+            "--num-samples": self.options.num_samples,
+            "blocks": [b.name for b in self.blocks],
+            "dtype": self.dtype,
+            "predictions": self.scored,
+        }
+
+    @property
+    def request_digest(self) -> str:
+        """Return the hash of the request; empty if the network runs code whose version nobody knows."""
+        return digest(self.request) if runs_versioned_code(self.loaded) else ""
+
+    def batches(self, *, seed: int | None = None, processes: int = 1) -> Batches:
         """Return the images in batches.
 
         Args:
             seed: Take them in the random order that it gives; by default as the source has them.
+            processes: Passes that share this machine's processors.
 
         Raises:
             DataError: If there are no images.
@@ -164,13 +183,8 @@ class Prepared:
             strict=options.strict,
             pin_memory=self.device.type == "cuda",
             seed=seed,
+            processes=processes,
         )
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that a result depends on."""
-    names = ("seviz", "torch", "torchvision", "timm", "numpy")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}}
 
 
 def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Prepared:

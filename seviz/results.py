@@ -127,6 +127,7 @@ class Header:
         command: The command line, or empty from Python.
         versions: Versions of the libraries that made it.
         notes: Remarks on how the network was loaded or read.
+        request: SHA-256 over all that the numbers depend on; empty where that is not known.
     """
 
     checkpoint: str
@@ -147,6 +148,7 @@ class Header:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    request: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Header:
@@ -268,6 +270,7 @@ class Record:
             images=self.header.images + other.header.images,
             skipped=self.header.skipped + other.header.skipped,
             partial=self.header.partial or other.header.partial,
+            request="",
         )
         return replace(self, header=header, arrays=arrays)
 

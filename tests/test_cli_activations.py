@@ -264,7 +264,7 @@ def test_an_interrupted_demo(
 
     record = Record.load(digits_record)
     partial = replace(record, header=replace(record.header, partial=True))
-    monkeypatch.setattr("seviz.pipeline.collect", lambda *args, **kwargs: partial)
+    monkeypatch.setattr("seviz.pipeline.collect_prepared", lambda *args, **kwargs: partial)
     said = run("demo", "--json")
     assert said.code == 130
     assert document(said)["partial"] is True

@@ -193,3 +193,42 @@ def test_the_pass_keeps_the_gates_of_its_images(tmp_path: Path) -> None:
         for row in range(10):
             mean = found.gates[found.rows == row].astype(np.float64).mean(0)
             np.testing.assert_allclose(mean, record.stats(block.name).mean[row], atol=3e-4)
+
+
+class Together:
+    """Processes that hand in their state one after the other."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def reduce(self, tensor, how):
+        raise AssertionError("a sample is gathered")
+
+    def gather(self, value):
+        return self.parts
+
+
+def test_samples_of_several_processes_are_that_of_one():
+    blocks = make_blocks(((1, 4), (2, 8)))
+    rng = np.random.default_rng(0)
+    images = 5000
+    gates = {b.name: torch.from_numpy(rng.random((images, b.channels), np.float32)) for b in blocks}
+    rows = torch.from_numpy(rng.integers(0, 3, images))
+
+    def watch(chosen):
+        sample = GateSample(blocks, torch.device("cpu"))
+        for part in np.array_split(chosen, 7):
+            at = torch.from_numpy(part)
+            own = {name: g[at] for name, g in gates.items()}
+            sample.update(Observation(rows[at], own, torch.zeros(len(part), 3), at))
+        return sample
+
+    whole = watch(np.arange(images)).compute()
+    shares = [watch(share) for share in np.array_split(np.arange(images), 3)]
+    shares[0].merge(Together([s.state() for s in shares]))
+    resumed = GateSample(blocks, torch.device("cpu"))
+    resumed.restore(watch(np.arange(images)).state())
+    for found in (shares[0].compute(), resumed.compute()):
+        assert found.keys() == whole.keys()
+        for name, array in whole.items():
+            np.testing.assert_array_equal(found[name], array)

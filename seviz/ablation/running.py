@@ -21,7 +21,8 @@ from seviz.data import KeptBatches, Source
 from seviz.errors import DataError, UsageError
 from seviz.gates import trace
 from seviz.loading import LoadedModel
-from seviz.preparation import PassOptions, Prepared, Progress, library_versions, prepare
+from seviz.preparation import PassOptions, Prepared, Progress, prepare
+from seviz.request import library_versions
 from seviz.results import Record
 
 _BY = ("block", "stage")
@@ -100,7 +101,7 @@ def ablate(
     ready = prepare(loaded, data, replace(options, require_se=True))
     ready.require_scored()
     shuffled = gates == "shuffle"
-    images = KeptBatches(ready.batches(seed if shuffled else None))
+    images = KeptBatches(ready.batches(seed=seed if shuffled else None))
     if record is not None and (differs := _differences(record, ready, images.total)):
         if must_fit:
             raise DataError(

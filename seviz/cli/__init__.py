@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,9 +22,14 @@ from seviz.cli.evaluating import confusion
 from seviz.cli.folding import fold
 from seviz.cli.inspecting import inspect
 from seviz.cli.work import given_words
-from seviz.errors import SevizError
+from seviz.errors import SevizError, UsageError
+from seviz.ranks import launched
 
 USAGE, INTERRUPTED, FAILED = 2, 130, 1
+# Under torchrun: the commands whose pass is shared, and how long the others leave the first word to the
+# first process, which most often has the same error; torchrun ends them when it has said so.
+SHARED = {"collect", "activations", "confusion"}
+MANNERS = 3.0
 
 
 def _version() -> str:
@@ -65,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     given_words.set(words)
     try:
+        _check_launch(words)
         code = app(
             words or ["--help"],
             exit_on_error=False,
@@ -106,9 +113,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _check_launch(words: Sequence[str]) -> None:
+    """Refuse to do several times, side by side, what is to be done once.
+
+    Raises:
+        UsageError: If torchrun started several processes for anything but a pass.
+    """
+    with_data = any(w == "--data" or w.startswith("--data=") for w in words)
+    if launched().several and not (words and words[0] in SHARED and with_data):
+        raise UsageError(
+            f"expected {', '.join(sorted(SHARED))} with --data under torchrun, found "
+            f"{' '.join(words[:1]) or 'no command'!r}; run it in one process"
+        )
+
+
 def _fail(message: str, code: int, words: Sequence[str]) -> int:
     wanted = sum(w.count("v") for w in words if w.startswith("-v") and not w.startswith("--"))
     if os.environ.get("SEVIZ_DEBUG") == "1" or wanted + words.count("--verbose") > 1:
         traceback.print_exc()
-    print(f"seviz: {message}", file=sys.stderr)
+    ranks = launched()
+    if not ranks.first:
+        time.sleep(MANNERS)
+        message = f"process {ranks.rank} of {ranks.size}: {message}"
+    print(f"seviz: {message}", file=sys.stderr, flush=True)
     return code

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from seviz.errors import SevizError
+from seviz.ranks import launched
 from seviz.schema import SCHEMA_VERSION
 from seviz.text import one_line, printable
 
@@ -19,7 +20,7 @@ MOST_LINES = 10
 
 
 class Speaker:
-    """Prints results and remarks, as the output options ask.
+    """Prints results and remarks, as the output options ask; of several processes, the first one does.
 
     Args:
         as_json: Print one JSON document and no text on stdout.
@@ -28,15 +29,16 @@ class Speaker:
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self._json, self._quiet = as_json, quiet
+        self._mute = not launched().first
 
     def remark(self, text: str) -> None:
         """Say something on stderr that is no result."""
-        if not self._quiet:
+        if not (self._quiet or self._mute):
             print(printable(text), file=sys.stderr)
 
     def line(self, text: str = "") -> None:
         """Print one line of the result."""
-        if not self._json:
+        if not (self._json or self._mute):
             print(printable(text))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -44,7 +46,7 @@ class Speaker:
 
         Plain text, so that it can be piped, grepped and pasted into an issue.
         """
-        if self._json:
+        if self._json or self._mute:
             return
         cells = [[printable(c) for c in row] for row in (columns, *rows)]
         widths = [max(len(r[i]) for r in cells) for i in range(len(columns))]
@@ -58,7 +60,7 @@ class Speaker:
 
     def document(self, values: Mapping[str, Any]) -> None:
         """Print the JSON document, if that was asked for."""
-        if self._json:
+        if self._json and not self._mute:
             print(json.dumps({"schema_version": SCHEMA_VERSION, **values}, allow_nan=False))
 
     @contextmanager
@@ -91,7 +93,7 @@ class Speaker:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            disable=self._quiet or not console.is_terminal,
+            disable=self._quiet or self._mute or not console.is_terminal,
             transient=True,
         ) as bar:
             task = bar.add_task(what, total=total)

@@ -11,7 +11,14 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.findings_text import say_findings, say_selective, selective_document
-from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.options import (
+    DRAWING,
+    DataOptions,
+    EarlierOptions,
+    ModelOptions,
+    OutputOptions,
+    Words,
+)
 from seviz.cli.work import (
     check_classes,
     check_folder,
@@ -75,6 +82,7 @@ def collect(
     *,
     model: ModelOptions | None = None,
     data: DataOptions | None = None,
+    earlier: EarlierOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Run images through a network once, and save every class's gates as a record.
@@ -83,6 +91,7 @@ def collect(
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
         model: How it becomes a network.
         data: The images.
+        earlier: What becomes of an earlier pass.
         output: Where the record goes.
     """
     said = output or OutputOptions()
@@ -93,7 +102,12 @@ def collect(
         )
     folder = output_folder(ckpt, said.output)
     record, path = obtain_record(
-        ckpt, model or ModelOptions(), data or DataOptions(), folder, speaker
+        ckpt,
+        model or ModelOptions(),
+        data or DataOptions(),
+        folder,
+        speaker,
+        earlier=earlier or EarlierOptions(),
     )
     found = _findings(record)
     speaker.document(_document(record, path, found))
@@ -108,6 +122,7 @@ def activations(
     figure: FigureOptions | None = None,
     model: ModelOptions | None = None,
     data: DataOptions | None = None,
+    earlier: EarlierOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Draw the mean gate of each channel by class, as the SENet paper does.
@@ -122,6 +137,7 @@ def activations(
         figure: What is drawn.
         model: How the checkpoint becomes a network.
         data: The images.
+        earlier: What becomes of an earlier pass.
         output: Where results go.
     """
     said = output or OutputOptions()
@@ -138,6 +154,7 @@ def activations(
         folder,
         speaker,
         lambda plan: _check(plan, shown),
+        earlier=earlier or EarlierOptions(),
     )
     if not record.blocks:
         raise NoSEBlockError(

@@ -11,7 +11,14 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.evaluation_text import Drawn, Evaluated, document, say
-from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.options import (
+    DRAWING,
+    DataOptions,
+    EarlierOptions,
+    ModelOptions,
+    OutputOptions,
+    Words,
+)
 from seviz.cli.work import (
     check_classes,
     check_formats,
@@ -99,6 +106,7 @@ def confusion(
     figure: ConfusionOptions | None = None,
     model: ModelOptions | None = None,
     data: DataOptions | None = None,
+    earlier: EarlierOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Evaluate a network: confusion matrix, precision, recall, calibration.
@@ -115,19 +123,21 @@ def confusion(
         figure: What is evaluated and drawn.
         model: How the checkpoint becomes a network.
         data: The images.
+        earlier: What becomes of an earlier pass.
         output: Where results go.
     """
     said = output or OutputOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     shown = figure or ConfusionOptions()
     pictures = data or DataOptions()
-    _check_options(ckpt, shown, pictures)
+    before = earlier or EarlierOptions()
+    _check_options(ckpt, shown, pictures, before)
     folder = output_folder(ckpt, said.output)
     if _is_table(ckpt):
         evaluated = _read_table(ckpt, shown, speaker)
     else:
         evaluated = _pass(
-            ckpt, shown, model or ModelOptions(), pictures, folder, speaker, said.json
+            ckpt, shown, model or ModelOptions(), pictures, before, folder, speaker, said.json
         )
     drawn = _draw(evaluated, folder, shown)
     speaker.document(document(evaluated, drawn, shown.top))
@@ -141,7 +151,9 @@ def _is_table(spec: str) -> bool:
     return is_predictions(spec) and not is_record(spec)
 
 
-def _check_options(spec: str, shown: ConfusionOptions, data: DataOptions) -> None:
+def _check_options(
+    spec: str, shown: ConfusionOptions, data: DataOptions, earlier: EarlierOptions
+) -> None:
     """Refuse what cannot be done, before any work."""
     from seviz.predictions import check_writable
 
@@ -153,6 +165,7 @@ def _check_options(spec: str, shown: ConfusionOptions, data: DataOptions) -> Non
             ("--data", data.data),
             ("--predictions", shown.predictions),
             ("--explain", shown.explain),
+            ("--resume", earlier.resume or None),
         ):
             if given is not None:
                 raise UsageError(
@@ -184,6 +197,7 @@ def _pass(
     shown: ConfusionOptions,
     model: ModelOptions,
     data: DataOptions,
+    earlier: EarlierOptions,
     folder: Path,
     speaker: Speaker,
     as_json: bool,
@@ -220,6 +234,7 @@ def _pass(
         speaker,
         check,
         require_se=False,
+        earlier=earlier,
         each=write if shown.predictions is not None else None,
     )
     if old:

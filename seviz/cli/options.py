@@ -138,6 +138,29 @@ class DataOptions:
     ] = False
 
 
+@Parameter(name="*", group=DATA)
+@dataclass(frozen=True)
+class EarlierOptions:
+    """What becomes of an earlier pass over the same images."""
+
+    resume: Annotated[
+        bool,
+        Parameter(
+            help="Go on with a pass that was killed or interrupted.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
+    no_cache: Annotated[
+        bool,
+        Parameter(
+            help="Collect anew, also where the output folder holds the record of the same pass.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
+
+
 @Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True)
 class OutputOptions:

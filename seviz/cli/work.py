@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
-from seviz.cli.options import DataOptions, ModelOptions
+from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions
+from seviz.cli.passing import pass_into
 from seviz.errors import DataError, UsageError
 from seviz.schema import is_record, record_path
 
@@ -85,29 +86,33 @@ def obtain_record(
     check: Callable[[Plan], Any] | None = None,
     *,
     require_se: bool = True,
+    earlier: EarlierOptions | None = None,
     each: Callable[[PredictionTable], Any] | None = None,
 ) -> tuple[Record, Path]:
-    """Open the record that ``spec`` is, or collect one and save it in ``folder``.
+    """Open the record that ``spec`` is, or see to it that ``folder`` holds that of the pass.
 
     Args:
         spec: A record, or what `load_model` takes.
         model: How a checkpoint becomes a network.
         data: The images.
-        folder: Where a new record goes.
+        folder: Where the record goes, or is.
         speaker: Told of everything a reader must know.
         check: Called before the first image is read.
         require_se: Whether a network without SE is an error.
+        earlier: What becomes of an earlier pass.
         each: Given the prediction for every image of a new pass.
 
     Returns:
         The record and the file that holds it.
     """
     if is_record(spec):
-        if data.data is not None:
-            raise UsageError(
-                f"expected --data with a checkpoint, found it with the record {spec}; leave it out to "
-                "redraw, or name the checkpoint to collect anew"
-            )
+        resume = earlier is not None and earlier.resume
+        for option, given in (("--data", data.data is not None), ("--resume", resume)):
+            if given:
+                raise UsageError(
+                    f"expected {option} with a checkpoint, found it with the record {spec}; leave it out "
+                    "to redraw, or name the checkpoint to collect anew"
+                )
         from seviz.results import Record
 
         return Record.load(spec), record_path(spec)
@@ -116,24 +121,22 @@ def obtain_record(
             "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found "
             f"none; {spec} is not a record"
         )
-    from seviz.pipeline import collect
-
     loaded = load_model(spec, model)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
     speaker.remark(f"input: {loaded.preprocessing.describe()}")
-    record = collect(
+    record, path = pass_into(
+        folder,
         loaded,
         data.data,
         pass_options(data, require_se=require_se),
+        earlier or EarlierOptions(),
+        speaker,
         command=shown_command(),
         check=check,
-        progress=speaker.progress,
         each=each,
     )
-    if record.header.partial and not record.header.images:
-        raise KeyboardInterrupt
     say_what_happened(record, speaker)
-    return record, record.save(folder)
+    return record, path
 
 
 def pass_options(data: DataOptions, *, require_se: bool = True) -> PassOptions:

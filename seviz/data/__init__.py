@@ -4,7 +4,7 @@ Knows no network: what it needs of one is its class names and its preprocessing.
 """
 
 from seviz.data.base import Source
-from seviz.data.batches import Batch, Batches, make_batches
+from seviz.data.batches import Batch, Batches, make_batches, none_readable
 from seviz.data.keeping import KeptBatches
 from seviz.data.matching import Match, match_classes
 from seviz.data.sources import open_source
@@ -19,5 +19,6 @@ __all__ = [
     "build_transform",
     "make_batches",
     "match_classes",
+    "none_readable",
     "open_source",
 ]

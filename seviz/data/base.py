@@ -58,8 +58,16 @@ class Source(ABC):
         """Return a name under which the user finds the image."""
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """Return a SHA-256 that changes when images are added, removed, renamed or resized."""
+    def fingerprint(
+        self, indices: npt.NDArray[np.int64] | None = None, *, times: bool = False
+    ) -> str:
+        """Return a SHA-256 that changes when images are added, removed, renamed or resized.
+
+        Args:
+            indices: These images alone; all by default.
+            times: Whether it also changes when a file is written again. A copy of the files has other
+                times.
+        """
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,15 +113,19 @@ class FolderSource(Source):
         """Return the path below the folder that the user named."""
         return self.prefix + shown(bytes(self.files[index]))
 
-    def fingerprint(self) -> str:
-        """Return a SHA-256 over the relative names and sizes of the files."""
+    def fingerprint(
+        self, indices: npt.NDArray[np.int64] | None = None, *, times: bool = False
+    ) -> str:
+        """Return a SHA-256 over the relative names, sizes and, if asked for, times of the files."""
         digest = hashlib.sha256()
-        for i in range(len(self.files)):
+        for i in range(len(self.files)) if indices is None else indices:
             try:
-                size = os.stat(self._path(i)).st_size
+                status = os.stat(self._path(i))
+                size, written = status.st_size, status.st_mtime_ns
             except OSError:
-                size = -1
-            digest.update(b"%s\0%d\n" % (bytes(self.files[i]), size))
+                size, written = -1, -1
+            known = b"%s\0%d" % (bytes(self.files[i]), size)
+            digest.update(known + (b"\0%d\n" % written if times else b"\n"))
         return digest.hexdigest()
 
 
@@ -139,11 +151,15 @@ class ArraySource(Source):
         """Return source, split and position: ``digits/test/17``."""
         return f"{self.name}/{self.split}/{index}"
 
-    def fingerprint(self) -> str:
-        """Return a SHA-256 over names, labels and pixels."""
-        digest = hashlib.sha256(repr((self.name, self.split, self.pixels.shape)).encode())
-        digest.update(self.labels.tobytes())
-        digest.update(self.pixels.tobytes())
+    def fingerprint(
+        self, indices: npt.NDArray[np.int64] | None = None, *, times: bool = False
+    ) -> str:
+        """Return a SHA-256 over names, labels and pixels; pixels have no time."""
+        chosen = slice(None) if indices is None else indices
+        labels, pixels = self.labels[chosen], self.pixels[chosen]
+        digest = hashlib.sha256(repr((self.name, self.split, pixels.shape)).encode())
+        digest.update(np.ascontiguousarray(labels).data)
+        digest.update(np.ascontiguousarray(pixels).data)
         return digest.hexdigest()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_WORKERS = 4
+# How many batches ahead of the network a pass may take from here, and still ask for their position.
+MOST_MARKS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,7 @@ class Batches:
         workers: Processes that decode; 0 decodes in this one.
         strict: Whether an image that cannot be read is an error.
         pin_memory: Whether batches are made in pinned memory, for a faster copy to a GPU.
+        part: Whether these are a part of the images: that none of them can be read is no error then.
         skipped: Name and reason of each image that could not be read, filled during the pass.
     """
 
@@ -62,7 +65,9 @@ class Batches:
     strict: bool
     pin_memory: bool
     _images: Decoder = field(repr=False)
+    part: bool = False
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    _marks: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches in the order of the source.
@@ -72,10 +77,16 @@ class Batches:
             DeviceError: If a worker process died, or memory ran out.
         """
         self.skipped.clear()
+        self._marks.clear()
+        tried = given = 0
         try:
             for images, rows, indices, failed in self._load():
                 for index, reason in failed:
-                    self._skip(self._images.source.image_name(index), reason)
+                    name = self._images.source.image_name(index)
+                    self.refuse_if_strict(name, reason)
+                    self.skipped.append((name, reason))
+                tried, given = tried + len(rows) + len(failed), given + len(rows)
+                self._mark(given, tried)
                 if images is not None:
                     yield Batch(images, rows, indices)
         except MemoryError as exc:
@@ -83,12 +94,57 @@ class Batches:
                 "expected memory for the images, found it exhausted; use a smaller --batch-size, "
                 "or fewer --workers"
             ) from exc
-        if len(self.skipped) == self.total:
-            name, reason = self.skipped[0]
-            raise DataError(
-                f"expected images that can be read, found none among {self.total} (first: {name}: "
-                f"{reason}); check the files"
-            )
+        if not self.part and not given:
+            raise none_readable(self.skipped)
+
+    def fingerprint(self, *, times: bool) -> str:
+        """Return the source's `fingerprint` of these images."""
+        return self._images.source.fingerprint(self._images.indices, times=times)
+
+    def share(self, number: int, of: int) -> range:
+        """Return which images are the share of one process among several.
+
+        Shares are whole batches in a row, so that every image is computed in the same batch, to the
+        same bits, however many processes there are.
+
+        Args:
+            number: The process, from 0.
+            of: Number of processes.
+        """
+        steps = -(-self.total // self.batch_size)
+        begin, end = (steps * n // of * self.batch_size for n in (number, number + 1))
+        return range(min(begin, self.total), min(end, self.total))
+
+    def only(self, images: range) -> Batches:
+        """Return a part of the images: those in this range of positions."""
+        chosen = slice(images.start, images.stop)
+        steps = -(-len(images) // self.batch_size)
+        return Batches(
+            total=len(images),
+            batch_size=self.batch_size,
+            workers=min(self.workers, steps),
+            strict=self.strict,
+            pin_memory=self.pin_memory,
+            _images=replace(
+                self._images,
+                indices=self._images.indices[chosen],
+                rows=self._images.rows[chosen],
+            ),
+            part=True,
+        )
+
+    def position(self, given: int) -> tuple[int, int] | None:
+        """Return how many images had been tried, and how many of them skipped, after so many were given.
+
+        Returns:
+            ``None`` in the middle of a batch, and for batches long past.
+        """
+        return self._marks.get(given)
+
+    def _mark(self, given: int, tried: int) -> None:
+        self._marks[given] = tried, len(self.skipped)
+        if len(self._marks) > MOST_MARKS:
+            del self._marks[next(iter(self._marks))]
 
     def _load(self) -> Iterator[Collated]:
         import torch
@@ -120,13 +176,17 @@ class Batches:
                 "(most often for want of memory or of shared memory); use fewer --workers, or 0"
             ) from exc
 
-    def _skip(self, name: str, reason: str) -> None:
+    def refuse_if_strict(self, name: str, reason: str) -> None:
+        """Raise where an image that cannot be read is an error.
+
+        Raises:
+            DataError: If the pass is strict.
+        """
         if self.strict:
             raise DataError(
                 f"expected images that can be read, found {name}: {reason}; repair or remove it, "
                 "or leave out --strict to skip such images"
             )
-        self.skipped.append((name, reason))
 
 
 def make_batches(
@@ -140,6 +200,7 @@ def make_batches(
     strict: bool = False,
     pin_memory: bool = False,
     seed: int | None = None,
+    processes: int = 1,
 ) -> Batches:
     """Prepare a pass over the images whose folder has a row; nothing is read yet.
 
@@ -156,6 +217,7 @@ def make_batches(
         pin_memory: Make batches in pinned memory where there is a CUDA device.
         seed: Take the images in the random order that this seed gives; by default as the source has
             them.
+        processes: Passes that share this machine's processors.
 
     Raises:
         UsageError: If a number is too small, or the preprocessing makes no sense.
@@ -178,7 +240,8 @@ def make_batches(
         indices = np.random.default_rng(seed).permutation(indices)
     steps = -(-len(indices) // batch_size)
     if workers is None:
-        workers = 0 if source.in_memory or steps <= 1 else min(MOST_WORKERS, _cpus())
+        own = max(1, _cpus() // processes)
+        workers = 0 if source.in_memory or steps <= 1 else min(MOST_WORKERS, own)
     return Batches(
         total=len(indices),
         batch_size=batch_size,
@@ -186,6 +249,15 @@ def make_batches(
         strict=strict,
         pin_memory=pin_memory,
         _images=Decoder(source, build_transform(preprocessing), indices, rows[indices]),
+    )
+
+
+def none_readable(skipped: Sequence[tuple[str, str]]) -> DataError:
+    """Return the error of a pass all of whose images were skipped."""
+    name, reason = skipped[0]
+    return DataError(
+        f"expected images that can be read, found none among {len(skipped)} (first: {name}: {reason}); "
+        "check the files"
     )
 
 

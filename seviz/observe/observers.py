@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seviz.blocks import SEBlock
 from seviz.errors import CheckpointError
+from seviz.observe.states import Kept, Reduction, Tables
 from seviz.results import SATURATED_HIGH, SATURATED_LOW, Array
 
 
@@ -42,12 +43,16 @@ class Observer(Protocol):
         """Return the sums as NumPy arrays, under the names that a `Record` gives them."""
 
 
+class MergedObserver(Observer, Kept, Protocol):
+    """An observer whose process may end, or share the pass with others."""
+
+
 def sums_device(device: torch.device) -> torch.device:
     """Return where float64 sums are kept: the device itself, or the host where it has no float64."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
-class GateSums:
+class GateSums(Tables):
     """Per class and channel: sum, sum of squares, extremes, and how often a gate is saturated.
 
     Args:
@@ -55,6 +60,12 @@ class GateSums:
         classes: Number of rows K.
         device: Device of the network.
     """
+
+    reductions: ClassVar[Mapping[str, Reduction]] = {
+        **dict.fromkeys(("count", "sum", "sumsq", "low", "high"), "sum"),
+        "minimum": "min",
+        "maximum": "max",
+    }
 
     def __init__(self, blocks: Sequence[SEBlock], classes: int, device: torch.device) -> None:
         self._blocks = list(blocks)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seviz.errors import CheckpointError, DataError
 from seviz.observe.observers import Observation, sums_device
+from seviz.observe.states import Exchange, Reduction, Tables
 from seviz.results import CALIBRATION_BINS, TOP, Array
 
 # How far from 1 the probabilities of an image may add up, and still be probabilities.
 SUMS_TO_ONE = 1e-4
+KINDS = (None, "logits", "probabilities", "log-probabilities")
 
 
 class Probabilities:
@@ -47,6 +49,28 @@ class Probabilities:
             f"the network's outputs are {self.kind}: confidences are read off them as they are",
         )
 
+    def state(self) -> dict[str, Tensor]:
+        """Return ``kind`` int64 [1], the position in `KINDS`."""
+        return {"kind": torch.tensor([KINDS.index(self.kind)])}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take the outputs for what they were taken for before."""
+        self.kind = KINDS[int(state["kind"])]
+
+    def merge(self, exchange: Exchange) -> None:
+        """Check that every process took the outputs for the same.
+
+        Raises:
+            CheckpointError: If not: their confidences cannot be added up.
+        """
+        kinds = {kind for kind in exchange.gather(self.kind) if kind is not None}
+        if len(kinds) > 1:
+            raise CheckpointError(
+                f"expected outputs of one kind in every part of the data, found "
+                f"{' and '.join(sorted(kinds))}; run it in one process"
+            )
+        self.kind = kinds.pop() if kinds else None
+
 
 def _kind(values: Tensor) -> str:
     if values.shape[1] > 1:
@@ -57,7 +81,7 @@ def _kind(values: Tensor) -> str:
     return "logits"
 
 
-class Predictions:
+class Predictions(Tables):
     """Confusion counts, top-5 hits, and confidence against accuracy.
 
     Args:
@@ -69,6 +93,10 @@ class Predictions:
     Raises:
         DataError: If a target is no output of the network.
     """
+
+    reductions: ClassVar[Mapping[str, Reduction]] = dict.fromkeys(
+        ("confusion", "top5", "binned", "correct", "confidence", "broken"), "sum"
+    )
 
     def __init__(
         self,
@@ -156,6 +184,9 @@ def _count(table: Tensor, cells: Tensor) -> None:
     table.index_add_(0, cells % len(table), torch.ones_like(cells))
 
 
+NAMES = ("index", "row", "predicted", "top", "probability")
+
+
 class EachPrediction:
     """The answer for every image: a few numbers each, and no logits.
 
@@ -192,6 +223,26 @@ class EachPrediction:
             )
         )
 
+    def state(self) -> dict[str, Tensor]:
+        """Return what `compute` does, as tensors on the host."""
+        if not self._kept:
+            return {
+                n: torch.zeros((0, 1) if n in NAMES[3:] else 0, dtype=torch.int32) for n in NAMES
+            }
+        # What was restored is on the host, what a GPU saw since is not.
+        columns = zip(*self._kept, strict=True)
+        self._kept = [tuple(torch.cat([t.cpu() for t in column]) for column in columns)]
+        return dict(zip(NAMES, self._kept[0], strict=True))
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on after these images."""
+        self._kept = [tuple(state[n] for n in NAMES)] if len(state["index"]) else []
+
+    def merge(self, exchange: Exchange) -> None:
+        """Line up the images of all processes; each has a later part of the source than the one before."""
+        parts = exchange.gather(self.state())
+        self._kept = [tuple(part[n] for n in NAMES) for part in parts if len(part["index"])]
+
     def compute(self) -> dict[str, Array]:
         """Return one entry per image, in the order of the pass.
 
@@ -199,8 +250,4 @@ class EachPrediction:
             ``index`` int64 [N], ``row`` and ``predicted`` int32 [N], ``top`` int32 [N, k] and
             ``probability`` float32 [N, k], the k = 5 or fewer largest outputs.
         """
-        names = ("index", "row", "predicted", "top", "probability")
-        if not self._kept:
-            return {n: np.zeros((0, 1) if n in names[3:] else 0, np.int32) for n in names}
-        columns = zip(*self._kept, strict=True)
-        return {n: torch.cat(c).cpu().numpy() for n, c in zip(names, columns, strict=True)}
+        return {name: tensor.numpy() for name, tensor in self.state().items()}

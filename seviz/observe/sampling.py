@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import Tensor
 from seviz.blocks import SEBlock
 from seviz.errors import DataError
 from seviz.observe.observers import Observation
+from seviz.observe.states import Exchange
 from seviz.results import Array
 from seviz.sketch import INDEX, ROW, capacity, image_keys, key_order, sample_name, smallest
 
@@ -64,6 +65,29 @@ class GateSample:
         self._rows.index_copy_(0, place, batch.rows.to(self._rows.device)[source])
         gates = [batch.gates[b.name][source].float() for b in self._blocks]
         self._gates.index_copy_(0, place, torch.cat(gates, dim=1).to(self._gates.device))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return position, row and gates of the images that are kept."""
+        held = len(self._index)
+        return {
+            "index": torch.from_numpy(self._index),
+            "rows": self._rows[:held],
+            "gates": self._gates[:held],
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with these images kept."""
+        index, rows = (state[name].cpu().numpy() for name in ("index", "rows"))
+        kept = torch.from_numpy(key_order(index, rows)[: self._most].copy())
+        self._index = index[kept.numpy()]
+        self._rows[: len(kept)] = state["rows"].to(self._rows.device)[kept]
+        self._gates[: len(kept)] = state["gates"].to(self._gates.device)[kept]
+
+    def merge(self, exchange: Exchange) -> None:
+        """Keep the images with the smallest keys of those that all processes kept."""
+        mine = {name: tensor.cpu() for name, tensor in self.state().items()}
+        parts = exchange.gather(mine)
+        self.restore({name: torch.cat([part[name] for part in parts]) for name in mine})
 
     def _on_device(self, positions: npt.NDArray[np.intp]) -> Tensor:
         return torch.from_numpy(positions).to(self._gates.device, non_blocking=True)
