@@ -33,10 +33,14 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure start-up, memory, audits, large matrices; ablations with CIFAR10=folder
+bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations with CIFAR10=folder (an hour)
+	$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/confusion.py
+	$(BIN)/python benchmarks/collect.py --images 256 1024 4096
+	$(BIN)/python benchmarks/endtoend.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/ablate.py $(CIFAR10)
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/

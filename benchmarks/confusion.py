@@ -6,15 +6,12 @@
 1,000 classes and 50,000 samples, made up. Figures are drawn and saved in this process, in turns, once
 without being counted and then several times. The best run counts, in processor time: drawing uses one
 core, and others may use the machine too. Memory is that of a fresh process that draws and saves once.
-Prints a table and puts it at the end of ``results.md`` beside this file.
+Prints a table and puts it into ``results.md`` beside this file.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import machine, peak_memory, table, write_section
 
 from seviz.evaluation import Evaluation
 from seviz.figures import confusion_matrix, save_figure
 from seviz.figures.saving import DPI
 
-RESULTS = Path(__file__).resolve().parent / "results.md"
-TITLE = "## Confusion matrices"
+TITLE = "Confusion matrices"
 RUNS = 5
 CLASSES, SAMPLES = 1_000, 50_000
 SMALLER = 100
@@ -131,10 +128,7 @@ def once() -> None:
     found = evaluation(CLASSES, SAMPLES)
     for kind in ("png", "svg"):
         ours(found, kind)
-    # Not getrusage, which remembers the memory of the process that started this one.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    memory = int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0])
-    print(memory // 1024, f"{time.process_time():.1f}")
+    print(f"{peak_memory():.0f}", f"{time.process_time():.1f}")
 
 
 def main() -> None:
@@ -142,22 +136,16 @@ def main() -> None:
     if sys.argv[1:2] == ["--once"]:
         once()
         return
-    lines = [
-        TITLE,
-        "",
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; processor time, "
-        f"best of {RUNS} runs (scikit-learn: of 3) in turns after one that is not counted.",
-        "",
-        "| what | measured | target |",
-        "|---|---|---|",
-    ]
+    about = (
+        f"{machine()}; processor time, best of {RUNS} runs (scikit-learn: of 3) in turns after one that is "
+        "not counted."
+    )
+    lines = [about, "", *table(("what", "measured", "target"), [])]
     print("\n".join(lines))
     for row in rows():
         lines.append("| " + " | ".join(row) + " |")
         print(lines[-1], flush=True)
-    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    kept = re.sub(rf"\n*{TITLE}\n.*?(?=\n## |\Z)", "", before, flags=re.DOTALL).rstrip()
-    RESULTS.write_text(f"{kept}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    write_section(TITLE, lines)
 
 
 if __name__ == "__main__":

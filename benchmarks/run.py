@@ -3,14 +3,13 @@
 
     python benchmarks/run.py
 
-Every figure is of a whole process, the median of several runs. Prints a table and writes it to
+Every figure is of a whole process, the median of several runs. Prints a table and puts it into
 ``results.md`` beside this file.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from common import machine, table, write_section
+
 RUNS = 7
 INSPECTIONS = 3
 IMAGES = (1_000, 10_000, 50_000)
@@ -136,18 +136,13 @@ def main() -> None:
     if sys.argv[1:2] == ["--collect"]:
         collect_generated(int(sys.argv[2]))
         return
-    lines = [
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; medians of "
-        f"{RUNS} whole processes after one that is not counted.",
-        "",
-        "| what | measured | target |",
-        "|---|---|---|",
-    ]
+    about = f"{machine()}; medians of {RUNS} whole processes after one that is not counted."
+    lines = [about, "", *table(("what", "measured", "target"), [])]
     print("\n".join(lines))
     for row in rows():
         lines.append("| " + " | ".join(row) + " |")
         print(lines[-1], flush=True)
-    (HERE / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_section("Start-up, redraw, memory", lines)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from seviz.ranks import Ranks
 from seviz.request import library_versions
 from seviz.results import Array, Header, Record
 from seviz.resuming import Keeper
+from seviz.speed import Choice
 
 
 def collect(
@@ -118,7 +119,8 @@ def collect_prepared(
     if each is not None:
         single = EachPrediction(probabilities)
     watching = [*observers, single] if single is not None else observers
-    part = Part(ready, batches, [*watching, probabilities], ranks, keeper)
+    choice = Choice(shared=ranks.several)
+    part = Part(ready, batches, [*watching, probabilities, choice], ranks, keeper)
     bar = progress(part.batches.total) if progress is not None else nullcontext(None)
     with bar as on_batch:
         passed = run(
@@ -129,6 +131,7 @@ def collect_prepared(
             device=device,
             autocast=ready.autocast,
             on_batch=part.after_each(on_batch),
+            speed=ready.speed(batches, choice),
         )
     done = part.end(passed)
     header = Header(
@@ -149,7 +152,14 @@ def collect_prepared(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=command,
         versions=library_versions(),
-        notes=(*loaded.notes, *source.notes, *ready.notes, *match.notes, *probabilities.notes),
+        notes=(
+            *loaded.notes,
+            *source.notes,
+            *ready.notes,
+            *match.notes,
+            *probabilities.notes,
+            *passed.notes,
+        ),
         request=request,
     )
     arrays = {name: array for o in observers for name, array in o.compute().items()}

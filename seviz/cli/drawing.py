@@ -17,6 +17,7 @@ from seviz.cli.options import (
     EarlierOptions,
     ModelOptions,
     OutputOptions,
+    ReadOptions,
     Words,
 )
 from seviz.cli.work import (
@@ -80,6 +81,7 @@ class FigureOptions:
 def collect(
     ckpt: str,
     *,
+    read: ReadOptions | None = None,
     model: ModelOptions | None = None,
     data: DataOptions | None = None,
     earlier: EarlierOptions | None = None,
@@ -89,6 +91,7 @@ def collect(
 
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
+        read: What is read.
         model: How it becomes a network.
         data: The images.
         earlier: What becomes of an earlier pass.
@@ -108,6 +111,7 @@ def collect(
         folder,
         speaker,
         earlier=earlier or EarlierOptions(),
+        read=read,
     )
     found = _findings(record)
     speaker.document(_document(record, path, found))

@@ -114,6 +114,23 @@ class DataOptions:
     amp_dtype: Annotated[
         Literal["float16", "bfloat16"], Parameter(help="Its floating-point type.")
     ] = "bfloat16"
+    fast: Annotated[
+        bool,
+        Parameter(
+            help="Run long passes on a faster copy of the network (batch norms folded, channels last), "
+            "checked on the first batch; --no-fast runs the network as it is.",
+            negative="--no-fast",
+            show_default=False,
+        ),
+    ] = True
+    torchcompile: Annotated[
+        bool,
+        Parameter(
+            help="Compile the network first; takes a minute, and pays for thousands of images.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
     strict: Annotated[
         bool,
         Parameter(
@@ -159,6 +176,30 @@ class EarlierOptions:
             show_default=False,
         ),
     ] = False
+
+
+@Parameter(name="*", group=DATA)
+@dataclass(frozen=True)
+class ReadOptions:
+    """What is read in a pass."""
+
+    blocks: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(
+            help="Block names (SE_4_6) or stages (SE_4) to read; all by default. Other blocks are not in "
+            "the record, and no redraw can show them."
+        ),
+    ] = ()
+    predictions: Annotated[
+        bool,
+        Parameter(
+            help="Record the network's answers; --no-predictions ends each pass at the last block that is "
+            "read, which for early blocks takes a fraction of the time.",
+            negative="--no-predictions",
+            show_default=False,
+        ),
+    ] = True
 
 
 @Parameter(name="*", group=OUTPUT)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
-from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions
+from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, ReadOptions
 from seviz.cli.passing import pass_into
 from seviz.errors import DataError, UsageError
 from seviz.schema import is_record, record_path
@@ -88,6 +88,7 @@ def obtain_record(
     require_se: bool = True,
     earlier: EarlierOptions | None = None,
     each: Callable[[PredictionTable], Any] | None = None,
+    read: ReadOptions | None = None,
 ) -> tuple[Record, Path]:
     """Open the record that ``spec`` is, or see to it that ``folder`` holds that of the pass.
 
@@ -101,6 +102,7 @@ def obtain_record(
         require_se: Whether a network without SE is an error.
         earlier: What becomes of an earlier pass.
         each: Given the prediction for every image of a new pass.
+        read: What is read; everything by default.
 
     Returns:
         The record and the file that holds it.
@@ -128,7 +130,7 @@ def obtain_record(
         folder,
         loaded,
         data.data,
-        pass_options(data, require_se=require_se),
+        pass_options(data, read, require_se=require_se),
         earlier or EarlierOptions(),
         speaker,
         command=shown_command(),
@@ -139,15 +141,19 @@ def obtain_record(
     return record, path
 
 
-def pass_options(data: DataOptions, *, require_se: bool = True) -> PassOptions:
+def pass_options(
+    data: DataOptions, read: ReadOptions | None = None, *, require_se: bool = True
+) -> PassOptions:
     """Return how a pass is made, as the command line asks.
 
     Args:
         data: Its options.
+        read: What is read; everything by default.
         require_se: Whether a network without SE is an error.
     """
     from seviz.preparation import PassOptions
 
+    read = read or ReadOptions()
     return PassOptions(
         split=data.split,
         batch_size=data.batch_size,
@@ -160,6 +166,10 @@ def pass_options(data: DataOptions, *, require_se: bool = True) -> PassOptions:
         download=data.download,
         without_squeeze=data.without_squeeze,
         require_se=require_se,
+        blocks=read.blocks,
+        predictions=read.predictions,
+        fast=data.fast,
+        torchcompile=data.torchcompile,
     )
 
 

@@ -69,6 +69,11 @@ class Batches:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     _marks: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
 
+    @property
+    def steps(self) -> int:
+        """Return the number of batches."""
+        return -(-self.total // self.batch_size)
+
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches in the order of the source.
 

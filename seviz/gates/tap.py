@@ -68,6 +68,7 @@ class Tap:
     Args:
         model: The network; wrappers of ``torch.compile`` and data parallelism are looked through.
         readings: How to read each block: ``Found.readings`` or a part of it, or a `Found`.
+        stop: Whether `run` ends a pass once every gate is read.
 
     >>> from seviz.gates import find
     >>> from seviz.models.registry import build
@@ -80,8 +81,9 @@ class Tap:
      'SE_3_2': (5, 32), 'SE_4_1': (5, 64), 'SE_4_2': (5, 64)}
     """
 
-    def __init__(self, model: nn.Module, readings: Any) -> None:
-        self._model = unwrap(model)
+    def __init__(self, model: nn.Module, readings: Any, *, stop: bool = False) -> None:
+        self._whole, self._model = model, unwrap(model)
+        self._stop = stop
         chosen: Mapping[str, Reading] = getattr(readings, "se_readings", readings)
         self._names = list(chosen)
         self._hooked: dict[str, dict[int, list[tuple[str, HookReading]]]] = defaultdict(
@@ -117,6 +119,13 @@ class Tap:
         self._armed.close()
         self._gates.clear()
 
+    def run(self, images: Any) -> Any:
+        """Run the network; return its output, or ``None`` where the pass was ended after the last gate."""
+        try:
+            return self._whole(images)
+        except _EveryGateIsRead:
+            return None
+
     def take(self) -> dict[str, Tensor]:
         """Return the gates [N, C] of the last forward pass, by block name, and forget them.
 
@@ -136,6 +145,8 @@ class Tap:
 
     def _keep(self, name: str, gate: Tensor) -> None:
         self._gates[name] = gate
+        if self._stop and len(self._gates) == len(self._names):
+            raise _EveryGateIsRead
 
     def _restart(self, module: nn.Module, args: Any) -> None:
         self._calls.clear()
@@ -149,6 +160,10 @@ class Tap:
                 self._keep(name, reading.read(tensors[reading.output], self._model))
 
         return after
+
+
+class _EveryGateIsRead(BaseException):  # no error, and not for a network to catch
+    """Ends a forward pass of which the rest is not needed."""
 
 
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]

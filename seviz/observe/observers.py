@@ -23,7 +23,7 @@ class Observation:
     Attributes:
         rows: Row of each image's class, int64 [N].
         gates: Gates [N, C] by block name.
-        logits: Output of the network [N, outputs].
+        logits: Output of the network [N, outputs]; [N, 0] where the pass ends before it.
         indices: Position of each image in its source, int64 [N], where that is known.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from seviz.errors import DeviceError
-from seviz.gates import Tap, evaluating
 from seviz.gates.reading import Reading
 from seviz.observe.observers import Observation, Observer
+from seviz.speed import Chosen, Halving, Speed
 
 
 class BatchLike(Protocol):
@@ -37,10 +37,12 @@ class Passed:
     Attributes:
         images: Images that every observer has seen.
         interrupted: Whether Ctrl-C ended it early.
+        notes: How the network was computed, where it was not simply run.
     """
 
     images: int
     interrupted: bool
+    notes: tuple[str, ...] = ()
 
 
 def resolve_device(name: str) -> torch.device:
@@ -75,6 +77,7 @@ def run(
     device: torch.device,
     autocast: torch.dtype | None = None,
     on_batch: Callable[[int], Any] | None = None,
+    speed: Speed | None = None,
 ) -> Passed:
     """Stream batches through the network once.
 
@@ -90,6 +93,9 @@ def run(
         device: Where to compute.
         autocast: Type of automatic mixed precision, or ``None`` for none.
         on_batch: Called with the number of images after each batch.
+        speed: What may be done for speed; nothing by default.
+
+    Where memory is not enough for a batch it is computed in parts, and the observers see it whole.
 
     Ctrl-C ends the pass after the current batch, so that every observer has seen the same images; a
     second Ctrl-C raises ``KeyboardInterrupt`` at once.
@@ -100,23 +106,18 @@ def run(
     """
     seen = 0
     interrupted = False
-    precision: Any = (
-        torch.autocast(device.type, autocast) if autocast is not None else nullcontext()
-    )
     try:
         model.to(device)
         with (
             interrupts() as requested,
-            evaluating(model),
             torch.inference_mode(),
-            precision,
-            Tap(model, readings) as tap,
+            Chosen(model, readings, device, autocast, speed) as way,
         ):
+            forward = Halving(way, device)
             for batch in batches:
-                images = batch.images.to(device, non_blocking=True)
                 rows = batch.rows.to(device, non_blocking=True)
-                logits = model(images)
-                observation = Observation(rows, tap.take(), logits, getattr(batch, "indices", None))
+                logits, gates = forward(batch.images)
+                observation = Observation(rows, gates, logits, getattr(batch, "indices", None))
                 for observer in observers:
                     observer.update(observation)
                 seen += len(batch.rows)
@@ -130,7 +131,7 @@ def run(
             f"expected enough memory on {device}, found it exhausted after {seen} images; use a smaller "
             "--batch-size"
         ) from exc
-    return Passed(seen, interrupted)
+    return Passed(seen, interrupted, (*way.notes, *forward.notes))
 
 
 @contextmanager

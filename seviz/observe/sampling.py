@@ -85,7 +85,8 @@ class GateSample:
 
     def merge(self, exchange: Exchange) -> None:
         """Keep the images with the smallest keys of those that all processes kept."""
-        mine = {name: tensor.cpu() for name, tensor in self.state().items()}
+        # Copies: what others are given must not change when this sample takes in theirs.
+        mine = {name: tensor.cpu().clone() for name, tensor in self.state().items()}
         parts = exchange.gather(mine)
         self.restore({name: torch.cat([part[name] for part in parts]) for name in mine})
 

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""Measure a pass against the bare forward pass, a notebook's hooks, Captum, torchvision and nnsight.
+
+    python benchmarks/collect.py [--images 256 1024 4096] [--rounds 3] [--only WORD ...] [--no-memory]
+
+SE-ResNet-50 with random weights, images of 224 x 224 in memory, batches of 16, eager float32 unless it says
+otherwise; the result of each is mean and standard deviation of every gate by class. They take turns, and
+each is divided by the bare forward pass of its own round; medians of the rounds count. Memory is the peak of
+a fresh process for each. Needs ``pip install '.[bench]'``. Prints tables and puts them into ``results.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from common import NETWORK, machine, network, peak_memory, table, write_section
+
+BATCH, CLASSES, POOL = 16, 10, 8
+SIZE = (3, 224, 224)
+CPU = torch.device("cpu")
+Stats = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images with the rows of their classes."""
+
+    images: torch.Tensor
+    rows: torch.Tensor
+
+
+class Stream:
+    """A few batches in memory, again and again, until there were so many images."""
+
+    def __init__(self, count: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self._steps = -(-count // BATCH)
+        self._pool = [
+            Batch(
+                torch.randn(BATCH, *SIZE, generator=generator),
+                torch.randint(0, CLASSES, (BATCH,), generator=generator),
+            )
+            for _ in range(POOL)
+        ]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return itertools.islice(itertools.cycle(self._pool), self._steps)
+
+
+def layers(model: Any) -> dict[str, Any]:
+    """Return the modules whose outputs are the gates, by path."""
+    return {
+        f"{path}.sigmoid": module.sigmoid
+        for path, module in model.named_modules()
+        if path.endswith("se_module")
+    }
+
+
+def summarised(kept: dict[str, list[np.ndarray]], rows: list[np.ndarray]) -> Stats:
+    """Return mean and standard deviation by class, as a notebook computes them."""
+    label = np.concatenate(rows)
+    stats = {}
+    for path, parts in kept.items():
+        gates = np.concatenate(parts)
+        own = [gates[label == k] for k in range(CLASSES)]
+        stats[path] = (np.stack([g.mean(0) for g in own]), np.stack([g.std(0) for g in own]))
+    return stats
+
+
+def bare(model: Any, stream: Stream) -> Stats:
+    """Run the network, and look at nothing."""
+    with torch.inference_mode():
+        for batch in stream:
+            model(batch.images)
+    return {}
+
+
+def notebook(model: Any, stream: Stream) -> Stats:
+    """Append what hooks see to lists."""
+    kept: dict[str, list[np.ndarray]] = {path: [] for path in layers(model)}
+    rows = []
+
+    def keep(path: str) -> Any:
+        return lambda module, args, output: kept[path].append(output.flatten(1).numpy())
+
+    handles = [m.register_forward_hook(keep(path)) for path, m in layers(model).items()]
+    with torch.inference_mode():
+        for batch in stream:
+            model(batch.images)
+            rows.append(batch.rows.numpy())
+    for handle in handles:
+        handle.remove()
+    return summarised(kept, rows)
+
+
+def captum(model: Any, stream: Stream) -> Stats:
+    """Captum's LayerActivation of all layers at once."""
+    from captum.attr import LayerActivation
+
+    named = layers(model)
+    kept: dict[str, list[np.ndarray]] = {path: [] for path in named}
+    rows = []
+    reader = LayerActivation(model, list(named.values()))
+    with torch.no_grad():
+        for batch in stream:
+            for path, gates in zip(named, reader.attribute(batch.images), strict=True):
+                kept[path].append(gates.detach().flatten(1).numpy())
+            rows.append(batch.rows.numpy())
+    return summarised(kept, rows)
+
+
+def feature_extractor(model: Any, stream: Stream) -> Stats:
+    """Torchvision's extractor, which traces the network with FX."""
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    kept: dict[str, list[np.ndarray]] = {path: [] for path in layers(model)}
+    rows = []
+    extractor = create_feature_extractor(model, return_nodes={p: p for p in kept})
+    with torch.inference_mode():
+        for batch in stream:
+            for path, gates in extractor(batch.images).items():
+                kept[path].append(gates.flatten(1).numpy())
+            rows.append(batch.rows.numpy())
+    return summarised(kept, rows)
+
+
+def nnsight(model: Any, stream: Stream) -> Stats:
+    """Nnsight's trace, which saves the outputs of modules."""
+    from nnsight import NNsight
+
+    wrapped = NNsight(model)
+    paths = list(layers(model))
+    envoys = [wrapped.get(path) for path in paths]
+    kept: dict[str, list[np.ndarray]] = {path: [] for path in paths}
+    rows = []
+    with torch.no_grad():
+        for batch in stream:
+            with wrapped.trace(batch.images):
+                saved = [envoy.output.save() for envoy in envoys].save()
+            for path, gates in zip(paths, saved, strict=True):
+                kept[path].append(gates.detach().flatten(1).numpy())
+            rows.append(batch.rows.numpy())
+    return summarised(kept, rows)
+
+
+def seviz(
+    model: Any, stream: Stream, autocast: torch.dtype | None = None, **options: bool
+) -> Stats:
+    """Find the blocks, and collect their sums."""
+    from seviz.gates import trace
+    from seviz.observe import GateSums, run
+    from seviz.results import BlockStats
+    from seviz.speed import Speed
+
+    traced = trace(model, SIZE)
+    sums = GateSums(traced.found.blocks, CLASSES, CPU)
+    run(
+        model,
+        traced.found.se_readings,
+        stream,
+        [sums],
+        device=CPU,
+        autocast=autocast,
+        speed=Speed(graph=traced.own_size, **options),
+    )
+    arrays = sums.compute()
+    stats = {}
+    for block in traced.found.blocks:
+        fields = {
+            name.rpartition("/")[2]: array
+            for name, array in arrays.items()
+            if name.startswith(f"gates/{block.name}/")
+        }
+        own = BlockStats(count=arrays["count"], **fields)
+        stats[f"{block.path}.sigmoid"] = (own.mean, own.std)
+    return stats
+
+
+CONTESTANTS: dict[str, tuple[Callable[[Any, Stream], Stats], str]] = {
+    "bare forward pass": (bare, "1"),
+    "hooks, lists, NumPy (a notebook)": (notebook, ""),
+    "Captum LayerActivation": (captum, ""),
+    "torchvision create_feature_extractor": (feature_extractor, ""),
+    "nnsight": (nnsight, ""),
+    "seviz --no-fast": (seviz, ""),
+    "seviz": (lambda m, s: seviz(m, s, fast=True), "0.68"),
+    "seviz --amp (bfloat16)": (lambda m, s: seviz(m, s, torch.bfloat16, fast=True), "0.40"),
+    "seviz --torchcompile": (lambda m, s: seviz(m, s, fast=True, compiled=True), "0.50"),
+}
+
+
+def check(expected: Stats, found: Stats, name: str) -> None:
+    """Refuse to compare times of different results."""
+    tolerance = 0.05 if "bfloat16" in name else 1e-4
+    for path, pair in expected.items():
+        for one, other in zip(pair, found[path], strict=True):
+            np.testing.assert_allclose(other, one, atol=tolerance, err_msg=f"{name}: {path}")
+
+
+def measured(names: list[str], count: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return wall and processor seconds of every round, by name."""
+    model, stream = network(), Stream(count)
+    bare(model, Stream(BATCH))
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    expected = notebook(model, stream)
+    for _ in range(rounds):
+        for name in names:
+            wall, cpu = time.perf_counter(), time.process_time()
+            stats = CONTESTANTS[name][0](model, stream)
+            took[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+            if stats:
+                check(expected, stats, name)
+    return took
+
+
+def memory(name: str, count: int) -> float:
+    """Return the peak memory in MB of a fresh process."""
+    process = subprocess.run(
+        [sys.executable, __file__, "--once", name, str(count)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(process.stdout.split()[-1])
+
+
+def main() -> None:
+    """Measure, print, write."""
+    if sys.argv[1:2] == ["--once"]:
+        CONTESTANTS[sys.argv[2]][0](network(), Stream(int(sys.argv[3])))
+        print(peak_memory())
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, nargs="+", default=[256])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=[""], help="words in the names to run")
+    parser.add_argument("--no-memory", action="store_true")
+    given = parser.parse_args()
+    names = [n for n in CONTESTANTS if n.startswith("bare") or any(w in n for w in given.only)]
+    lines = [
+        f"{machine()}, {torch.get_num_threads()} threads; {NETWORK}, batches of {BATCH}; time against the "
+        f"bare pass of the same round, wall (processor), medians of {given.rounds} rounds.",
+        "",
+    ]
+    header = ["what", *(f"{n:,} images" for n in given.images), "target"]
+    cells: dict[str, list[str]] = {name: [] for name in names}
+    for count in given.images:
+        took = measured(names, count, given.rounds)
+        for name in names:
+            pairs = list(zip(took[name], took[names[0]], strict=True))
+            wall, cpu = (statistics.median(o[i] / b[i] for o, b in pairs) for i in (0, 1))
+            seconds = statistics.median(o[0] for o, _ in pairs)
+            cells[name].append(f"{wall:.2f} ({cpu:.2f}), {seconds:.1f} s")
+            print(count, name, cells[name][-1], flush=True)
+    lines += table(tuple(header), [(n, *cells[n], CONTESTANTS[n][1]) for n in names])
+    if not given.no_memory:
+        peaks = {n: [memory(n, count) for count in given.images] for n in names}
+        rows = [
+            (n, *(f"{p:.0f} MB" for p in own), f"{own[-1] / own[0]:.3f}")
+            for n, own in peaks.items()
+        ]
+        lines += ["", "Peak memory of a fresh process:", ""]
+        lines += table((*header[:-1], "last / first"), rows)
+        lines += ["", "Target for seviz: last / first at most 1.03."]
+    print("\n".join(lines))
+    write_section("A pass against other ways to read gates", lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Which copy of a network a pass goes through: the same in every part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# What is done to the copies, the best first: batch norms folded, channels last. Past the end of this
+# list is the network as it is.
+CHANGES = ((True, True), (True, False), (False, True))
+UNTOUCHED = len(CHANGES)
+_OPEN = -1
+
+
+class Choice:
+    """A choice that outlives its process: a pass that is resumed goes on as it began.
+
+    Args:
+        shared: Whether several processes share the pass. Each chooses by itself, so time, which may
+            differ, has no vote.
+
+    Attributes:
+        made: Place in `CHANGES`, or `UNTOUCHED`; ``None`` while nothing is chosen.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self._shared = shared
+        self._given = False
+        self.made: int | None = None
+
+    @property
+    def by_time(self) -> bool:
+        """Return whether a copy that is slower may be passed over."""
+        return not self._shared and not self._given
+
+    def allows(self, place: int) -> bool:
+        """Return whether this copy may be taken."""
+        return not self._given or place == self.made
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the choice."""
+        return {"made": torch.tensor(_OPEN if self.made is None else self.made)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Hold to an earlier choice."""
+        place = int(state["made"])
+        self._given = place != _OPEN
+        self.made = place if self._given else None
+
+    def merge(self, exchange: Any) -> None:
+        """Leave it: what each process chose is in its notes."""

@@ -1,0 +1,95 @@
+"""One way of computing what a pass needs of a batch: the network's output and the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seviz.gates import Tap, evaluating
+from seviz.gates.reading import Reading
+
+
+class Answer(NamedTuple):
+    """What a network gives for a batch.
+
+    Attributes:
+        logits: Output of the network [N, outputs]; [N, 0] where the pass stops before it.
+        gates: Gates [N, C] by block name.
+    """
+
+    logits: Tensor
+    gates: dict[str, Tensor]
+
+
+class Way(Protocol):
+    """A network made ready; entered before its first batch and left after the last."""
+
+    def __enter__(self) -> Way: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __call__(self, images: Tensor) -> Answer:
+        """Return the answer for images [N, C, H, W] on the network's device."""
+
+
+class Eager:
+    """Run a network operator by operator; nothing but its gates is looked at.
+
+    Args:
+        model: The network.
+        readings: How to read each gate.
+        device: Its device.
+        autocast: Type of automatic mixed precision, or ``None`` for none.
+        outputs: Whether the network's output is needed; else each pass ends at the last gate.
+        channels_last: Whether images [N, C, H, W] are given with the channels innermost in memory.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        readings: Mapping[str, Reading],
+        device: torch.device,
+        *,
+        autocast: torch.dtype | None = None,
+        outputs: bool = True,
+        channels_last: bool = False,
+    ) -> None:
+        self.model, self.readings, self.device = model, readings, device
+        self.autocast, self.outputs, self.channels_last = autocast, outputs, channels_last
+        self._tap = Tap(model, readings, stop=not outputs)
+        self._held = ExitStack()
+
+    def __enter__(self) -> Eager:
+        with ExitStack() as stack:
+            stack.enter_context(evaluating(self.model))
+            stack.enter_context(torch.inference_mode())
+            if self.autocast is not None:
+                stack.enter_context(torch.autocast(self.device.type, self.autocast))
+            stack.enter_context(self._tap)
+            self._held = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._held.close()
+
+    def __call__(self, images: Tensor) -> Answer:
+        """Return the answer for images [N, C, H, W] on the network's device.
+
+        Raises:
+            CheckpointError: If a block gives no gate.
+        """
+        logits: Any = self._tap.run(arranged(images) if self.channels_last else images)
+        if logits is None:
+            logits = images.new_empty(len(images), 0)
+        return Answer(logits, self._tap.take())
+
+
+def arranged(images: Tensor) -> Tensor:
+    """Return images [N, C, H, W] with the channels innermost in memory; others as they are."""
+    if images.dim() != 4:
+        return images
+    return images.contiguous(memory_format=torch.channels_last)
