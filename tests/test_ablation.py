@@ -403,7 +403,7 @@ def interrupting(after: int) -> Callable[[int], Any]:
 
 @pytest.mark.parametrize("gates", ["one", "shuffle"])
 def test_interrupted_while_one_at_a_time(case: Case, gates: Any) -> None:
-    options = PassOptions(batch_size=20, workers=0)
+    options, handler = PassOptions(batch_size=20, workers=0), signal.getsignal(signal.SIGINT)
     result = seviz.ablate(
         case.loaded, str(case.folder), options, gates=gates, progress=interrupting(2)
     )
@@ -412,7 +412,7 @@ def test_interrupted_while_one_at_a_time(case: Case, gates: Any) -> None:
     assert result.cumulative == ()
     if gates == "one":
         assert result.right == int(right(case, {})[:40].sum())
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_interrupted_later_and_earlier(case: Case) -> None:

@@ -59,7 +59,7 @@ def test_collect_warns_too(
     run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, stuck: Path
 ) -> None:
     record = Record.load(stuck)
-    monkeypatch.setattr("seviz.pipeline.collect", lambda *args, **kwargs: record)
+    monkeypatch.setattr("seviz.pipeline.collect_prepared", lambda *args, **kwargs: record)
     import seviz
 
     words = ["collect", seviz.sample("se_resnet_digits"), "--data", "digits", "-o", "out"]
