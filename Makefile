@@ -1,4 +1,4 @@
-# make demo: the sample figures; make test: the tests. Both set up .venv first, on a fresh machine too.
+# make demo: the sample report; make test: the tests. Both set up .venv first, on a fresh machine too.
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $(READY)
 
-demo: $(READY) ## Draw the gates of a small SE network on handwritten digits
+demo: $(READY) ## Make the report of a small SE network on handwritten digits, and open it
 	$(BIN)/seviz demo
 
 test: $(READY) ## Run the tests

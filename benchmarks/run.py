@@ -94,7 +94,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
         yield (f"seviz {what}", f"{took.median:.2f} s (python alone {bare.median:.2f} s)", "0.3 s")
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [python, "-m", "seviz", "demo", "-q", "-o", folder],
+            [python, "-m", "seviz", "demo", "--no-open", "-q", "-o", folder],
             check=True,
             stdout=subprocess.DEVNULL,
         )

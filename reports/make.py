@@ -15,18 +15,22 @@ import sys
 from pathlib import Path
 
 from seviz.cli import main
+from seviz.report import write_index
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent / "sample_checkpoints"
 CIFAR10_CLASSES = ("airplane", "cat", "dog", "truck")
 SPREAD_CLASSES = ("airplane", "cat")
+SWEEP = ("2", "4", "8", "16", "32")
 
 
 def make(name: str, data: str, classes: tuple[str, ...], spread: tuple[str, ...]) -> None:
     """Collect once, then draw the paper's two figures and the confusions from the record."""
     run("activations", checkpoint(name), "--data", data, "--classes", *classes, "-o", folder(name))
     run("activations", folder(name), "--classes", *spread, "--spread", "-q")
+    run("audit", checkpoint(name), "--sweep", *SWEEP, "-o", folder(name), "-q")
     evaluate(name, folder(name))
+    run("report", folder(name), "--classes", *classes)
 
 
 def evaluate(name: str, *words: str) -> None:
@@ -62,6 +66,10 @@ if __name__ == "__main__":
         for sample in ("se_resnet20_cifar10", "senet_notes_cifar10"):
             make(sample, cifar10, CIFAR10_CLASSES, SPREAD_CLASSES)
         # The twin has no SE, hence no gates: predictions alone.
-        evaluate("resnet20_cifar10", checkpoint("resnet20_cifar10"), "--data", cifar10)
+        twin = "resnet20_cifar10"
+        evaluate(twin, checkpoint(twin), "--data", cifar10)
+        run("audit", checkpoint(twin), "--insert-se", "--reduction", "8", "-o", folder(twin), "-q")
+        run("report", folder(twin))
     else:
         print("CIFAR-10 left out: give the folder that holds it", file=sys.stderr)
+    write_index(HERE)

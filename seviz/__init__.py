@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from seviz.predictions import read_predictions as read_predictions
     from seviz.preparation import PassOptions as PassOptions
     from seviz.preprocessing import Preprocessing as Preprocessing
+    from seviz.report import write_report as write_report
     from seviz.results import Record as Record
 
 _HOMES = {
@@ -87,6 +88,7 @@ _HOMES = {
     "save_checkpoint": "seviz.loading",
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
+    "write_report": "seviz.report",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a test holds it equal to the names above

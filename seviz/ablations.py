@@ -152,3 +152,25 @@ class Ablation:
             f"expected an ablation of schema version {SCHEMA_VERSION}, found {version!r} in {source}; run "
             "'seviz ablate' again, or update seviz"
         )
+
+    @classmethod
+    def beside(cls, record: str | Path, checkpoint_sha256: str) -> tuple[Ablation | None, str]:
+        """Read the ablation in the folder of a record, if it is of the same checkpoint.
+
+        Args:
+            record: The file of the record.
+            checkpoint_sha256: What the record says of its checkpoint.
+
+        Returns:
+            The ablation, if there is one that fits; and why one that is there was left out.
+        """
+        path = Path(record).parent / ABLATION_NAME
+        if not path.is_file():
+            return None, ""
+        try:
+            ablation = cls.load(path)
+        except DataError:
+            return None, f"{ABLATION_NAME} beside the record was left out: another seviz wrote it"
+        if ablation.checkpoint_sha256 != checkpoint_sha256:
+            return None, f"{ABLATION_NAME} beside the record was left out: it is of another network"
+        return ablation, ""

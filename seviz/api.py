@@ -11,6 +11,7 @@ from seviz.classes import ClassTable
 from seviz.errors import UsageError
 from seviz.evaluation import Evaluation
 from seviz.figures import confusion_matrix, gate_curves
+from seviz.figures.series import default_classes
 from seviz.results import Record
 from seviz.schema import is_record
 from seviz.subjects import Subject
@@ -22,17 +23,6 @@ if TYPE_CHECKING:
     from seviz.data import Source
     from seviz.loading import LoadedModel
     from seviz.preparation import PassOptions
-
-# Classes that are drawn when nobody names any: as many as the paper's figure has.
-DEFAULT_CLASSES = 4
-
-
-def default_classes(record: Record) -> list[str]:
-    """Return the names of a few classes, evenly spread over those that have images."""
-    names = [str(i) for i, n in enumerate(record.count) if n]
-    step = max(1, len(names) // DEFAULT_CLASSES)
-    chosen = names[::step][:DEFAULT_CLASSES]
-    return [record.classes.labels[int(i)] for i in chosen]
 
 
 def activations(

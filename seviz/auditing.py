@@ -139,6 +139,7 @@ def audit(
         reductions=sweep,
         inserted=[place.path for place in places],
     )
+    result = replace(result, checkpoint_sha256=loaded.sha256)
     if timing is None:
         return result
     return replace(result, latency=_timed(model, plain, size, timing))
@@ -159,13 +160,14 @@ def audit_weights(weights: BareWeights, sweep: Sequence[int] = ()) -> Audit:
             f"expected SE blocks in {weights.name}, found none: no pair of matrices C -> C/r -> C under "
             "one prefix, and no known architecture; give --arch"
         )
-    return audit_parameters(
+    result = audit_parameters(
         weights.blocks,
         weights.params,
         name=weights.name,
         running_stats=weights.running_stats,
         reductions=sweep,
     )
+    return replace(result, checkpoint_sha256=weights.sha256)
 
 
 def insert_se(

@@ -293,6 +293,7 @@ class Audit:
         latency: Wall times, one per batch size.
         inserted: Where SE was inserted, if the network had none.
         notes: What a reader of the numbers should know.
+        checkpoint_sha256: Hash of the checkpoint, as in a record; empty where only a name was audited.
     """
 
     name: str
@@ -311,6 +312,7 @@ class Audit:
     latency: tuple[Latency, ...] = ()
     inserted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    checkpoint_sha256: str = ""
 
     @property
     def params_without_se(self) -> int:

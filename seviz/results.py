@@ -11,6 +11,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,6 +246,14 @@ class Record:
                 )
             )
         return pandas.concat(parts, ignore_index=True)
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: the numbers and the figures of a report, without scripts."""
+        if not self.count.any():
+            return None
+        # By its name: the hall imports no wing, and only a notebook asks for this one.
+        html: str = import_module("seviz.report.notebook").record_html(self)
+        return html
 
     def __add__(self, other: Record) -> Record:
         """Merge two passes of one network over two parts of a source.

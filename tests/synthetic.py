@@ -177,3 +177,31 @@ def paper_like(record: Record) -> list[SEBlock]:
     """Return the six panels of the paper's figure."""
     wanted = ("SE_2_3", "SE_3_4", "SE_4_6", "SE_5_1", "SE_5_2", "SE_5_3")
     return [record.block(name) for name in wanted]
+
+
+def with_predictions(record: Record, *, accuracy: float = 0.76, seed: int = 0) -> Record:
+    """Return a record that has predictions too: wrong ones fall on a few neighbours of each class."""
+    rng = np.random.default_rng(seed)
+    classes = len(record.count)
+    confusion = np.zeros((classes, classes), np.int64)
+    calibration = {
+        "count": np.zeros((classes, 15), np.int64),
+        "correct": np.zeros((classes, 15), np.int64),
+        "confidence": np.zeros((classes, 15)),
+    }
+    for row, images in enumerate(record.count.tolist()):
+        right = rng.random(images) < accuracy
+        near = (row + rng.integers(1, min(10, classes), images)) % classes
+        np.add.at(confusion[row], np.where(right, row, near), 1)
+        bins = np.clip((15 * rng.beta(5, 2, images)).astype(int), 0, 14)
+        np.add.at(calibration["count"][row], bins, 1)
+        np.add.at(calibration["correct"][row], bins[right], 1)
+        np.add.at(calibration["confidence"][row], bins, (bins + 0.5) / 15)
+    top5 = np.minimum(record.count, confusion.diagonal() + record.count // 6)
+    arrays = {
+        **record.arrays,
+        "confusion": confusion,
+        "top5": top5,
+        **{f"calibration_{name}": values for name, values in calibration.items()},
+    }
+    return replace(record, arrays=arrays, header=replace(record.header, num_classes=classes))

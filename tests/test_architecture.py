@@ -16,6 +16,7 @@ PACKAGE = Path(seviz.__file__).parent
 HEAVY = {"torch", "torchvision", "timm"}
 HALL = {
     "ablations",
+    "audits",
     "blocks",
     "classes",
     "errors",
@@ -31,7 +32,7 @@ HALL = {
     "subjects",
     "text",
 }
-EAST = {"analysis", "figures"}
+EAST = {"analysis", "figures", "report"}
 # What each wing of the west may import, besides the hall.
 WEST = {
     "models": set(),
@@ -127,7 +128,10 @@ def test_import_of_the_package_is_light() -> None:
 
 
 def test_import_of_the_east_wing_needs_no_torch() -> None:
-    assert not loaded_after("import seviz.analysis, seviz.figures, seviz.results") & HEAVY
+    assert (
+        not loaded_after("import seviz.analysis, seviz.figures, seviz.report, seviz.results")
+        & HEAVY
+    )
 
 
 def test_the_check_can_fail() -> None:

@@ -1,4 +1,4 @@
-"""``seviz activations`` and ``seviz demo``: the paper's figure, its numbers, and drawing again."""
+"""``seviz activations``: the paper's figure, its numbers, and drawing again."""
 
 from __future__ import annotations
 
@@ -238,34 +238,3 @@ def test_a_failed_drawing_leaves_the_record(
     assert said.code == 1
     assert files(elsewhere) == ["out/record.npz"]
     assert Record.load("out").header.images == 20
-
-
-def test_demo(run: Run, elsewhere: Path) -> None:
-    said = run("demo", "--json", "-q")
-    assert (said.code, said.err) == (0, "")
-    values = document(said)
-    folder = "reports/demo"
-    names = [
-        f"{n}.{k}" for n in ("activations", "depth", "activations_spread") for k in ("png", "svg")
-    ]
-    assert values["figures"] == [f"{folder}/{n}" for n in names]
-    everything = {*made(folder), *made(folder, "activations_spread"), f"{folder}/record.npz"}
-    assert files(elsewhere) == sorted(everything)
-    for figure in values["figures"]:
-        assert Path(figure).read_bytes().startswith(MAGIC[Path(figure).suffix])
-    assert values["images"] == 364
-    assert values["top1"] > 0.95
-
-
-def test_an_interrupted_demo(
-    run: Run, monkeypatch: pytest.MonkeyPatch, digits_record: Path
-) -> None:
-    from dataclasses import replace
-
-    record = Record.load(digits_record)
-    partial = replace(record, header=replace(record.header, partial=True))
-    monkeypatch.setattr("seviz.pipeline.collect_prepared", lambda *args, **kwargs: partial)
-    said = run("demo", "--json")
-    assert said.code == 130
-    assert document(said)["partial"] is True
-    assert files(Path("reports")) == ["demo/record.npz"]

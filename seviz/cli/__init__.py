@@ -17,10 +17,11 @@ from seviz.cli.auditing import audit
 from seviz.cli.comparing import compare
 from seviz.cli.console import say_details
 from seviz.cli.doctoring import doctor
-from seviz.cli.drawing import activations, collect, demo
+from seviz.cli.drawing import activations, collect
 from seviz.cli.evaluating import confusion
 from seviz.cli.folding import fold
 from seviz.cli.inspecting import inspect
+from seviz.cli.reporting import demo, report
 from seviz.cli.work import given_words
 from seviz.errors import SevizError, UsageError
 from seviz.ranks import launched
@@ -28,7 +29,7 @@ from seviz.ranks import launched
 USAGE, INTERRUPTED, FAILED = 2, 130, 1
 # Under torchrun: the commands whose pass is shared, and how long the others leave the first word to the
 # first process, which most often has the same error; torchrun ends them when it has said so.
-SHARED = {"collect", "activations", "confusion"}
+SHARED = {"collect", "activations", "confusion", "report"}
 MANNERS = 3.0
 
 
@@ -55,6 +56,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     compare,
     ablate,
     fold,
+    report,
     demo,
     doctor,
 )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from seviz.audits import audit_document, save_audit
 from seviz.cli.audit_text import say
 from seviz.cli.console import Speaker
 from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
 from seviz.cli.work import open_model, output_folder
 from seviz.errors import NoSEBlockError, UsageError
-from seviz.schema import SCHEMA_VERSION, is_record
+from seviz.schema import is_record
 
 if TYPE_CHECKING:
     from seviz.costs import Audit
@@ -117,8 +118,8 @@ def audit(
     except NoSEBlockError as exc:
         raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
     failed = _exceeded(result, asked)
-    document = {**_document(result), "exceeded": failed}
-    files = _write(result, document, folder)
+    document = {**audit_document(result), "exceeded": failed}
+    files = write_audit(result, folder, exceeded=failed)
     speaker.document({**document, "files": [str(f) for f in files]})
     if asked.format is None:
         say(result, speaker)
@@ -226,103 +227,14 @@ def _exceeded(result: Audit, asked: AuditOptions) -> list[str]:
     ]
 
 
-def _write(result: Audit, document: dict[str, Any], folder: Path) -> list[Path]:
+def write_audit(
+    result: Audit, folder: Path, formats: Sequence[str] = ("png", "svg"), **more: Any
+) -> list[Path]:
+    """Write the table of the blocks, the whole result and the figures; return the files."""
     from seviz.figures import block_bars, save_figure, stage_bars, write_cost_csv
-    from seviz.files import written_whole
 
-    files = [write_cost_csv(result, folder / "audit.csv"), folder / "audit.json"]
-    with written_whole(files[-1]) as temporary:
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=1, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    files = [write_cost_csv(result, folder / "audit.csv"), save_audit(result, folder, more)]
     if result.totals is not None:
-        files += save_figure(stage_bars(result), folder / "audit_stages")
-        files += save_figure(block_bars(result), folder / "audit_blocks")
+        files += save_figure(stage_bars(result), folder / "audit_stages", formats)
+        files += save_figure(block_bars(result), folder / "audit_blocks", formats)
     return files
-
-
-def _document(result: Audit) -> dict[str, Any]:
-    """Return the JSON document; its first keys are what scripts depend on."""
-    totals, work, paper = result.totals, result.work, result.convention("paper")
-    params = {
-        "total": result.params,
-        "se": result.se_params,
-        "without_se": result.params_without_se,
-        "increase": result.params_increase,
-    }
-    macs = None
-    flops = None
-    if totals is not None and work is not None:
-        macs = {
-            "total": totals.macs,
-            "without_se": result.macs_without_se,
-            "se_fc": work.fc_macs,
-            "se_squeeze": work.squeeze_adds,
-            "se_scale": work.scale_multiplications,
-            "increase": result.macs_increase,
-        }
-        flops = {
-            "total": 2 * totals.macs,
-            "without_se": 2 * totals.macs - 2 * work.fc_macs,
-            "convention": "2 x MACs",
-        }
-    return {
-        "name": result.name,
-        "input_size": list(result.input_size),
-        "params": params,
-        "macs": macs,
-        "flops": flops,
-        "paper_gflops": {
-            "without_se": paper.giga(paper.without_se),
-            "with_se": paper.giga(paper.with_se),
-            "convention": paper.rule,
-        }
-        if paper is not None
-        else None,
-        "memory": {
-            "bytes": totals.bytes_moved,
-            "bytes_without_se": totals.bytes_without_se,
-            "se_squeeze_bytes": work.squeeze_bytes,
-            "se_scale_bytes": work.scale_bytes,
-        }
-        if totals is not None and work is not None
-        else None,
-        "conventions": [asdict(c) for c in result.conventions],
-        "formula": {
-            "weights": result.formula,
-            "rounding": sum(b.params.rounding for b in result.blocks),
-            "biases": sum(b.params.biases for b in result.blocks),
-            "norms": sum(b.params.norms for b in result.blocks),
-            "others": sum(b.params.others for b in result.blocks),
-        },
-        "stages": [
-            {
-                "stage": s.stage,
-                "blocks": len(s.blocks),
-                "params": s.params,
-                "share": s.share,
-                "work": asdict(s.work) if s.work is not None else None,
-            }
-            for s in result.stages
-        ],
-        "blocks": [
-            {
-                **b.block.to_dict(),
-                "cost": {
-                    "params": asdict(b.params),
-                    "work": asdict(b.work) if b.work is not None else None,
-                },
-            }
-            for b in result.blocks
-        ],
-        "sweep": [
-            {**asdict(r), "fits": r.fits(r.size), "fits_with_biases": r.fits(r.size_with_biases)}
-            for r in result.sweep
-        ],
-        "latency": {**asdict(result.latency[-1]), "runs": [asdict(t) for t in result.latency]}
-        if result.latency
-        else None,
-        "not_counted": [asdict(n) for n in result.not_counted],
-        "twin_macs": result.twin_macs,
-        "inserted": list(result.inserted),
-        "notes": list(result.notes),
-    }

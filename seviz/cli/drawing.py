@@ -1,4 +1,4 @@
-"""``seviz collect``, ``seviz activations`` and ``seviz demo``: the pass and the paper's figure."""
+"""``seviz collect`` and ``seviz activations``: the pass and the paper's figure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from seviz.cli.options import (
 )
 from seviz.cli.work import (
     check_classes,
-    check_folder,
     check_formats,
     obtain_record,
     output_folder,
@@ -113,7 +112,7 @@ def collect(
         earlier=earlier or EarlierOptions(),
         read=read,
     )
-    found = _findings(record)
+    found = find(record, path, speaker)
     speaker.document(_document(record, path, found))
     _print_summary(record, found, speaker)
     speaker.line(f"record: {path}")
@@ -167,10 +166,10 @@ def activations(
         )
     # The exit code tells of an interrupted pass, not of an old record that was marked so.
     interrupted = record.header.partial and not old
-    found = _findings(record)
+    found = find(record, path, speaker)
     try:
-        written = _draw(record, folder, shown, channels, speaker)
-        written += _draw_findings(found, written.selective, folder, shown.formats)
+        written = draw_activations(record, folder, shown, channels, speaker)
+        written += draw_findings(found, written.selective, folder, shown.formats)
     except UsageError:
         if not interrupted:
             raise
@@ -188,36 +187,6 @@ def _check(plan: Plan, shown: FigureOptions) -> None:
     check_classes(plan, shown.classes)
 
 
-def demo(*, output: OutputOptions | None = None) -> int:
-    """Draw the gates of a small built-in SE network on handwritten digits.
-
-    Args:
-        output: Where results go.
-    """
-    from seviz.api import sample
-
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    checkpoint = str(sample("se_resnet_digits"))
-    folder = Path(said.output or "reports/demo")
-    check_folder(folder)
-    record, path = obtain_record(
-        checkpoint, ModelOptions(), DataOptions(data="digits"), folder, speaker
-    )
-    written, found = Written(), _findings(record)
-    if record.header.partial:
-        _say(record, path, found, written, speaker)
-        return INTERRUPTED
-    shown = FigureOptions(classes=("0", "1", "4", "7"), blocks=("all",))
-    written += _draw(record, folder, shown, "all", speaker)
-    written += _draw_findings(found, written.selective, folder, shown.formats)
-    shown = FigureOptions(classes=("1", "4"), blocks=("all",), spread=True)
-    written += _draw(record, folder, shown, "all", speaker)
-    _say(record, path, found, written, speaker)
-    speaker.line(f"The figures are in {folder.resolve()}: open activations.png first.")
-    return 0
-
-
 @dataclass(frozen=True)
 class Written:
     """What was drawn, and the files."""
@@ -232,17 +201,18 @@ class Written:
         return Written(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
 
 
-def _draw(
+def draw_activations(
     record: Record,
     folder: Path,
     shown: FigureOptions,
     channels: int | Literal["all"],
     speaker: Speaker,
 ) -> Written:
+    """Draw the gates, and write the table of what is drawn."""
     from seviz.analysis import selective_channels
-    from seviz.api import default_classes
     from seviz.blocks import select_blocks
     from seviz.figures import gate_curves, save_figure, write_gate_csv
+    from seviz.figures.series import default_classes
 
     with remarked_warnings(speaker):
         classes = record.classes.choose(shown.classes or default_classes(record))
@@ -259,9 +229,10 @@ def _draw(
     )
 
 
-def _draw_findings(
+def draw_findings(
     found: Findings, selective: Sequence[SelectiveChannel], folder: Path, formats: Sequence[str]
 ) -> Written:
+    """Draw the findings along depth, and write their tables."""
     from seviz.figures import depth, save_figure, write_findings_csv, write_selective_csv
 
     return Written(
@@ -298,10 +269,15 @@ def _channels(word: str) -> int | Literal["all"]:
     return int(word)
 
 
-def _findings(record: Record) -> Findings:
+def find(record: Record, path: Path, speaker: Speaker) -> Findings:
+    """Return the findings, with those of the ablation beside the record, if it is of this network."""
+    from seviz.ablations import Ablation
     from seviz.analysis import findings
 
-    return findings(record)
+    ablation, why_not = Ablation.beside(path, record.header.checkpoint_sha256)
+    if why_not:
+        speaker.remark(f"note: {why_not}")
+    return findings(record, ablation)
 
 
 def _document(record: Record, path: Path, found: Findings) -> dict[str, Any]:

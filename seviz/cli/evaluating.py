@@ -139,7 +139,7 @@ def confusion(
         evaluated = _pass(
             ckpt, shown, model or ModelOptions(), pictures, before, folder, speaker, said.json
         )
-    drawn = _draw(evaluated, folder, shown)
+    drawn = draw_confusion(evaluated, folder, shown)
     speaker.document(document(evaluated, drawn, shown.top))
     say(evaluated, drawn, shown.top, speaker)
     return INTERRUPTED if evaluated.interrupted else 0
@@ -283,7 +283,8 @@ def _chosen(
     return evaluation.only([table.labels[c.row] for c in choices])
 
 
-def _draw(evaluated: Evaluated, folder: Path, shown: ConfusionOptions) -> Drawn:
+def draw_confusion(evaluated: Evaluated, folder: Path, shown: ConfusionOptions) -> Drawn:
+    """Draw the matrix and what belongs to it, and write the tables."""
     from seviz import figures
 
     evaluation, scores = evaluated.evaluation, evaluated.scores

@@ -38,7 +38,7 @@ def say_findings(found: Findings, speaker: Speaker) -> None:
     for statement in found.statements:
         _say_wrapped(f'"{statement.claim}": {statement.verdict}. {statement.reason}', speaker)
     speaker.line()
-    for sentence in remarks(found):
+    for sentence in (*remarks(found), found.method):
         _say_wrapped(sentence, speaker)
     speaker.line()
 

@@ -118,18 +118,53 @@ def obtain_record(
         from seviz.results import Record
 
         return Record.load(spec), record_path(spec)
+    require_data(spec, data)
+    return collect_record(
+        load_model(spec, model),
+        data,
+        folder,
+        speaker,
+        check,
+        require_se=require_se,
+        earlier=earlier,
+        each=each,
+        read=read,
+    )
+
+
+def require_data(spec: str, data: DataOptions) -> str:
+    """Return the images that are to be collected from.
+
+    Raises:
+        UsageError: If none are named.
+    """
     if data.data is None:
         raise UsageError(
             "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found "
             f"none; {spec} is not a record"
         )
-    loaded = load_model(spec, model)
+    return data.data
+
+
+def collect_record(
+    loaded: LoadedModel,
+    data: DataOptions,
+    folder: Path,
+    speaker: Speaker,
+    check: Callable[[Plan], Any] | None = None,
+    *,
+    require_se: bool = True,
+    earlier: EarlierOptions | None = None,
+    each: Callable[[PredictionTable], Any] | None = None,
+    read: ReadOptions | None = None,
+) -> tuple[Record, Path]:
+    """Collect a record of a network and save it in ``folder``; arguments as for `obtain_record`."""
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
     speaker.remark(f"input: {loaded.preprocessing.describe()}")
     record, path = pass_into(
         folder,
         loaded,
-        data.data,
+        require_data(loaded.name, data),
         pass_options(data, read, require_se=require_se),
         earlier or EarlierOptions(),
         speaker,

@@ -15,6 +15,8 @@ from seviz.results import Floats, Record
 
 ALL = "all"
 ALL_IN_FULL = "all (mean over classes)"
+# Classes that are drawn when nobody names any: as many as the paper's figure has.
+DEFAULT_CLASSES = 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class Curves:
     def all_names(self) -> tuple[str, ...]:
         """Return the names of every curve, the summary last."""
         return (*self.names, self.summary)
+
+
+def default_classes(record: Record) -> list[str]:
+    """Return the names of a few classes, evenly spread over those that have images."""
+    rows = [row for row, images in enumerate(record.count) if images]
+    step = max(1, len(rows) // DEFAULT_CLASSES)
+    return [record.classes.labels[row] for row in rows[::step][:DEFAULT_CLASSES]]
 
 
 def choose_curves(record: Record, classes: Sequence[Choice]) -> Curves:

@@ -87,15 +87,16 @@ def _does(names: Sequence[str]) -> str:
 
 
 def sentences(findings: Findings) -> list[str]:
-    """Return what was found, in short sentences, the paper's statements first."""
+    """Return what was found, in short sentences, the paper's statements first, the method last."""
     return [
         *(f'"{s.claim}": {s.verdict}. {s.reason}' for s in findings.statements),
         *remarks(findings),
+        findings.method,
     ]
 
 
 def remarks(findings: Findings) -> list[str]:
-    """Return what was found beside the paper's statements, and how the intervals were made."""
+    """Return what was found beside the paper's statements."""
     blocks = findings.blocks
     found = []
     moving = [b for b in blocks if b.moves and b.class_share is not None]
@@ -123,4 +124,4 @@ def remarks(findings: Findings) -> list[str]:
             f"Gates hardly move in {spreads}{more}: the class share there means nothing, and the statements "
             "on classes leave such blocks out."
         )
-    return [*found, findings.method]
+    return found

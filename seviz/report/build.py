@@ -1,0 +1,274 @@
+"""From results to the file: what each section needs, then the templates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seviz.ablations import Ablation
+from seviz.costs import Audit
+from seviz.files import written_whole
+from seviz.report import ablation as ablating
+from seviz.report import confusion, cost, depth, provenance, summary
+from seviz.report.charts import line_styles
+from seviz.report.data import script_json
+from seviz.report.embedding import chart_item, content_policy, scripts, stylesheet
+from seviz.report.gates import Gates, channel_chart, gate_chart, gates
+from seviz.report.inputs import Inputs, gather
+from seviz.report.maps import matrix_chart, palettes
+from seviz.report.names import short, shown
+from seviz.report.page import environment
+from seviz.report.pictures import pictures
+from seviz.results import Record
+
+if TYPE_CHECKING:
+    from bokeh.plotting import figure
+
+REPORT_NAME = "report.html"
+
+
+def write_report(
+    source: Record | str | Path,
+    output: str | Path,
+    classes: Sequence[str] = (),
+    *,
+    audit: Audit | None = None,
+    ablation: Ablation | None = None,
+    full: bool = False,
+) -> Path:
+    """Write one HTML file that holds everything a record says, and needs nothing else.
+
+    Args:
+        source: A record, its file or its folder; an audit and an ablation beside it are shown too if they
+            are of the same network.
+        output: The ``.html`` file; a folder gets ``report.html``.
+        classes: Classes that are drawn first; every class can be chosen on the page.
+        audit: Shown in place of the file beside the record.
+        ablation: Shown in place of the file beside the record.
+        full: Embed every channel of every class, however large the file becomes. Otherwise, of a large
+            network, every class is there on an even sample of each block's channels, and ``classes`` on
+            all of them.
+
+    Returns:
+        The file. The same results give the same bytes.
+
+    Raises:
+        DataError: If there is no record, it holds no image, or another seviz wrote it.
+        UsageError: If a class is unknown.
+
+    >>> import seviz
+    >>> record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "digits")
+    >>> write_report(record, "digits.html", ["4", "7"])  # doctest: +SKIP
+    PosixPath('digits.html')
+    """
+    inputs = gather(source, classes=classes, audit=audit, ablation=ablation, full=full)
+    target = Path(output)
+    if target.suffix.lower() not in (".html", ".htm"):
+        target = target / REPORT_NAME
+    text = render(inputs)
+    with written_whole(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return target
+
+
+def render(inputs: Inputs) -> str:
+    """Return the page."""
+    codes = scripts()
+    page = {
+        **_context(inputs),
+        "codes": codes,
+        "styles": stylesheet(),
+        "policy": content_policy(codes),
+        "made": _made(inputs.record),
+    }
+    return environment().get_template("report.html.j2").render(page)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page."""
+
+    name: str
+    title: str
+
+
+def _context(inputs: Inputs) -> dict[str, Any]:
+    """Return everything the templates show; they compute nothing."""
+    record = inputs.record
+    charts: dict[str, figure] = {}
+    blobs: dict[str, str] = {}
+    drawn = gates(inputs) if record.blocks else None
+    sections = [Section("summary", "Findings")]
+    page_data: dict[str, Any] = {"palettes": palettes(), "styles": line_styles()}
+    if drawn is not None:
+        sections += [Section("gates", "Gates"), Section("depth", "Depth")]
+        _add_gates(inputs, drawn, charts, blobs, page_data)
+    if inputs.audit is not None:
+        sections.append(Section("cost", "Cost"))
+        charts |= cost.cost_charts(inputs.audit)
+    if inputs.ablation is not None:
+        sections.append(Section("ablation", "Ablation"))
+        charts["ablation"] = ablating.ablation_chart(inputs.ablation)
+        if inputs.ablation.cumulative:
+            charts["pareto"] = ablating.pareto_chart(inputs.ablation)
+    confused = None
+    if inputs.evaluation is not None:
+        sections.append(Section("confusion", "Confusion"))
+        confused = _add_confusion(inputs, charts, blobs, page_data)
+    sections.append(Section("provenance", "Provenance"))
+    return {
+        "title": summary.title(inputs),
+        "architecture": shown(record.header.architecture),
+        "subject": shown(
+            provenance.without_folders(f"{record.header.source} {record.header.split}".strip())
+        ),
+        "sections": sections,
+        "numbers": summary.key_numbers(inputs),
+        "alarms": summary.alarms(inputs),
+        "sentences": summary.sentences(inputs),
+        "statements": inputs.findings.statements,
+        "method": inputs.findings.method,
+        "gates": drawn,
+        "depth": _depth(inputs) if drawn is not None else None,
+        "cost": _cost(inputs, charts),
+        "ablation": _ablation(inputs),
+        "confusion": confused,
+        "facts": provenance.facts(inputs),
+        "notes": provenance.notes(inputs),
+        "definitions": provenance.definitions(inputs),
+        "counts": provenance.counts_table(inputs) if inputs.evaluation is None else None,
+        "skipped": provenance.skipped_table(inputs),
+        "pictures": pictures(inputs),
+        "charts": {name: script_json(chart_item(made)) for name, made in charts.items()},
+        "heights": {name: made.height for name, made in charts.items()},
+        "blobs": blobs,
+        "data": script_json(page_data),
+    }
+
+
+def _add_gates(
+    inputs: Inputs,
+    drawn: Gates,
+    charts: dict[str, figure],
+    blobs: dict[str, str],
+    page_data: dict[str, Any],
+) -> None:
+    record = inputs.record
+    place = {row: i for i, row in enumerate(drawn.rows)}
+    labels = [record.classes.labels[row] for row in drawn.rows]
+    wnids = [record.classes.classes[row].wnid for row in drawn.rows]
+    page_data["gates"] = {
+        "classes": [shown(label) for label in labels],
+        "short": [short(label) for label in labels],
+        "synonyms": [wnid or "" for wnid in wnids],
+        "chosen": [place[c.row] for c in inputs.chosen],
+        "named": list(drawn.named),
+        "blocks": [p.meta for p in drawn.panels],
+    }
+    for panel in drawn.panels:
+        charts[f"gates-{panel.name}"] = gate_chart(panel, drawn.lowest, drawn.highest)
+        blobs[f"gates-{panel.name}"] = panel.blob
+    charts["channel"] = channel_chart(drawn.lowest, drawn.highest)
+    tall = min(max(220, 90 + 15 * len(labels)), 560)
+    charts["heat"] = matrix_chart(
+        "heat",
+        height=tall,
+        x="channel",
+        y="class",
+        fields=[("class", "row"), ("channel", "column"), ("gate", "value"), ("less “all”", "more")],
+        unit="gate",
+    )
+    charts["alike"] = matrix_chart(
+        "alike",
+        height=min(max(300, 90 + 18 * len(labels)), 620),
+        x="",
+        y="",
+        fields=[("class", "row"), ("and", "column"), ("distance", "value")],
+        unit="distance",
+    )
+    for name, _, _, series in depth.CHARTS:
+        charts[name] = depth.depth_chart(name, series, inputs.findings)
+
+
+def _depth(inputs: Inputs) -> dict[str, Any]:
+    return {
+        "charts": [
+            (name, title, text, depth.legend(series)) for name, title, text, series in depth.CHARTS
+        ],
+        "table": depth.depth_table(inputs.findings),
+    }
+
+
+def _cost(inputs: Inputs, charts: dict[str, figure]) -> dict[str, Any] | None:
+    if inputs.audit is None:
+        return None
+    titles = {
+        "cost-params": "Parameters",
+        "cost-operations": "Operations for one image",
+        "cost-bytes": "Bytes moved for one image",
+    }
+    return {
+        "sentence": cost.cost_sentence(inputs.audit),
+        "tables": cost.cost_tables(inputs.audit),
+        "charts": [(name, title) for name, title in titles.items() if name in charts],
+        "parts": len([name for name in titles if name in charts]) > 1,
+    }
+
+
+def _ablation(inputs: Inputs) -> dict[str, Any] | None:
+    if inputs.ablation is None:
+        return None
+    return {
+        "sentence": shown(provenance.without_folders(ablating.ablation_sentence(inputs.ablation))),
+        "table": ablating.ablation_table(inputs.ablation),
+        "pareto": bool(inputs.ablation.cumulative),
+    }
+
+
+def _add_confusion(
+    inputs: Inputs, charts: dict[str, figure], blobs: dict[str, str], page_data: dict[str, Any]
+) -> dict[str, Any]:
+    assert inputs.evaluation is not None
+    packed = confusion.matrix(inputs.evaluation)
+    page_data["confusion"] = packed.meta
+    blobs["confusion"] = packed.blob
+    rows = len(inputs.evaluation.labels)
+    charts["confusion"] = matrix_chart(
+        "confusion",
+        height=min(max(340, 90 + 26 * rows), 680),
+        x="predicted class",
+        y="true class",
+        fields=[("true", "row"), ("predicted", "column"), ("images", "value"), ("share", "more")],
+        unit="images",
+        numbers=True,
+    )
+    pairs, total = confusion.pairs_table(inputs.evaluation)
+    calibration = inputs.scores.calibration if inputs.scores is not None else None
+    if calibration is not None:
+        charts["reliability"] = confusion.reliability_chart(calibration)
+    return {
+        "pairs": pairs,
+        "more": f"{len(pairs.rows)} of {total:,} pairs of classes; the matrix has all."
+        if total > len(pairs.rows)
+        else "",
+        "classes": confusion.classes_table(inputs),
+        "calibration": calibration,
+        "bins": confusion.calibration_table(calibration) if calibration is not None else None,
+        "orders": list(packed.meta["orders"]),
+    }
+
+
+def _made(record: Record) -> str:
+    """Return what the page says of its own making: never the time of day, unless that was given."""
+    import datetime
+    from importlib.metadata import version
+
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.isdecimal():
+        day = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date().isoformat()
+    else:
+        day = record.header.created[:10]
+    return f"seviz {version('seviz')}" + (f", {day}" if day else "")

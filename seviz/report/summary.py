@@ -1,0 +1,147 @@
+"""The first screen: what was looked at, what was found, in plain sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seviz.analysis import Share, describe_gate_confusion, gate_confusion, ranked_confusions
+from seviz.analysis.findings import remarks
+from seviz.report.cost import cost_sentence
+from seviz.report.inputs import Inputs
+from seviz.report.names import shown
+from seviz.report.provenance import without_folders
+
+# From this many classes on, comparing gates with confusion takes minutes; `seviz confusion` does it.
+MOST_COMPARED = 200
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One number of the header, and what stands under it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+def title(inputs: Inputs) -> str:
+    """Return what the report is about."""
+    return shown(without_folders(inputs.record.header.checkpoint))
+
+
+def key_numbers(inputs: Inputs) -> list[KeyNumber]:
+    """Return the numbers that a reader looks for first."""
+    record, audit, found = inputs.record, inputs.audit, inputs.scores
+    header = record.header
+    seen = int((record.count > 0).sum())
+    of = f"of {header.num_classes:,} outputs" if header.num_classes > seen else ""
+    numbers = []
+    if found is not None:
+        top1 = found.top1
+        numbers.append(KeyNumber("top-1", f"{top1.value:.2%}", _interval(top1)))
+        if found.top5 is not None and header.num_classes > 5:
+            top5 = found.top5
+            numbers.append(KeyNumber("top-5", f"{top5.value:.2%}", _interval(top5)))
+    numbers += [
+        KeyNumber("images", f"{header.images:,}", shown(without_folders(header.source))),
+        KeyNumber("classes", f"{seen:,}", of),
+    ]
+    if record.blocks:
+        gates = sum(b.channels for b in record.blocks)
+        numbers.append(KeyNumber("SE blocks", f"{len(record.blocks):,}", f"{gates:,} gates"))
+    if audit is not None:
+        own = audit.params if not audit.inserted else audit.params_without_se
+        numbers.append(KeyNumber("parameters", f"{own:,}"))
+        if not audit.inserted:
+            share = f"{audit.se_params / audit.params:.1%} of all, {audit.params_increase:+.1%}"
+            numbers.append(KeyNumber("SE parameters", f"{audit.se_params:,}", share))
+    return numbers
+
+
+def _interval(share: Share) -> str:
+    return f"95 %: {100 * share.low:.2f} to {100 * share.high:.2f}"
+
+
+def alarms(inputs: Inputs) -> list[str]:
+    """Return what a reader must know before anything else."""
+    header = inputs.record.header
+    found = []
+    if header.partial:
+        found.append(
+            f"Partial record: the pass was interrupted after {header.images:,} images. Every number is of "
+            "those alone."
+        )
+    found += inputs.findings.warnings
+    if inputs.ablation is not None and inputs.ablation.partial:
+        found.append(
+            f"Partial ablation: it was interrupted after {inputs.ablation.images:,} images."
+        )
+    if header.skipped:
+        found.append(
+            f"{len(header.skipped):,} images could not be read; they are listed under Provenance."
+        )
+    return [shown(text) for text in found]
+
+
+def sentences(inputs: Inputs) -> list[str]:
+    """Return the findings as sentences, each with its numbers."""
+    said = []
+    if inputs.record.blocks:
+        said += _gate_sentences(inputs)
+    else:
+        said.append(
+            "This network has no Squeeze-and-Excitation block, so this report has no gates: it shows how "
+            "good the network is."
+        )
+    if inputs.evaluation is not None:
+        said += _confusion_sentences(inputs)
+    if inputs.audit is not None:
+        said.append(cost_sentence(inputs.audit))
+    return [shown(text) for text in said]
+
+
+def _gate_sentences(inputs: Inputs) -> list[str]:
+    blocks = inputs.findings.blocks
+    said = remarks(inputs.findings)
+    high = max(blocks, key=lambda b: b.high.value)
+    low = max(blocks, key=lambda b: b.low.value)
+    said.append(
+        f"Nearly open gates (above 0.95) are most frequent in {high.block}, {high.high.value:.1%}; nearly "
+        f"closed ones (below 0.05) in {low.block}, {low.low.value:.1%}."
+        if max(high.high.value, low.low.value) >= 0.0005
+        else "Hardly any gate of any block is nearly open (above 0.95) or nearly closed (below 0.05)."
+    )
+    if inputs.evaluation is not None and len(inputs.evaluation.labels) <= MOST_COMPARED:
+        said.append(describe_gate_confusion(gate_confusion(inputs.record)))
+    return said
+
+
+def times(count: int) -> str:
+    """Say how often.
+
+    >>> times(1), times(1200)
+    ('once', '1,200 times')
+    """
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def _confusion_sentences(inputs: Inputs) -> list[str]:
+    assert inputs.evaluation is not None
+    ranked = ranked_confusions(inputs.evaluation, 1)
+    if not ranked:
+        return ["No image was taken for another class."]
+    most, wrong = ranked[0], inputs.evaluation.images - int(inputs.evaluation.correct.sum())
+    text = (
+        f"{wrong:,} of {inputs.evaluation.images:,} images are taken for another class; most often "
+        f"{most.true} for {most.predicted}, {times(most.count)} ({most.share:.1%} of {most.true})."
+    )
+    calibration = inputs.scores.calibration if inputs.scores is not None else None
+    if calibration is None:
+        return [text]
+    surer = calibration.confidence > calibration.accuracy
+    return [
+        text,
+        f"The network is {'surer' if surer else 'less sure'} than it is right: mean confidence "
+        f"{calibration.confidence:.1%}, accuracy {calibration.accuracy:.1%}, expected calibration error "
+        f"{calibration.ece:.1%}.",
+    ]

@@ -1,0 +1,243 @@
+"""The report as a file: what is in it, that it is the same each time, and how it is asked for."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Refuses
+from page_text import read
+from synthetic import CIFAR, SE_RESNET_50, make_record, with_predictions
+
+import seviz
+from seviz.ablations import Ablation
+from seviz.audits import load_audit, save_audit
+from seviz.errors import DataError
+from seviz.report.data import LEVELS, packed, quantised, script_json
+from seviz.report.provenance import without_folders
+from seviz.results import Record
+
+MEGABYTE = 1e6
+
+
+@pytest.fixture
+def record() -> Record:
+    return with_predictions(make_record(CIFAR, ["ant", "bee", "cat"], images=20))
+
+
+def script(text: str, name: str) -> str:
+    found = re.search(
+        rf'<script type="[^"]*" id="{re.escape(name)}">(.*?)</script>', text, re.DOTALL
+    )
+    assert found is not None
+    return found[1]
+
+
+def unpacked(text: str, name: str, width: int = 2) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return the numbers of a blob, as its definition says: planes of bytes, deflated, in base64."""
+    planes = np.frombuffer(
+        zlib.decompress(base64.b64decode(script(text, f"blob-{name}"))), np.uint8
+    )
+    weights = 256 ** np.arange(width)
+    return np.asarray(planes.reshape(width, -1).T @ weights)
+
+
+def test_quantised_numbers_come_back() -> None:
+    values = np.random.default_rng(0).uniform(-1, 3, 1000)
+    back = quantised(values, -1, 3) / LEVELS * 4 - 1
+    np.testing.assert_allclose(back, values, atol=4 / LEVELS / 2)
+    planes = np.frombuffer(
+        zlib.decompress(base64.b64decode(packed([np.array([1, 515], np.uint16)]))), np.uint8
+    )
+    assert planes.tolist() == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--<script>", "a&b", "\u2028"])
+def test_json_cannot_leave_its_script(text: str) -> None:
+    shown = script_json({"x": text})
+    assert not set(shown) & set("<>&\u2028")
+    assert json.loads(shown) == {"x": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seviz report /home/me/x.pt --data cifar10:/data/c", "seviz report x.pt --data cifar10:c"),
+        (r"C:\Users\me\x.pt", "x.pt"),
+        (r"--data \\server\me\pictures", "--data pictures"),
+        ("'/home/me/my x.pt'", "'my x.pt'"),
+        ("3x32x32, 1/2 and/or ratio 5/4", "3x32x32, 1/2 and/or ratio 5/4"),
+        ("https://arxiv.org/abs/1709.01507", "https://arxiv.org/abs/1709.01507"),
+    ],
+)
+def test_folders_of_this_machine_are_left_out(text: str, expected: str) -> None:
+    assert without_folders(text) == expected
+
+
+def test_same_record_same_bytes(record: Record, tmp_path: Path) -> None:
+    record.save(tmp_path)
+    first = seviz.write_report(tmp_path, tmp_path / "a.html").read_bytes()
+    seviz.write_report(make_record(CIFAR), tmp_path / "other.html")
+    assert seviz.write_report(tmp_path, tmp_path / "b.html").read_bytes() == first
+    code = f"import seviz; seviz.write_report({str(tmp_path)!r}, {str(tmp_path / 'c.html')!r})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "c.html").read_bytes() == first
+
+
+def test_source_date_epoch_is_the_date(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert ", 1970-01-02." in seviz.write_report(record, tmp_path).read_text(encoding="utf-8")
+
+
+def test_gates_are_embedded_to_sixteen_bits(record: Record, tmp_path: Path) -> None:
+    text = seviz.write_report(record, tmp_path).read_text(encoding="utf-8")
+    data = json.loads(script(text, "data"))
+    for meta in data["gates"]["blocks"]:
+        stats, channels = record.stats(meta["name"]), meta["channels"]
+        words = unpacked(text, f"gates-{meta['name']}")
+        size = meta["high"] - meta["low"]
+        means = (
+            words[3 * channels : 6 * channels].reshape(3, channels) / LEVELS * size + meta["low"]
+        )
+        np.testing.assert_allclose(means, stats.mean, atol=size / LEVELS)
+        stds = words[6 * channels :].reshape(3, channels) / LEVELS * meta["widest"]
+        np.testing.assert_allclose(stds, stats.std, atol=meta["widest"] / LEVELS)
+    counts = unpacked(text, "confusion", data["confusion"]["bytes"]).reshape(3, 3)
+    assert counts.tolist() == record.arrays["confusion"].tolist()
+
+
+@pytest.fixture(scope="module")
+def large() -> Record:
+    return with_predictions(make_record(SE_RESNET_50, [f"class {i:04}" for i in range(1000)]))
+
+
+def test_imagenet_shape_fits_into_ten_megabytes(large: Record, tmp_path: Path) -> None:
+    path = seviz.write_report(large, tmp_path, ["class 0007", "class 0999"])
+    assert path.stat().st_size <= 10 * MEGABYTE
+    text = path.read_text(encoding="utf-8")
+    gates = json.loads(script(text, "data"))["gates"]
+    assert len(gates["classes"]) == 1000
+    assert sum(b["channels"] for b in gates["blocks"]) == 15_104
+    meta = gates["blocks"][-1]
+    sample = meta["sample"]
+    assert len(sample) >= 50
+    assert (sample[0], sample[-1]) == (0, 2047)
+    words, stats = unpacked(text, "gates-SE_5_3"), large.stats("SE_5_3")
+    every = words[3 * 2048 :][: 1000 * len(sample)].reshape(1000, len(sample)) / LEVELS
+    np.testing.assert_allclose(every, stats.mean[:, sample], atol=1 / LEVELS)
+    named = words[3 * 2048 + 2000 * len(sample) :][: 2 * 2048].reshape(2, 2048) / LEVELS
+    np.testing.assert_allclose(named, stats.mean[[7, 999]], atol=1 / LEVELS)
+
+
+def test_full_embeds_every_channel(tmp_path: Path) -> None:
+    record = make_record(((1, 4096),), [f"c{i}" for i in range(400)])
+    for full in (False, True):
+        text = seviz.write_report(record, tmp_path, full=full).read_text(encoding="utf-8")
+        (meta,) = json.loads(script(text, "data"))["gates"]["blocks"]
+        assert (meta["sample"] is None) == full
+        assert len(unpacked(text, "gates-SE_2_1")) > (2 * 400 * 4096 if full else 0)
+
+
+@pytest.mark.parametrize("name", ["se_resnet20_cifar10", "senet_notes_cifar10", "resnet20_cifar10"])
+def test_small_reports_are_small(name: str, tmp_path: Path) -> None:
+    folder = Path(__file__).parent.parent / "reports" / name
+    path = seviz.write_report(folder, tmp_path)
+    assert path.stat().st_size <= 3 * MEGABYTE
+    text = path.read_text(encoding="utf-8")
+    gates = [b.name for b in Record.load(folder).blocks]
+    assert all(f'data-panel="{b}"' in text for b in gates)
+    if not gates:
+        assert 'id="gates"' not in text
+        assert "no Squeeze-and-Excitation block" in text
+
+
+def test_what_is_said_and_where_it_comes_from(record: Record, tmp_path: Path) -> None:
+    header = replace(
+        record.header,
+        command="seviz report net.pt --data pictures",
+        versions={"torch": "9.9"},
+        skipped=(("cat/7.png", "cut off"),),
+        missing=("cow",),
+        extra=("yak",),
+        notes=("taken for ImageNet's classes",),
+        partial=True,
+    )
+    said, loads = read(seviz.write_report(replace(record, header=header), tmp_path))
+    matrix = record.arrays["confusion"]
+    assert f"{matrix.trace() / 60:.2%}" in said
+    for part in (
+        "seviz report net.pt --data pictures", "torch 9.9", "cat/7.png", "cut off", "cow", "yak",
+        "taken for ImageNet's classes", "interrupted after 60 images", "0" * 64, "Wilson", "Eta squared",
+        header.preprocessing.describe(), "images could not be read",
+    ):  # fmt: skip
+        assert part in said
+    assert all(v.startswith(("#", "data:image/svg+xml")) for v in loads)
+
+
+def test_audit_beside_the_record_is_of_the_same_network(record: Record, tmp_path: Path) -> None:
+    record.save(tmp_path)
+    audit = seviz.audit("timm:seresnext26d_32x4d", sweep=(4,))
+    ours = replace(audit, checkpoint_sha256=record.header.checkpoint_sha256)
+    assert load_audit(save_audit(ours, tmp_path)) == ours
+    said, _ = read(seviz.write_report(tmp_path, tmp_path))
+    assert f"{audit.se_params:,}" in said
+    assert f"{audit.sweep[0].params:,}" in said
+    save_audit(replace(audit, checkpoint_sha256="1" * 64), tmp_path)
+    said, _ = read(seviz.write_report(tmp_path, tmp_path))
+    assert "audit.json beside the record was left out: it is of another network" in said
+    assert f"{audit.se_params:,}" not in said
+    (tmp_path / "audit.json").write_text('{"schema_version": 0}')
+    said, _ = read(seviz.write_report(tmp_path, tmp_path))
+    assert "another seviz wrote it" in said
+
+
+def test_other_ablations_are_left_out(record: Record, tmp_path: Path) -> None:
+    record.save(tmp_path)
+    Ablation(
+        "net.pt", "1" * 64, "net", "d", "", 9, 8, "block", "one", 0, 1, 1, 1, (), ()
+    ).save(tmp_path)  # fmt: skip
+    said, _ = read(seviz.write_report(tmp_path, tmp_path))
+    assert "ablation.json beside the record was left out: it is of another network" in said
+
+
+def test_records_that_cannot_be_read(tmp_path: Path, record: Record, refuses: Refuses) -> None:
+    with refuses(DataError, "seviz collect"):
+        seviz.write_report(tmp_path, tmp_path)
+    empty = replace(record, arrays={**record.arrays, "count": 0 * record.count})
+    with refuses(DataError, "with images"):
+        seviz.write_report(empty, tmp_path)
+    with refuses(DataError, "schema version 1, found 99"):
+        seviz.write_report(_other_version(record, tmp_path, 99), tmp_path)
+
+
+def _other_version(record: Record, folder: Path, version: int) -> Path:
+    import zipfile
+
+    with zipfile.ZipFile(record.save(folder / "now.npz")) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    meta = {**json.loads(parts["meta.json"]), "schema_version": version}
+    with zipfile.ZipFile(folder / "other.npz", "w") as new:
+        for name, data in {**parts, "meta.json": json.dumps(meta).encode()}.items():
+            new.writestr(name, data)
+    return folder / "other.npz"
+
+
+def test_notebooks_show_a_record_without_scripts(record: Record) -> None:
+    html = record._repr_html_()
+    assert html is not None
+    assert "<script" not in html
+    assert html.count("data:image/svg+xml") >= 3
+    assert f"{record.top1:.2%}" in html
+    empty = replace(record, arrays={**record.arrays, "count": 0 * record.count})
+    assert empty._repr_html_() is None

@@ -1,0 +1,266 @@
+"""The report as it is read: by eye, by ear, by hand, on paper, on a phone, with names meant to harm."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import TOOLTIP, Opened, needs_browser, opened, running
+from synthetic import CIFAR, make_record, record_of_gates, with_predictions
+
+import seviz
+from seviz.ablations import Ablation, Replaced
+from seviz.results import Record
+
+pytestmark = needs_browser
+
+HOSTILE = (
+    "<script>window.harmed = 1</script>",
+    "</script><img src=x onerror='window.harmed = 2'>",
+    '"><svg onload=window.harmed=3>',
+    "'; window.harmed = 4; //",
+    "\u202egnp.exe\u202c",
+    "x" * 300,
+    "猫 🐈 Straße",
+    "${window.harmed=5}{{7*7}}@who{safe}$x",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with running() as browser:
+        yield browser
+
+
+def an_ablation(record: Record) -> Ablation:
+    rows = [
+        Replaced(b.name, (b.name,), lost=4 + i, won=3, params=b.params, macs=b.params)
+        for i, b in enumerate(record.blocks)
+    ]
+    header = record.header
+    return Ablation(
+        header.checkpoint, header.checkpoint_sha256, header.architecture, header.source, header.split,
+        images=header.images, right=int(0.8 * header.images), by="block", gates="mean", seed=0,
+        params=100_000, se_params=sum(r.params for r in rows), macs=10**6, single=tuple(rows),
+        cumulative=tuple(rows),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return with_predictions(make_record(CIFAR, [f"kind {i}" for i in range(10)]))
+
+
+@pytest.fixture(scope="module")
+def path(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    audit = replace(seviz.audit("timm:seresnext26d_32x4d"), name=record.header.checkpoint)
+    folder = tmp_path_factory.mktemp("page")
+    return seviz.write_report(record, folder, audit=audit, ablation=an_ablation(record))
+
+
+def draw_all(report: Opened) -> None:
+    for name in report.page.evaluate(
+        "[...document.querySelectorAll('.chart')].filter((c) => c.checkVisibility())"
+        ".map((c) => c.dataset.chart)"
+    ):
+        report.drawn(name)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_violation_of_accessibility(browser: Any, path: Path, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with opened(browser, path, color_scheme=scheme, reduced_motion="reduce") as report:
+        draw_all(report)
+        found = Axe().run(report.page).response["violations"]
+        serious = [
+            (v["id"], [n["target"] for n in v["nodes"]][:3])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+        still = "getComputedStyle(document.documentElement).scrollBehavior"
+        assert report.page.evaluate(still) == "auto"
+
+
+def test_every_chart_has_words_and_data(browser: Any, path: Path) -> None:
+    with opened(browser, path) as report:
+        for chart in report.page.locator(".chart").all():
+            assert len(chart.get_attribute("aria-label")) > 10
+        sections = report.page.evaluate(
+            "[...document.querySelectorAll('section')].filter((s) => s.querySelector('.chart'))"
+            ".map((s) => s.querySelectorAll('table, [id$=csv]').length)"
+        )
+        assert len(sections) == 5
+        assert min(sections) >= 1
+
+
+def test_the_keyboard_reaches_every_control(browser: Any, path: Path) -> None:
+    with opened(browser, path) as report:
+        page = report.page
+        wanted = page.evaluate(
+            "[...document.querySelectorAll('button, input, select, a[href], summary')]"
+            ".filter((e) => e.checkVisibility()).map((e, i) => (e.dataset.place = i))"
+        )
+        seen = set()
+        for _ in range(3 * len(wanted)):
+            page.keyboard.press("Tab")
+            place = page.evaluate("document.activeElement.dataset.place ?? null")
+            if place is not None:
+                seen.add(int(place))
+            if len(seen) == len(wanted):
+                break
+        assert seen == set(wanted)
+
+
+def test_readable_on_a_phone(browser: Any, path: Path) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with opened(browser, path, **phone) as report:
+        draw_all(report)
+        page = report.page
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        beyond = page.evaluate(
+            "[...document.querySelectorAll('main *')].filter((e) => e.checkVisibility() && "
+            "!e.closest('.scroll, .choices') && e.getBoundingClientRect().right > 391)"
+            ".map((e) => e.outerHTML.slice(0, 80))"
+        )
+        assert beyond == []
+        # A finger scrolls the page wherever it is put.
+        assert page.evaluate("async () => (await draw('confusion')).toolbar.active_drag") is None
+
+
+def test_schemes_differ_and_follow(browser: Any, path: Path) -> None:
+    with opened(browser, path) as report:
+        light = report.pixels("confusion")
+        report.page.emulate_media(color_scheme="dark")
+        report.page.wait_for_timeout(500)
+        dark = report.pixels("confusion")
+        assert light.mean() > 180
+        assert dark.mean() < 110
+
+
+def pages(report: Opened) -> list[Any]:
+    """Print to A4; return the pages as arrays of grey, 0 to 255."""
+    import pymupdf
+
+    data = report.page.pdf(format="A4", prefer_css_page_size=True, print_background=True)
+    with pymupdf.open(stream=io.BytesIO(data), filetype="pdf") as document:
+        assert {(round(p.rect.width), round(p.rect.height)) for p in document} <= {
+            (595, 842),
+            (596, 842),
+        }
+        return [
+            (
+                np.frombuffer(s.samples, np.uint8).reshape(s.height, s.width, s.n),
+                p.get_text(),
+                [tuple(b["bbox"]) for b in p.get_image_info()],
+            )
+            for p in document
+            for s in [p.get_pixmap(dpi=50)]
+        ]
+
+
+def test_prints_to_paper_without_cut_panels(browser: Any, path: Path) -> None:
+    with opened(browser, path, color_scheme="dark") as report:
+        tall = report.page.evaluate(
+            "() => { const found = []; for (const s of document.querySelectorAll('.still img'))"
+            " found.push(s.naturalHeight / s.naturalWidth); return found; }"
+        )
+        printed = pages(report)
+    text = " ".join(words for _, words, _ in printed)
+    for title in ("Findings", "Gates", "Depth", "Cost", "Ablation", "Confusion", "Provenance"):
+        assert title in text
+    assert len(tall) >= 6
+    for pixels, words, _ in printed:
+        grey = pixels.mean(axis=2)
+        assert grey[[0, -1]].min() > 250, "ink in the margin"
+        assert grey[:, [0, -1]].min() > 250, "ink in the margin"
+        assert words.strip() or (grey < 200).sum() > 500, "an empty page"
+    # Panels are divided by no page: the titles of each figure's panels are on one.
+    blocks = ("SE_2_3", "SE_3_3", "SE_4_1", "SE_4_2", "SE_4_3")
+    whole = [w for _, w, _ in printed if all(f"{b}: class by channel" in w for b in blocks)]
+    assert len(whole) == 1
+
+
+def test_without_scripts_the_figures_are_there(browser: Any, path: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.resolve().as_uri())
+    stills = page.locator(".still img")
+    assert stills.count() >= 6
+    for still in stills.all():
+        still.scroll_into_view_if_needed()
+        assert still.bounding_box()["height"] > 100
+    assert not page.locator("#gate-controls").is_visible()
+    context.close()
+
+
+def test_hostile_names_are_text(browser: Any, tmp_path: Path) -> None:
+    record = with_predictions(make_record(CIFAR, HOSTILE))
+    header = replace(
+        record.header,
+        checkpoint="<script>window.harmed=6</script>.pt",
+        source="/home/me/<b>pictures</b>",
+        command="seviz report '/home/me/secret/</script><script>window.harmed=7</script>.pt'",
+        notes=("read /home/me/secret/<img src=x onerror=window.harmed=8>",),
+        skipped=(("/home/me/secret/<script>window.harmed=9</script>.png", "cut off"),),
+    )
+    path = seviz.write_report(replace(record, header=header), tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert "/home/me" not in text
+    with opened(browser, path) as report:
+        page = report.page
+        draw_all(report)
+        listed = page.locator("#class-choices bdi").all_inner_texts()
+        assert listed[0] == HOSTILE[0]
+        assert listed[4] == r"\u202egnp.exe\u202c"
+        assert listed[5:] == list(HOSTILE[5:])
+        for row in range(len(HOSTILE)):
+            box = page.locator(f'#class-choices input[data-row="{row}"]')
+            if not box.is_checked():
+                box.check()
+        report.settle()
+        said = []
+        for row in range(len(HOSTILE)):
+            said.append(report.hover("confusion", 0.55, (row + 0.5) / 8 * 0.75))
+        assert any("<script>window.harmed = 1</script>" in s for s in said)
+        page.locator("#confusion-row").fill(HOSTILE[1])
+        page.locator("#confusion-row").press("Enter")
+        page.wait_for_function("document.getElementById('confusion-text').textContent !== ''")
+        assert page.locator("#confusion-text").inner_text().startswith(HOSTILE[1])
+        options = page.evaluate(
+            "[...document.querySelectorAll('#class-names option')].map((o) => o.value)"
+        )
+        assert options[3] == HOSTILE[3]
+        assert page.evaluate(TOOLTIP) is not None
+        assert page.evaluate("window.harmed ?? null") is None
+        assert (
+            page.evaluate(
+                "document.querySelectorAll('main script, main img[src=x], main svg').length"
+            )
+            == 0
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert report.complaints == []
+
+
+def test_partial_and_stuck_are_said_on_the_first_screen(browser: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    gates = [rng.uniform(0, 1, (40, 8)), np.full((40, 8), 0.5)]
+    labels = np.repeat([0, 1], 20)
+    record = record_of_gates(gates, labels, ["a", "b"], partial=True)
+    path = seviz.write_report(record, tmp_path)
+    with opened(browser, path) as report:
+        alarms = report.page.locator(".alarm")
+        said = " ".join(alarms.all_inner_texts())
+        assert "interrupted after 40 images" in said
+        assert "SE_3_1" in said
+        assert "0.5" in said
+        for alarm in alarms.all():
+            assert alarm.bounding_box()["y"] < 700
+        assert "stuck at 0.500" in report.page.locator('[data-panel="SE_3_1"]').inner_text()
