@@ -132,6 +132,11 @@ def test_readable_on_a_phone(browser: Any, path: Path) -> None:
         assert beyond == []
         # A finger scrolls the page wherever it is put.
         assert page.evaluate("async () => (await draw('confusion')).toolbar.active_drag") is None
+        page.set_viewport_size({"width": 844, "height": 390})
+        report.settle()
+        page.set_viewport_size({"width": 390, "height": 844})
+        report.settle()
+        assert report.complaints == []
 
 
 def test_schemes_differ_and_follow(browser: Any, path: Path) -> None:

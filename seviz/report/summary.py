@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seviz.analysis import Share, describe_gate_confusion, gate_confusion, ranked_confusions
-from seviz.analysis.findings import remarks
+from seviz.analysis.findings import failures, remarks
 from seviz.report.cost import cost_sentence
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
@@ -71,7 +71,7 @@ def alarms(inputs: Inputs) -> list[str]:
             f"Partial record: the pass was interrupted after {header.images:,} images. Every number is of "
             "those alone."
         )
-    found += inputs.findings.warnings
+    found += failures(inputs.findings.blocks)
     if inputs.ablation is not None and inputs.ablation.partial:
         found.append(
             f"Partial ablation: it was interrupted after {inputs.ablation.images:,} images."

@@ -19,7 +19,10 @@ class Matrix {
     this.image = figure.renderers.find((r) => r.name === "image");
     this.bar = figure.right.find((side) => side.name === "bar");
     this.shape = [0, 0];
-    figure.connect(figure.properties.inner_width.change, () => this.label());
+    // It changes in the middle of Bokeh's layout, where nothing else may.
+    figure.connect(figure.properties.inner_width.change, () =>
+      requestAnimationFrame(() => this.label()),
+    );
     onMove(figure.x_range, () => this.label());
     onMove(figure.y_range, () => this.label());
     figure.on_event("mousemove", ({ x, y }) => this.point(Math.floor(y), Math.floor(x)));
@@ -149,12 +152,12 @@ class Matrix {
     if (this.content === undefined) return;
     const { figure } = this;
     const { rows, columns } = this.content;
-    this.name(figure.left[0], figure.y_range, rows);
-    this.name(figure.below[0], figure.x_range, columns);
+    this.name(figure.left[0], figure.y_range, rows, false);
+    this.name(figure.below[0], figure.x_range, columns, true);
     if (this.numbers !== null) this.number();
   }
 
-  name(axis, { start, end }, names) {
+  name(axis, { start, end }, names, across) {
     const first = Math.max(0, Math.floor(Math.min(start, end) + 1e-9));
     const last = Math.min(names.length, Math.ceil(Math.max(start, end) - 1e-9));
     const count = last - first;
@@ -163,11 +166,11 @@ class Matrix {
     const labels = new Map();
     for (let i = Math.ceil(first / step) * step; i < last; i += step) {
       ticks.push(i + 0.5);
-      labels.set(i + 0.5, clipped(names[i], axis.dimension === 0 ? 14 : 18));
+      labels.set(i + 0.5, clipped(names[i], across ? 14 : 18));
     }
     axis.ticker.ticks = ticks;
     axis.major_label_overrides = labels;
-    if (axis.dimension === 0) {
+    if (across) {
       const longest = Math.max(...[...labels.values()].map((label) => label.length), 0);
       const room = drawnWidth(this.figure) / Math.max(ticks.length, 1);
       axis.major_label_orientation = longest * 8 < room ? 0 : 0.9;
