@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seviz.ablations import Ablation
 from seviz.costs import Convention
 from seviz.predictions import PredictionTable
 from seviz.results import Record
@@ -35,9 +36,11 @@ class Subject:
         record: Its gates and predictions, where a pass was made.
         predictions: Its answer for each image, where that was kept.
         cost: What it costs, where the network itself is at hand.
+        ablation: Which of its blocks matter, where that was measured.
     """
 
     name: str
     record: Record | None = None
     predictions: PredictionTable | None = None
     cost: NetworkCost | None = None
+    ablation: Ablation | None = None

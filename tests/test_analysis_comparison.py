@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import norm, pearsonr
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
@@ -47,6 +47,15 @@ def test_unpaired_difference_is_statsmodels(a, n, b, m):
     else:
         assert found.p_value == 1
     assert found.delta == pytest.approx(b / m - a / n)
+
+
+def test_unpaired_difference_far_out():
+    """scipy.stats.norm.sf(20) is 2.75e-89; 1 - cdf would be 0."""
+    found = unpaired_difference(4000, 10_000, 5400, 10_000)
+    assert found.p_value == pytest.approx(
+        2 * norm.sf(abs(proportions_ztest([5400, 4000], [10_000] * 2)[0]))
+    )
+    assert 0 < found.p_value < 1e-80
 
 
 def test_unpaired_difference_needs_images():

@@ -6,7 +6,9 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,6 +113,31 @@ def test_refused(words, code, said, run, digits_record, elsewhere):
     assert found.code == code
     assert said in found.err
     assert not (elsewhere / "out").exists()
+
+
+def test_findings_side_by_side(run, elsewhere, digits_record, tmp_path):
+    record = seviz.Record.load(digits_record)
+    stuck = {}
+    for name, array in record.arrays.items():
+        stuck[name] = np.array(array)
+        if "/SE_3_1/" in name or name == "sample/SE_3_1":
+            n = record.count[:, None]
+            half = {"sum": 0.5 * n, "sumsq": 0.25 * n, "minimum": 0.5, "maximum": 0.5}
+            stuck[name][:] = half.get(name.rpartition("/")[2], 0.5 if "sample" in name else 0)
+    other = replace(record, arrays=stuck).save(tmp_path / "stuck")
+    said = run("compare", digits_record, other, "-o", "out")
+    assert said.code == 0, said.err
+    shares = {b.block: b.class_share for b in seviz.findings(record).blocks}
+    rows = [line.split() for line in said.out.splitlines() if line.startswith("SE_4_2")]
+    assert rows[-1][1] == f"{shares['SE_4_2'].value:.3f}"
+    assert any(
+        row[:3] == ["SE_2_1", "hardly", "moves"] for row in map(str.split, said.out.splitlines())
+    )
+    assert "deeper blocks are class-specific" in said.out
+    assert "(B): all gates of SE_3_1 sit at 0.50" in " ".join(said.out.split())
+    found = json.loads(run("compare", digits_record, other, "-o", "out", "--json").out)
+    assert len(found["findings"]) == 2
+    assert found["warnings"][0].partition(": ")[2].startswith("all gates of SE_3_1 sit at 0.50")
 
 
 def test_python(digits_record):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from seviz.analysis.findings import Findings, findings
 from seviz.analysis.gate_comparison import BlockComparison, compare_gates
 from seviz.analysis.paired import PairedDifference, holm, paired_difference
 from seviz.analysis.unpaired import UnpairedDifference, unpaired_difference
@@ -54,6 +55,7 @@ class Comparison:
         top5: The same for the five largest outputs.
         classes: The classes that both have, largest gain of recall first.
         blocks: The blocks that both have.
+        findings: What the gates of each show; ``None`` where there is no record with SE.
         notes: What was not compared, and how far the comparison holds.
     """
 
@@ -63,6 +65,7 @@ class Comparison:
     top5: Difference | None
     classes: tuple[ClassChange, ...]
     blocks: tuple[BlockComparison, ...]
+    findings: tuple[Findings | None, Findings | None]
     notes: tuple[str, ...]
 
     @property
@@ -105,9 +108,11 @@ def shown_interval(found: Difference) -> str:
 def shown_p(p: float) -> str:
     """Return a p-value as papers print it.
 
-    >>> shown_p(0.0000321), shown_p(0.0432)
-    ('0.000032', '0.043')
+    >>> shown_p(0.0000321), shown_p(0.0432), shown_p(0.0)
+    ('0.000032', '0.043', '<1e-300')
     """
+    if p < 1e-300:
+        return "<1e-300"
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.6f}" if p >= 1e-6 else f"{p:.0e}"
 
 
@@ -138,7 +143,13 @@ def compare_subjects(a: Subject, b: Subject) -> Comparison:
         if left:
             more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
             notes.append(f"not compared: {'; '.join(left[:NAMED])}{more}")
-    return Comparison(a, b, top1, top5, classes, tuple(blocks), tuple(notes))
+    found = _found(a), _found(b)
+    return Comparison(a, b, top1, top5, classes, tuple(blocks), found, tuple(notes))
+
+
+def _found(subject: Subject) -> Findings | None:
+    record = subject.record
+    return findings(record, subject.ablation) if record is not None and record.blocks else None
 
 
 def _paired(

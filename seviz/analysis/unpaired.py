@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
+from math import erfc, sqrt
 
 from seviz.analysis.intervals import wilson
 
@@ -69,5 +68,5 @@ def unpaired_difference(
         second.value,
         delta - sqrt((second.value - second.low) ** 2 + (first.high - first.value) ** 2),
         delta + sqrt((second.high - second.value) ** 2 + (first.value - first.low) ** 2),
-        2 * NormalDist().cdf(-abs(delta) / spread) if spread else 1.0,
+        erfc(abs(delta) / spread / sqrt(2)) if spread else 1.0,
     )

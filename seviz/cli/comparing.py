@@ -21,7 +21,7 @@ from seviz.cli.work import (
     shown_command,
 )
 from seviz.errors import DataError, UsageError
-from seviz.schema import is_record
+from seviz.schema import is_record, record_path
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison
@@ -107,10 +107,15 @@ def _subject(
     from seviz.subjects import Subject
 
     if is_record(spec):
+        from seviz.ablations import Ablation
         from seviz.results import Record
 
         record = Record.load(spec)
-        return Subject(_name(record.header.checkpoint), record), False
+        own = record.header.checkpoint_sha256
+        ablation, why_not = Ablation.beside(record_path(spec), own)
+        if why_not:
+            speaker.remark(f"note: {why_not}")
+        return Subject(_name(record.header.checkpoint), record, ablation=ablation), False
     from seviz.comparing import examine
 
     loaded = load_model(spec, model or ModelOptions())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
+from seviz.cli.findings_text import say_warnings
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison
@@ -35,8 +36,15 @@ def document(compared: Comparison, written: Sequence[Path]) -> Mapping[str, Any]
         ],
         "blocks": [{**asdict(b), "moves": b.moves} for b in compared.blocks],
         "files": [str(path) for path in written],
+        "findings": [asdict(f) if f is not None else None for f in compared.findings],
+        "warnings": [f"{subject.name}: {warning}" for subject, warning in _warnings(compared)],
         "notes": list(compared.notes),
     }
+
+
+def _warnings(compared: Comparison) -> list[tuple[Subject, str]]:
+    sides = zip((compared.a, compared.b), compared.findings, strict=True)
+    return [(side, text) for side, found in sides if found is not None for text in found.warnings]
 
 
 def _network(subject: Subject) -> dict[str, Any]:
@@ -67,8 +75,10 @@ def say(compared: Comparison, top: int, written: Sequence[Path], speaker: Speake
     _say_networks(compared, speaker)
     speaker.line(compared.describe())
     speaker.line()
+    say_warnings([f"{side.name}: {text}" for side, text in _warnings(compared)], speaker)
     _say_classes(compared, top, speaker)
     _say_blocks(compared, top, speaker)
+    _say_findings(compared, top, speaker)
     for note in compared.notes:
         speaker.remark(f"note: {note}")
     for path in written:
@@ -195,5 +205,32 @@ def _say_blocks(compared: Comparison, top: int, speaker: Speaker) -> None:
         "Drift and correlation mean something where channel i is the same channel in both: one network "
         "trained further, pruned or folded. Two networks trained apart order their channels differently; "
         "geometry does not depend on that order."
+    )
+    speaker.line()
+
+
+def _say_findings(compared: Comparison, top: int, speaker: Speaker) -> None:
+    """Print class shares and the paper's statements of both networks, side by side."""
+    from seviz.analysis.findings.wording import shown
+
+    first, second = compared.findings
+    if first is None or second is None:
+        return
+    shares = [
+        {b.block: shown(b.class_share) if b.moves else "hardly moves" for b in found.blocks}
+        for found in (first, second)
+    ]
+    names = list(dict.fromkeys([*shares[0], *shares[1]]))
+    speaker.line("share of gate variance explained by class, eta squared [95 % interval]")
+    speaker.table(
+        ["block", "A", "B"], [[n, *(own.get(n, "-") for own in shares)] for n in names[:top]]
+    )
+    if len(names) > top:
+        speaker.line(f"and {len(names) - top} more blocks; --top lists more")
+    speaker.line()
+    verdicts = [{s.claim: s.verdict for s in found.statements} for found in (first, second)]
+    speaker.table(
+        ["what the SENet paper says of its networks", "A", "B"],
+        [[claim, *(own.get(claim, "-") for own in verdicts)] for claim in verdicts[0]],
     )
     speaker.line()
