@@ -327,7 +327,7 @@ def test_what_is_not_shared_is_refused(run: Run, words: tuple[str, ...]) -> None
     said = run(*words)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith(
-        "seviz: process 1 of 3: expected activations, collect, confusion with"
+        "seviz: process 1 of 3: expected activations, collect, confusion, report with"
     )
     assert said.err.count("\n") == 1
 
