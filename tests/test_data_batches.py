@@ -23,8 +23,9 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from seviz.classes import ClassTable
-from seviz.data import make_batches, match_classes, open_source
+from seviz.data import Batches, make_batches, match_classes, open_source
 from seviz.data.base import ArraySource
+from seviz.data.workers import Watched
 from seviz.errors import DataError, DeviceError, UsageError
 from seviz.preprocessing import Preprocessing
 
@@ -282,15 +283,16 @@ class Deadly(ArraySource):
     """Kills the process that decodes its sixth image, as the kernel does when memory runs out."""
 
     parent: int
+    after: float
 
     def image(self, index: int) -> Image.Image:
         if index == 5 and os.getpid() != self.parent:
+            time.sleep(self.after)
             os.kill(os.getpid(), signal.SIGKILL)
         return super().image(index)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
-def test_a_killed_worker_is_an_error_not_a_wait():
+def deadly_batches(after: float) -> Batches:
     source = Deadly(
         name="deadly",
         split="",
@@ -298,12 +300,60 @@ def test_a_killed_worker_is_an_error_not_a_wait():
         labels=np.zeros(16, np.int64),
         pixels=np.zeros((16, 8, 8, 3), np.uint8),
         parent=os.getpid(),
+        after=after,
     )
     match = match_classes(source.folders, source.counts, None)
+    return make_batches(source, match, EIGHT, batch_size=2, workers=2)
+
+
+# The loader's handler may strike in a callback whose errors Python only reports.
+told_anywhere = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
+@told_anywhere
+def test_a_killed_worker_is_an_error_not_a_wait():
     start = time.monotonic()
     with pytest.raises(DeviceError, match="found one killed"):
-        list(make_batches(source, match, EIGHT, batch_size=2, workers=2))
+        list(deadly_batches(after=0))
     assert time.monotonic() - start < 15
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
+@told_anywhere
+def test_a_worker_killed_while_the_network_computes_is_told_at_the_next_batch():
+    handler = signal.getsignal(signal.SIGCHLD)
+    batches = iter(deadly_batches(after=0.5))
+    next(batches)
+    end = time.monotonic() + 2
+    while time.monotonic() < end:  # both workers read ahead meanwhile, and one of them dies
+        time.sleep(0.01)
+    with pytest.raises(DeviceError, match="found one killed"):
+        list(batches)
+    del batches
+    after = signal.getsignal(signal.SIGCHLD)
+    assert after == handler or "torch" in after.__module__
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, EOFError])
+def test_a_worker_that_dies_while_it_hands_a_batch_over(error):
+    def torn():
+        yield 1
+        raise error(104, "reset")
+
+    batches = iter(Watched(torn(), 2))
+    assert next(batches) == 1
+    with pytest.raises(DeviceError, match="expected 2 worker processes"):
+        next(batches)
+
+
+def test_other_errors_of_a_worker_stay_what_they_are():
+    def broken():
+        raise RuntimeError("of the user's own source")
+        yield
+
+    with pytest.raises(RuntimeError, match="user's own"):
+        list(Watched(broken(), 2))
 
 
 def interrupted_pass(folder: Path, told: Connection, errors: Path) -> None:

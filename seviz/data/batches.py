@@ -16,6 +16,7 @@ from seviz.data.base import Source
 from seviz.data.decoding import Collated, Decoder, collate
 from seviz.data.matching import Match
 from seviz.data.transforms import build_transform
+from seviz.data.workers import Watched
 from seviz.errors import DataError, DeviceError, UsageError
 from seviz.preprocessing import Preprocessing
 
@@ -171,15 +172,7 @@ class Batches:
                 generator=torch.Generator(),  # a seed is drawn from it, not from the user's stream
             )
             batches = iter(loader)
-        try:
-            yield from batches
-        except RuntimeError as exc:
-            if "DataLoader worker" not in str(exc):
-                raise
-            raise DeviceError(
-                f"expected {self.workers} worker processes to decode images, found one killed "
-                "(most often for want of memory or of shared memory); use fewer --workers, or 0"
-            ) from exc
+        yield from Watched(batches, self.workers)
 
     def refuse_if_strict(self, name: str, reason: str) -> None:
         """Raise where an image that cannot be read is an error.
