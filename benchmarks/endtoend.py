@@ -31,6 +31,7 @@ from seviz.observe import run
 from seviz.pipeline import collect
 from seviz.preparation import PassOptions, prepare
 from seviz.preprocessing import Preprocessing
+from seviz.speed import Choice
 
 BATCH = 32
 CLASSES = 4
@@ -81,7 +82,7 @@ class Contest:
             [batch] * batches.steps,
             [],
             device=ready.device,
-            speed=ready.speed(batches),
+            speed=ready.speed(batches, Choice()),
         )
 
     @property

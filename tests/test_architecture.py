@@ -52,7 +52,9 @@ WEST = {
         *("data", "loading", "observe", "parts", "preparation"),
         *("ranks", "request", "resuming", "speed"),
     },
-    "ablation": {"cost", "data", "gates", "loading", "observe", "preparation", "request"},
+    "ablation": {
+        *("cost", "data", "gates", "loading", "observe", "preparation", "request", "speed"),
+    },
     "folding": {"cost", "gates", "loading", "models"},
     "comparing": {"cost", "data", "loading", "pipeline", "preparation"},
     "slimming": {

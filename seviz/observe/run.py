@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seviz.errors import DeviceError
 from seviz.gates.reading import Reading
 from seviz.observe.observers import Observation, Observer
-from seviz.speed import Chosen, Halving, Speed
+from seviz.speed import Chosen, Halving, Speed, keeping_memory
 
 
 class BatchLike(Protocol):
@@ -110,6 +110,7 @@ def run(
         model.to(device)
         with (
             interrupts() as requested,
+            keeping_memory(),
             torch.inference_mode(),
             Chosen(model, readings, device, autocast, speed) as way,
         ):

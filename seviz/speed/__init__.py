@@ -3,6 +3,7 @@
 from seviz.speed.choice import Choice
 from seviz.speed.chosen import Chosen, Speed
 from seviz.speed.halving import Halving
+from seviz.speed.memory import keeping_memory
 from seviz.speed.ways import Answer, Eager, Way
 
-__all__ = ["Answer", "Choice", "Chosen", "Eager", "Halving", "Speed", "Way"]
+__all__ = ["Answer", "Choice", "Chosen", "Eager", "Halving", "Speed", "Way", "keeping_memory"]
