@@ -29,7 +29,7 @@ from seviz.ranks import Ranks
 from seviz.request import library_versions
 from seviz.results import Array, Header, Record
 from seviz.resuming import Keeper
-from seviz.speed import Choice
+from seviz.speed import Choice, few_threads
 
 
 def collect(
@@ -122,7 +122,7 @@ def collect_prepared(
     choice = Choice(shared=ranks.several)
     part = Part(ready, batches, [*watching, probabilities, choice], ranks, keeper)
     bar = progress(part.batches.total) if progress is not None else nullcontext(None)
-    with bar as on_batch:
+    with bar as on_batch, few_threads(ranks.neighbours):
         passed = run(
             loaded.model,
             found.only(ready.blocks),

@@ -25,6 +25,7 @@ HALL = {
     "merging",
     "predictions",
     "preprocessing",
+    "processors",
     "results",
     "schema",
     "sketch",

@@ -142,7 +142,7 @@ def test_digits_need_no_workers():
 
 
 def test_default_workers(folder, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(32)), raising=False)
+    monkeypatch.setattr("seviz.processors.available", lambda: 32)
     assert batches_of(folder, workers=None, batch_size=1).workers == 4
     assert batches_of(folder, workers=None, batch_size=5).workers == 2
     # One batch: starting a process would only cost time.
@@ -276,6 +276,29 @@ def test_the_users_random_numbers_stay_as_they_are(folder):
     list(batches_of(folder))
     list(batches_of(folder, workers=1))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@dataclass(frozen=True, eq=False)
+class Told(ArraySource):
+    """Images whose pixels say at which priority they were decoded."""
+
+    def image(self, index: int) -> Image.Image:
+        return Image.new("RGB", (8, 8), (os.nice(0),) * 3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="priorities are told differently on Windows")
+def test_workers_leave_the_processors_to_the_network():
+    source = Told(
+        name="told",
+        split="",
+        folders=("a",),
+        labels=np.zeros(4, np.int64),
+        pixels=np.zeros((4, 8, 8, 3), np.uint8),
+    )
+    match = match_classes(source.folders, source.counts, None)
+    for workers, expected in ((0, os.nice(0)), (2, min(os.nice(0) + 10, 19))):
+        for batch in make_batches(source, match, EIGHT, batch_size=2, workers=workers):
+            assert (batch.images * 255).round().unique().tolist() == [expected]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import OutputOptions
+from seviz.processors import available
 
 
 def doctor(*, output: OutputOptions | None = None) -> int:
@@ -49,7 +50,7 @@ def _versions() -> dict[str, str]:
 def _devices() -> dict[str, Any]:
     import torch
 
-    found = {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"}
+    found = {"cpu": f"{os.cpu_count()} cores, {available()} for this process"}
     for i in range(torch.cuda.device_count()):
         memory = torch.cuda.get_device_properties(i).total_memory / 2**30
         found[f"cuda:{i}"] = f"{torch.cuda.get_device_name(i)}, {memory:.0f} GiB"

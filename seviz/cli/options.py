@@ -103,7 +103,10 @@ class DataOptions:
         int | None, Parameter(alias="-b", help="Images per batch; chosen by image size by default.")
     ] = None
     workers: Annotated[
-        int | None, Parameter(alias="-j", help="Processes that decode images; up to 4 by default.")
+        int | None,
+        Parameter(
+            alias="-j", help="Processes that decode images; up to 4 by default, 16 for a GPU."
+        ),
     ] = None
     device: Annotated[
         str, Parameter(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")

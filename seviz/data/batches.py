@@ -19,11 +19,13 @@ from seviz.data.transforms import build_transform
 from seviz.data.workers import Watched
 from seviz.errors import DataError, DeviceError, UsageError
 from seviz.preprocessing import Preprocessing
+from seviz.processors import divide
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_WORKERS = 4
+# Of workers, behind the network: as with nice(1).
+_PRIORITY = 10
 # How many batches ahead of the network a pass may take from here, and still ask for their position.
 MOST_MARKS = 64
 
@@ -168,7 +170,7 @@ class Batches:
                 num_workers=self.workers,
                 collate_fn=collate,
                 pin_memory=self.pin_memory and torch.cuda.is_available(),
-                worker_init_fn=_leave_interrupts_to_the_parent,
+                worker_init_fn=_begin_worker,
                 generator=torch.Generator(),  # a seed is drawn from it, not from the user's stream
             )
             batches = iter(loader)
@@ -209,7 +211,8 @@ def make_batches(
         match: The row of each folder.
         preprocessing: How an image becomes a tensor.
         batch_size: Images per batch.
-        workers: Processes that decode; by default none for images in memory, else up to 4.
+        workers: Processes that decode; by default none for images in memory, else one for each
+            processor, up to 4, or 16 where batches are for a GPU.
         num_samples: At most that many images of each class, the first ones.
         strict: Make an image that cannot be read an error, instead of skipping it.
         pin_memory: Make batches in pinned memory where there is a CUDA device.
@@ -238,8 +241,8 @@ def make_batches(
         indices = np.random.default_rng(seed).permutation(indices)
     steps = -(-len(indices) // batch_size)
     if workers is None:
-        own = max(1, _cpus() // processes)
-        workers = 0 if source.in_memory or steps <= 1 else min(MOST_WORKERS, own)
+        alone = source.in_memory or steps <= 1
+        workers = 0 if alone else divide(processes, gpu=pin_memory).workers
     return Batches(
         total=len(indices),
         batch_size=batch_size,
@@ -268,13 +271,9 @@ def _rank_in_class(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return ranks
 
 
-def _cpus() -> int:
-    # What this process may use: in a container or under taskset, less than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _leave_interrupts_to_the_parent(_: int) -> None:
+def _begin_worker(_: int) -> None:
     # Ctrl-C reaches every process of the terminal; the parent stops its workers in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The network goes first: where all of its threads wait for one whose processor decodes, all wait.
+    if hasattr(os, "nice"):
+        os.nice(_PRIORITY)

@@ -4,6 +4,17 @@ from seviz.speed.choice import Choice
 from seviz.speed.chosen import Chosen, Speed
 from seviz.speed.halving import Halving
 from seviz.speed.memory import keeping_memory
+from seviz.speed.threads import few_threads
 from seviz.speed.ways import Answer, Eager, Way
 
-__all__ = ["Answer", "Choice", "Chosen", "Eager", "Halving", "Speed", "Way", "keeping_memory"]
+__all__ = [
+    "Answer",
+    "Choice",
+    "Chosen",
+    "Eager",
+    "Halving",
+    "Speed",
+    "Way",
+    "few_threads",
+    "keeping_memory",
+]
