@@ -6,21 +6,19 @@
 Both give the top-1 of ``se_resnet20_cifar10.pt`` and of the network with the gates of each of its nine blocks
 replaced, on the same JPEG or PNG files (``test/<class>/*``), decoded in this process. The other way is ten
 passes, in nine of which a hook on the module of one SE block returns its input times the new gate. Rounds
-alternate; the counts of both must be equal. Prints a table and writes it to ``ablate.md`` beside this file.
+alternate; the counts of both must be equal. Prints a table and writes it to ``README.md`` beside this file.
 """
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
+from common import HERE, machine, write_section
 
 import seviz
 from seviz.ablation.study import Study
@@ -28,7 +26,6 @@ from seviz.data import KeptBatches
 from seviz.gates import Tap, trace
 from seviz.preparation import Prepared, prepare
 
-HERE = Path(__file__).resolve().parent
 CHECKPOINT = HERE.parent / "sample_checkpoints" / "se_resnet20_cifar10.pt"
 ROUNDS = 3
 TARGET = 0.6
@@ -99,7 +96,7 @@ def main() -> None:
     options = seviz.PassOptions(num_samples=samples, workers=0, device="cpu")
     ready = prepare(seviz.load(CHECKPOINT), f"cifar10:{sys.argv[1]}", options)
     lines = [
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, one thread; "
+        f"{machine()}, one thread; "
         f"{ready.batches().total} images, medians of {ROUNDS} rounds after one that is not counted.",
         "",
         "| gates replaced by | ablate, CPU | full passes, CPU | ablate / full passes, CPU | the same, wall |",
@@ -115,7 +112,7 @@ def main() -> None:
         lines.append(f"| {gates} | {a:.2f} s | {b:.2f} s | {cpu:.2f} | {wall:.2f} |")
     lines += ["", f"Target: {TARGET:.2f}."]
     print("\n".join(lines))
-    (HERE / "ablate.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_section("Ablations", lines)
 
 
 if __name__ == "__main__":

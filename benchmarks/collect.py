@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measure a pass against the bare forward pass, a notebook's hooks, Captum, torchvision and nnsight.
 
-    python benchmarks/collect.py [--images 256 1024 4096] [--rounds 3] [--only WORD ...] [--no-memory]
+    python benchmarks/collect.py [--images 256 1024 4096] [--rounds 3 1 1] [--only WORD ...]
 
 SE-ResNet-50 with random weights, images of 224 x 224 in memory, batches of 16, eager float32 unless it says
-otherwise; the result of each is mean and standard deviation of every gate by class. They take turns, and
-each is divided by the bare forward pass of its own round; medians of the rounds count. Memory is the peak of
-a fresh process for each. Needs ``pip install '.[bench]'``. Prints tables and puts them into ``results.md``.
+otherwise; the result of each is mean and standard deviation of every gate by class, and all must be the
+same. Each run is a process of its own, after one batch that is not counted. They take turns, and each is
+divided by the bare forward pass of its own round; medians of the rounds count. Needs
+``pip install '.[bench]'``. Prints tables and puts them into ``README.md`` beside this file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import itertools
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -83,6 +85,14 @@ def bare(model: Any, stream: Stream) -> Stats:
         for batch in stream:
             model(batch.images)
     return {}
+
+
+def bare_keeping(model: Any, stream: Stream) -> Stats:
+    """Do the same with the C library told to keep memory, as in seviz: what that alone is worth."""
+    from seviz.speed import keeping_memory
+
+    with keeping_memory():
+        return bare(model, stream)
 
 
 def notebook(model: Any, stream: Stream) -> Stats:
@@ -186,8 +196,10 @@ def seviz(
     return stats
 
 
+BARE = "bare forward pass"
 CONTESTANTS: dict[str, tuple[Callable[[Any, Stream], Stats], str]] = {
-    "bare forward pass": (bare, "1"),
+    BARE: (bare, "1"),
+    "bare forward pass, freed memory kept": (bare_keeping, ""),
     "hooks, lists, NumPy (a notebook)": (notebook, ""),
     "Captum LayerActivation": (captum, ""),
     "torchvision create_feature_extractor": (feature_extractor, ""),
@@ -199,6 +211,43 @@ CONTESTANTS: dict[str, tuple[Callable[[Any, Stream], Stats], str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Run:
+    """What one process needed.
+
+    Attributes:
+        wall: Seconds.
+        cpu: Processor seconds.
+        memory: Peak memory in MB.
+        stats: The result.
+    """
+
+    wall: float
+    cpu: float
+    memory: float
+    stats: Stats
+
+
+def once(name: str, count: int, file: str) -> None:
+    """Run a contestant, and leave what it needed and found in a file."""
+    model, stream = network(), Stream(count)
+    bare(model, Stream(BATCH))
+    wall, cpu = time.perf_counter(), time.process_time()
+    stats = CONTESTANTS[name][0](model, stream)
+    needed = [time.perf_counter() - wall, time.process_time() - cpu, peak_memory()]
+    pairs = {path: np.stack(pair) for path, pair in stats.items()}
+    np.savez(file, needed=needed, **pairs)
+
+
+def fresh(name: str, count: int) -> Run:
+    """Run a contestant in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/run.npz"
+        subprocess.run([sys.executable, __file__, "--once", name, str(count), file], check=True)
+        arrays = dict(np.load(file))
+    return Run(*arrays.pop("needed"), {path: (pair[0], pair[1]) for path, pair in arrays.items()})
+
+
 def check(expected: Stats, found: Stats, name: str) -> None:
     """Refuse to compare times of different results."""
     tolerance = 0.05 if "bfloat16" in name else 1e-4
@@ -207,71 +256,59 @@ def check(expected: Stats, found: Stats, name: str) -> None:
             np.testing.assert_allclose(other, one, atol=tolerance, err_msg=f"{name}: {path}")
 
 
-def measured(names: list[str], count: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Return wall and processor seconds of every round, by name."""
-    model, stream = network(), Stream(count)
-    bare(model, Stream(BATCH))
-    took: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    expected = notebook(model, stream)
+def measured(names: list[str], count: int, rounds: int) -> dict[str, list[Run]]:
+    """Return the runs of every round, by name."""
+    runs: dict[str, list[Run]] = {name: [] for name in names}
+    expected: Stats = {}
     for _ in range(rounds):
         for name in names:
-            wall, cpu = time.perf_counter(), time.process_time()
-            stats = CONTESTANTS[name][0](model, stream)
-            took[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-            if stats:
-                check(expected, stats, name)
-    return took
+            run = fresh(name, count)
+            runs[name].append(run)
+            expected = expected or run.stats
+            if run.stats:
+                check(expected, run.stats, name)
+            print(f"{count} {name}: {run.wall:.1f} s, {run.memory:.0f} MB", flush=True)
+    return runs
 
 
-def memory(name: str, count: int) -> float:
-    """Return the peak memory in MB of a fresh process."""
-    process = subprocess.run(
-        [sys.executable, __file__, "--once", name, str(count)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(process.stdout.split()[-1])
+def time_cell(runs: list[Run], base: list[Run]) -> str:
+    """Return time against the bare pass, wall (processor), and seconds."""
+    wall = statistics.median(o.wall / b.wall for o, b in zip(runs, base, strict=True))
+    cpu = statistics.median(o.cpu / b.cpu for o, b in zip(runs, base, strict=True))
+    return f"{wall:.2f} ({cpu:.2f}), {statistics.median(o.wall for o in runs):.1f} s"
 
 
 def main() -> None:
     """Measure, print, write."""
     if sys.argv[1:2] == ["--once"]:
-        CONTESTANTS[sys.argv[2]][0](network(), Stream(int(sys.argv[3])))
-        print(peak_memory())
+        once(sys.argv[2], int(sys.argv[3]), sys.argv[4])
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=[256])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, nargs="+", default=[3], help="for each of --images")
     parser.add_argument("--only", nargs="+", default=[""], help="words in the names to run")
-    parser.add_argument("--no-memory", action="store_true")
     given = parser.parse_args()
-    names = [n for n in CONTESTANTS if n.startswith("bare") or any(w in n for w in given.only)]
+    names = [n for n in CONTESTANTS if n == BARE or any(w in n for w in given.only)]
+    rounds = (given.rounds * len(given.images))[: len(given.images)]
+    runs = [measured(names, count, r) for count, r in zip(given.images, rounds, strict=True)]
+    numbers = [f"{n:,} images" for n in given.images]
+    times = [
+        (name, *(time_cell(r[name], r[BARE]) for r in runs), CONTESTANTS[name][1]) for name in names
+    ]
+    peaks = [(name, [statistics.median(o.memory for o in r[name]) for r in runs]) for name in names]
+    memory = [
+        (name, *(f"{p:.0f} MB" for p in own), f"{own[-1] / own[0]:.3f}") for name, own in peaks
+    ]
     lines = [
         f"{machine()}, {torch.get_num_threads()} threads; {NETWORK}, batches of {BATCH}; time against the "
-        f"bare pass of the same round, wall (processor), medians of {given.rounds} rounds.",
+        f"bare pass of the same round, wall (processor); medians of {', '.join(map(str, rounds))} rounds.",
         "",
+        *table(("time", *numbers, "target"), times),
+        "",
+        *table(("peak memory", *numbers, "last / first"), memory),
+        "",
+        "Target for seviz: last / first at most 1.03 from 256 to 4,096 images.",
     ]
-    header = ["what", *(f"{n:,} images" for n in given.images), "target"]
-    cells: dict[str, list[str]] = {name: [] for name in names}
-    for count in given.images:
-        took = measured(names, count, given.rounds)
-        for name in names:
-            pairs = list(zip(took[name], took[names[0]], strict=True))
-            wall, cpu = (statistics.median(o[i] / b[i] for o, b in pairs) for i in (0, 1))
-            seconds = statistics.median(o[0] for o, _ in pairs)
-            cells[name].append(f"{wall:.2f} ({cpu:.2f}), {seconds:.1f} s")
-            print(count, name, cells[name][-1], flush=True)
-    lines += table(tuple(header), [(n, *cells[n], CONTESTANTS[n][1]) for n in names])
-    if not given.no_memory:
-        peaks = {n: [memory(n, count) for count in given.images] for n in names}
-        rows = [
-            (n, *(f"{p:.0f} MB" for p in own), f"{own[-1] / own[0]:.3f}")
-            for n, own in peaks.items()
-        ]
-        lines += ["", "Peak memory of a fresh process:", ""]
-        lines += table((*header[:-1], "last / first"), rows)
-        lines += ["", "Target for seviz: last / first at most 1.03."]
     print("\n".join(lines))
     write_section("A pass against other ways to read gates", lines)
 

@@ -1,4 +1,4 @@
-"""What several benchmarks share: the network, memory of a process, tables in ``results.md``."""
+"""What several benchmarks share: the network, memory of a process, tables in ``README.md``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results.md"
+RESULTS = HERE / "README.md"
 FIGURES = HERE / "figures"
 NETWORK = "legacy_seresnet50"
 
@@ -26,12 +26,16 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def write_section(title: str, lines: list[str]) -> None:
-    """Put a section in the place of the one with the same title in ``results.md``, else at its end."""
-    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    heading = f"## {title}"
-    kept = re.sub(rf"\n*{re.escape(heading)}\n.*?(?=\n## |\Z)", "", before, flags=re.DOTALL)
-    text = "\n".join([heading, "", *lines])
-    RESULTS.write_text(f"{kept.rstrip()}\n\n{text}\n", encoding="utf-8")
+    """Put a section in the place of the one with the same title in ``README.md``, else at its end."""
+    before = RESULTS.read_text(encoding="utf-8")
+    text = "\n".join([f"## {title}", "", *lines]) + "\n"
+    place = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+    if place.search(before):
+        # The last one ends the file, the others are followed by an empty line and a heading.
+        whole = place.sub(lambda found: text + "\n" * (found.end() < len(before)), before)
+    else:
+        whole = f"{before.rstrip()}\n\n{text}"
+    RESULTS.write_text(whole, encoding="utf-8")
 
 
 def peak_memory() -> float:

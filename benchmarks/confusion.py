@@ -6,7 +6,7 @@
 1,000 classes and 50,000 samples, made up. Figures are drawn and saved in this process, in turns, once
 without being counted and then several times. The best run counts, in processor time: drawing uses one
 core, and others may use the machine too. Memory is that of a fresh process that draws and saves once.
-Prints a table and puts it into ``results.md`` beside this file.
+Prints a table and puts it into ``README.md`` beside this file.
 """
 
 from __future__ import annotations

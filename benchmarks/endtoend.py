@@ -6,7 +6,7 @@
 SE-ResNet-50 on photographs of 500 x 375 made up here, resized and cropped to 224. Each round runs, in turns:
 decoding alone, the fast forward pass alone (on images in memory), a DataLoader with a plain forward loop and
 torchvision's transforms, and seviz. Medians of the rounds' ratios count. Prints a table and puts it into
-``results.md`` beside this file.
+``README.md`` beside this file.
 """
 
 from __future__ import annotations

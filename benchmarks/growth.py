@@ -5,7 +5,7 @@
 
 Equal SE blocks in a row, made-up images of 32 x 32, batches of 64, the network run as it is. One thing
 grows at a time; each point is a fresh process. Draws ``figures/growth.png`` and ``.svg``, and puts a table
-into ``results.md``.
+into ``README.md``.
 """
 
 from __future__ import annotations

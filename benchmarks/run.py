@@ -4,7 +4,7 @@
     python benchmarks/run.py
 
 Every figure is of a whole process, the median of several runs. Prints a table and puts it into
-``results.md`` beside this file.
+``README.md`` beside this file.
 """
 
 from __future__ import annotations

@@ -116,11 +116,7 @@ def run(
         ):
             forward = Halving(way, device)
             for batch in batches:
-                rows = batch.rows.to(device, non_blocking=True)
-                logits, gates = forward(batch.images)
-                observation = Observation(rows, gates, logits, getattr(batch, "indices", None))
-                for observer in observers:
-                    observer.update(observation)
+                _observe(batch, forward, observers, device)
                 seen += len(batch.rows)
                 if on_batch is not None:
                     on_batch(len(batch.rows))
@@ -133,6 +129,18 @@ def run(
             "--batch-size"
         ) from exc
     return Passed(seen, interrupted, (*way.notes, *forward.notes))
+
+
+def _observe(
+    batch: BatchLike, forward: Halving, observers: Sequence[Observer], device: torch.device
+) -> None:
+    # A function, so that nothing of one batch is alive in the next: small things left among the large
+    # free blocks of memory would split them, and the process would grow.
+    rows = batch.rows.to(device, non_blocking=True)
+    logits, gates = forward(batch.images)
+    observation = Observation(rows, gates, logits, getattr(batch, "indices", None))
+    for observer in observers:
+        observer.update(observation)
 
 
 @contextmanager
