@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure what a user waits for: start-up, a redraw from a record, and memory against images.
+"""Measure what a user waits for: start-up, a redraw, a report, an inspection, and memory against images.
 
     python benchmarks/run.py
 
@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import machine, table, write_section
+from common import HERE, machine, table, write_section
 
+SAMPLE = HERE.parent / "reports" / "se_resnet20_cifar10"
 RUNS = 7
 INSPECTIONS = 3
 IMAGES = (1_000, 10_000, 50_000)
@@ -101,6 +102,15 @@ def rows() -> Iterator[tuple[str, str, str]]:
         redraw = [python, "-m", "seviz", "activations", folder, "-q", "--classes", "2", "5"]
         took = measure([*redraw, "--blocks", "all"], RUNS)
         yield ("redraw from a record: 6 panels, PNG, SVG, CSV", f"{took.median:.2f} s", "2 s")
+    with tempfile.TemporaryDirectory() as folder:
+        report = [python, "-m", "seviz", "report", str(SAMPLE), "-q", "-o", folder]
+        took = measure(report, RUNS)
+        size = (Path(folder) / "report.html").stat().st_size / 1e6
+        yield (
+            "report from a record: 9 blocks, 10 classes; HTML, figures, tables",
+            f"{took.median:.2f} s, {size:.1f} MB",
+            "3 MB",
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.pt"
         save = "import timm, torch; m = timm.create_model('legacy_seresnet152'); "

@@ -10,41 +10,25 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from seviz.analysis.difference import Difference
+
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """How the share of right predictions changes from one prediction to another.
+class PairedDifference(Difference):
+    """How the share of right predictions changes from one prediction to another of the same images.
 
     Attributes:
         images: Images that both predicted, n.
-        before: Share that the first has right.
-        after: Share that the second has right.
         lost: Images that only the first has right, b.
         won: Images that only the second has right, c.
-        low: Lower end of the 95 % interval of ``delta``.
-        high: Its upper end.
-        p_value: Of the exact McNemar test: how probable it is that the images on which the two differ
-            fall as unevenly by chance.
+
+    ``p_value`` is that of the exact McNemar test: how probable it is that the images on which the two
+    differ fall as unevenly by chance.
     """
 
     images: int
-    before: float
-    after: float
     lost: int
     won: int
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def delta(self) -> float:
-        """Return ``after - before``."""
-        return self.after - self.before
-
-    @property
-    def significant(self) -> bool:
-        """Return whether chance is an unlikely explanation (p < 0.05)."""
-        return self.p_value < 0.05
 
 
 def paired_difference(
@@ -101,14 +85,14 @@ def counted_difference(images: int, right: int, lost: int, won: int) -> PairedDi
     reach = NormalDist().inv_cdf(0.975) * spread
     p_value = 1.0 if won + lost == 0 else float(binomtest(won, won + lost).pvalue)
     return PairedDifference(
-        images,
-        right / images,
-        (right - lost + won) / images,
-        lost,
-        won,
-        max(-1.0, middle - reach),
-        min(1.0, middle + reach),
-        p_value,
+        before=right / images,
+        after=(right - lost + won) / images,
+        low=max(-1.0, middle - reach),
+        high=min(1.0, middle + reach),
+        p_value=p_value,
+        images=images,
+        lost=lost,
+        won=won,
     )
 
 

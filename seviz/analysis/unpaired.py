@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import erfc, sqrt
 
+from seviz.analysis.difference import Difference
 from seviz.analysis.intervals import wilson
 
 
-@dataclass(frozen=True)
-class UnpairedDifference:
+class UnpairedDifference(Difference):
     """How a share changes from one set of images to another.
 
-    Attributes:
-        before: Share in the first set.
-        after: Share in the second.
-        low: Lower end of the 95 % interval of ``delta``.
-        high: Its upper end.
-        p_value: Of the two-sided score test that both are samples of one share.
+    ``p_value`` is that of the two-sided score test that both are samples of one share.
     """
-
-    before: float
-    after: float
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def delta(self) -> float:
-        """Return ``after - before``."""
-        return self.after - self.before
-
-    @property
-    def significant(self) -> bool:
-        """Return whether chance is an unlikely explanation (p < 0.05)."""
-        return self.p_value < 0.05
 
 
 def unpaired_difference(

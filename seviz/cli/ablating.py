@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
-from seviz.cli.options import ABLATION, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.options import ABLATION, DataOptions, Formats, ModelOptions, OutputOptions
 from seviz.cli.work import (
     check_formats,
     load_model,
@@ -55,11 +55,7 @@ class AblationOptions:
             "results is taken where it fits. A first pass otherwise."
         ),
     ] = None
-    formats: Annotated[
-        tuple[str, ...],
-        Words,
-        Parameter(help="Any of png, svg, pdf; png and svg by default.", name="--format"),
-    ] = ("png", "svg")
+    formats: Formats = ("png", "svg")
 
 
 def ablate(

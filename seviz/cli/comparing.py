@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from seviz.cli.comparison_text import document, say
 from seviz.cli.console import Speaker
-from seviz.cli.options import DRAWING, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
 from seviz.cli.work import (
     check_folder,
     check_formats,
@@ -36,11 +36,7 @@ class ComparisonOptions:
     """What is said and drawn."""
 
     top: Annotated[int, Parameter(help="Classes and blocks to list; the CSV files hold all.")] = 20
-    formats: Annotated[
-        tuple[str, ...],
-        Words,
-        Parameter(help="Any of png, svg, pdf; png and svg by default.", name="--format"),
-    ] = ("png", "svg")
+    formats: Formats = ("png", "svg")
 
 
 def compare(

@@ -12,7 +12,7 @@ from seviz.cli.findings_text import say_warnings
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison
-    from seviz.analysis.comparison import Difference
+    from seviz.analysis.difference import Difference
     from seviz.subjects import NetworkCost, Subject
 
 

@@ -15,6 +15,7 @@ from seviz.cli.options import (
     DRAWING,
     DataOptions,
     EarlierOptions,
+    Formats,
     ModelOptions,
     OutputOptions,
     ReadOptions,
@@ -70,11 +71,7 @@ class FigureOptions:
             show_default=False,
         ),
     ] = False
-    formats: Annotated[
-        tuple[str, ...],
-        Words,
-        Parameter(help="Any of png, svg, pdf; png and svg by default.", name="--format"),
-    ] = ("png", "svg")
+    formats: Formats = ("png", "svg")
 
 
 def collect(

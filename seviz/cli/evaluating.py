@@ -15,6 +15,7 @@ from seviz.cli.options import (
     DRAWING,
     DataOptions,
     EarlierOptions,
+    Formats,
     ModelOptions,
     OutputOptions,
     Words,
@@ -93,11 +94,7 @@ class ConfusionOptions:
         str | None,
         Parameter(help="Write a row per image to this .csv, .tsv or .parquet file."),
     ] = None
-    formats: Annotated[
-        tuple[str, ...],
-        Words,
-        Parameter(help="Any of png, svg, pdf; png and svg by default.", name="--format"),
-    ] = ("png", "svg")
+    formats: Formats = ("png", "svg")
 
 
 def confusion(

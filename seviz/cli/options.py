@@ -17,6 +17,14 @@ OUTPUT = Group("Output", sort_key=4)
 
 # A list of words; what its default means is said in its help.
 Words = Parameter(consume_multiple=True, negative=(), show_default=False)
+Formats = Annotated[
+    tuple[str, ...],
+    Words,
+    Parameter(
+        help="Formats of the figures: any of png, svg, pdf; png and svg by default.",
+        name=("--format", "--formats"),
+    ),
+]
 
 
 @Parameter(name="*", group=MODEL)

@@ -19,6 +19,7 @@ from seviz.cli.options import (
     DRAWING,
     DataOptions,
     EarlierOptions,
+    Formats,
     ModelOptions,
     OutputOptions,
     Words,
@@ -67,14 +68,7 @@ class ReportOptions:
             show_default=False,
         ),
     ] = False
-    formats: Annotated[
-        tuple[str, ...],
-        Words,
-        Parameter(
-            help="Formats of the figures beside the report: any of png, svg, pdf; png and svg by default.",
-            name=("--format", "--formats"),
-        ),
-    ] = ("png", "svg")
+    formats: Formats = ("png", "svg")
 
 
 @dataclass(frozen=True)
