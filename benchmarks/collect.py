@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from common import NETWORK, machine, network, peak_memory, table, write_section
 
-BATCH, CLASSES, POOL = 16, 10, 8
+BATCH, CLASSES, POOL, EARLY = 16, 10, 8, 256
 SIZE = (3, 224, 224)
 CPU = torch.device("cpu")
 Stats = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -42,7 +42,11 @@ class Batch:
 
 
 class Stream:
-    """A few batches in memory, again and again, until there were so many images."""
+    """A few batches in memory, again and again, until there were so many images.
+
+    Attributes:
+        early: Peak memory in MB after the first 256 images.
+    """
 
     def __init__(self, count: int) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -55,8 +59,13 @@ class Stream:
             for _ in range(POOL)
         ]
 
+        self.early = 0.0
+
     def __iter__(self) -> Iterator[Batch]:
-        return itertools.islice(itertools.cycle(self._pool), self._steps)
+        for step, batch in enumerate(itertools.islice(itertools.cycle(self._pool), self._steps)):
+            if step * BATCH == EARLY:
+                self.early = peak_memory()
+            yield batch
 
 
 def layers(model: Any) -> dict[str, Any]:
@@ -219,12 +228,14 @@ class Run:
         wall: Seconds.
         cpu: Processor seconds.
         memory: Peak memory in MB.
+        early: The same after the first 256 images; 0 where there were no more.
         stats: The result.
     """
 
     wall: float
     cpu: float
     memory: float
+    early: float
     stats: Stats
 
 
@@ -234,9 +245,9 @@ def once(name: str, count: int, file: str) -> None:
     bare(model, Stream(BATCH))
     wall, cpu = time.perf_counter(), time.process_time()
     stats = CONTESTANTS[name][0](model, stream)
-    needed = [time.perf_counter() - wall, time.process_time() - cpu, peak_memory()]
+    took = [time.perf_counter() - wall, time.process_time() - cpu]
     pairs = {path: np.stack(pair) for path, pair in stats.items()}
-    np.savez(file, needed=needed, **pairs)
+    np.savez(file, needed=[*took, peak_memory(), stream.early], **pairs)
 
 
 def fresh(name: str, count: int) -> Run:
@@ -296,18 +307,22 @@ def main() -> None:
         (name, *(time_cell(r[name], r[BARE]) for r in runs), CONTESTANTS[name][1]) for name in names
     ]
     peaks = [(name, [statistics.median(o.memory for o in r[name]) for r in runs]) for name in names]
-    memory = [
-        (name, *(f"{p:.0f} MB" for p in own), f"{own[-1] / own[0]:.3f}") for name, own in peaks
-    ]
+    growth = {
+        name: statistics.median(o.memory / (o.early or o.memory) for o in runs[-1][name])
+        for name in names
+    }
+    memory = [(name, *(f"{p:.0f} MB" for p in own), f"{growth[name]:.3f}") for name, own in peaks]
     lines = [
         f"{machine()}, {torch.get_num_threads()} threads; {NETWORK}, batches of {BATCH}; time against the "
         f"bare pass of the same round, wall (processor); medians of {', '.join(map(str, rounds))} rounds.",
         "",
         *table(("time", *numbers, "target"), times),
         "",
-        *table(("peak memory", *numbers, "last / first"), memory),
+        *table(("peak memory", *numbers, f"{numbers[-1]} / first {EARLY}"), memory),
         "",
-        "Target for seviz: last / first at most 1.03 from 256 to 4,096 images.",
+        f"The last column is of one process: its peak at the end against that after {EARLY} images. Target "
+        "for seviz: 1.03 at 4,096 images. Between processes the peak differs by a few percent: the allocator "
+        "finds other gaps.",
     ]
     print("\n".join(lines))
     write_section("A pass against other ways to read gates", lines)
