@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure a pass against the bare forward pass, a notebook's hooks, Captum, torchvision and nnsight.
 
-    python benchmarks/collect.py [--images 256 1024 4096] [--rounds 3 1 1] [--only WORD ...]
+    python benchmarks/collect.py [--images 256 1024 4096] [--rounds 3 1 1] [--only WORD ...] [--peers-up-to N]
 
 SE-ResNet-50 with random weights, images of 224 x 224 in memory, batches of 16, eager float32 unless it says
 otherwise; the result of each is mean and standard deviation of every gate by class, and all must be the
@@ -206,6 +206,12 @@ def seviz(
 
 
 BARE = "bare forward pass"
+PEERS = (
+    "bare forward pass, freed memory kept",
+    "Captum LayerActivation",
+    "torchvision create_feature_extractor",
+    "nnsight",
+)
 CONTESTANTS: dict[str, tuple[Callable[[Any, Stream], Stats], str]] = {
     BARE: (bare, "1"),
     "bare forward pass, freed memory kept": (bare_keeping, ""),
@@ -282,8 +288,22 @@ def measured(names: list[str], count: int, rounds: int) -> dict[str, list[Run]]:
     return runs
 
 
-def time_cell(runs: list[Run], base: list[Run]) -> str:
+def memory_cell(runs: list[Run] | None) -> str:
+    """Return the peak memory."""
+    return f"{statistics.median(r.memory for r in runs):.0f} MB" if runs else "not run"
+
+
+def growth_cell(runs: list[Run] | None) -> str:
+    """Return the peak memory against that after the first images."""
+    return (
+        f"{statistics.median(r.memory / (r.early or r.memory) for r in runs):.3f}" if runs else ""
+    )
+
+
+def time_cell(runs: list[Run] | None, base: list[Run]) -> str:
     """Return time against the bare pass, wall (processor), and seconds."""
+    if runs is None:
+        return "not run"
     wall = statistics.median(o.wall / b.wall for o, b in zip(runs, base, strict=True))
     cpu = statistics.median(o.cpu / b.cpu for o, b in zip(runs, base, strict=True))
     return f"{wall:.2f} ({cpu:.2f}), {statistics.median(o.wall for o in runs):.1f} s"
@@ -298,20 +318,23 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[256])
     parser.add_argument("--rounds", type=int, nargs="+", default=[3], help="for each of --images")
     parser.add_argument("--only", nargs="+", default=[""], help="words in the names to run")
+    parser.add_argument("--peers-up-to", type=int, default=10**9, metavar="N", help="images")
     given = parser.parse_args()
     names = [n for n in CONTESTANTS if n == BARE or any(w in n for w in given.only)]
     rounds = (given.rounds * len(given.images))[: len(given.images)]
-    runs = [measured(names, count, r) for count, r in zip(given.images, rounds, strict=True)]
+    runs = [
+        measured([n for n in names if count <= given.peers_up_to or n not in PEERS], count, r)
+        for count, r in zip(given.images, rounds, strict=True)
+    ]
     numbers = [f"{n:,} images" for n in given.images]
     times = [
-        (name, *(time_cell(r[name], r[BARE]) for r in runs), CONTESTANTS[name][1]) for name in names
-    ]
-    peaks = [(name, [statistics.median(o.memory for o in r[name]) for r in runs]) for name in names]
-    growth = {
-        name: statistics.median(o.memory / (o.early or o.memory) for o in runs[-1][name])
+        (name, *(time_cell(r.get(name), r[BARE]) for r in runs), CONTESTANTS[name][1])
         for name in names
-    }
-    memory = [(name, *(f"{p:.0f} MB" for p in own), f"{growth[name]:.3f}") for name, own in peaks]
+    ]
+    memory = [
+        (name, *(memory_cell(r.get(name)) for r in runs), growth_cell(runs[-1].get(name)))
+        for name in names
+    ]
     lines = [
         f"{machine()}, {torch.get_num_threads()} threads; {NETWORK}, batches of {BATCH}; time against the "
         f"bare pass of the same round, wall (processor); medians of {', '.join(map(str, rounds))} rounds.",
