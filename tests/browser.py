@@ -50,7 +50,8 @@ class Opened:
     def settle(self) -> None:
         """Wait until what was asked for is painted."""
         self.page.evaluate(
-            "async () => { for (let i = 0; i < 3; i++) await new Promise((go) => "
+            "async () => { while (renewing !== null) await renewing; "
+            "for (let i = 0; i < 3; i++) await new Promise((go) => "
             "requestAnimationFrame(() => setTimeout(go, 20))); }"
         )
 

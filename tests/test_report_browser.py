@@ -113,9 +113,8 @@ def test_hover_tells_class_channel_and_gate(fresh: Opened, record: Record) -> No
     page.locator("#show-all").uncheck()
     page.select_option("#vertical", "fitted")
     box = fresh.drawn("gates-SE_4_2").bounding_box()
-    page.wait_for_function(
-        "async () => source(await draw('gates-SE_4_2'), 'lines').data.ys.length === 2"
-    )
+    fresh.settle()
+    assert len(curves(fresh)) == 2
     said = ""
     for y in range(10, 170, 3):  # down one channel until a curve is met
         page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + y)
@@ -152,9 +151,7 @@ def test_classes_can_be_chosen_and_dropped(fresh: Opened, record: Record) -> Non
     page.locator('#class-choices input[data-row="7"]').check()
     page.get_by_role("button", name="Remove 1", exact=True).click()
     fresh.settle()
-    page.wait_for_function(
-        "async () => source(await draw('gates-SE_4_2'), 'lines').data.ys.length === 3"
-    )
+    assert len(curves(fresh)) == 3
     expected = record.stats("SE_4_2").mean[[4, 7]]
     np.testing.assert_allclose(np.array(curves(fresh))[:2], expected, atol=1 / 65535)
     assert page.locator("#chips bdi").all_inner_texts() == ["4", "7"]
@@ -175,14 +172,12 @@ def test_blocks_orders_and_bands(fresh: Opened, record: Record) -> None:
     before = fresh.pixels("gates-SE_4_2")
     page.locator("#show-band").check()
     fresh.settle()
-    page.wait_for_function(
-        "async () => source(await draw('gates-SE_4_2'), 'bands').data.xs.length === 2"
-    )
+    bands = "async () => source(await draw('gates-SE_4_2'), 'bands').data.xs.length"
+    assert page.evaluate(bands) == 2
     assert (fresh.pixels("gates-SE_4_2") != before).any(axis=2).sum() > 500
     page.locator("#show-all").uncheck()
-    page.wait_for_function(
-        "async () => source(await draw('gates-SE_4_2'), 'lines').data.ys.length === 2"
-    )
+    fresh.settle()
+    assert len(curves(fresh)) == 2
 
 
 def test_panels_move_together(fresh: Opened) -> None:

@@ -62,6 +62,7 @@ def chart(
         outline_line_color=None,
         min_border=4,
         lod_threshold=None,
+        lod_interval=0,  # nothing coarse is drawn in a move, so nothing has to be drawn again after it
         **ranges,
     )
     made.toolbar.active_drag = pan

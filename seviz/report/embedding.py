@@ -20,6 +20,8 @@ GLUE = (
     "core.js",
     "matrix.js",
     "blocks.js",
+    "thin.js",
+    "panels.js",
     "gates.js",
     "channel.js",
     "maps.js",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,9 @@ def gate_chart(panel: GatePanel, lowest: float, highest: float) -> figure:
     made.multi_line(
         "xs", "ys", source=lines, line_color="colour", line_dash="dash", line_width="width"
     )
-    dots = made.scatter("x", "y", source=points, size=7, fill_alpha=0, line_alpha=0)
+    # They are there to be pointed at: where an angle is no number, Bokeh draws nothing. The ring around
+    # the one under the pointer is on a canvas of its own, so that no curve is drawn again for it.
+    dots = made.scatter("x", "y", source=points, size=7, angle=math.nan, level="overlay")
     dots.hover_glyph = type(dots.glyph)(size=8, fill_alpha=0, line_width=1.5, tags=[INK_TAG])
     made.add_tools(
         tooltip(

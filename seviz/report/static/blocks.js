@@ -76,6 +76,16 @@ class Block {
     };
   }
 
+  /** Return the mean over all classes, as a curve of all channels. */
+  allCurve() {
+    const channels = Array.from({ length: this.channels }, (_, c) => c);
+    return {
+      channels,
+      mean: channels.map((c) => this.allMean(c)),
+      std: channels.map((c) => this.allStd(c)),
+    };
+  }
+
   /** Return the place of each channel along the axis. */
   places(order) {
     this.known ??= new Map();

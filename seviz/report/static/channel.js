@@ -2,17 +2,17 @@
 
 async function askChannel(name, position, tell = true) {
   const own = await block(name);
+  const before = asked.channel.block;
   asked.channel = { block: name, position: Math.min(position, own.embedded.length - 1) };
   byId("channel-block").value = name;
   const number = byId("channel-number");
   number.max = own.channels - 1;
   number.value = own.embedded[asked.channel.position];
-  for (const { name: other } of GATES.blocks) {
-    const promise = drawn.get(`gates-${other}`);
-    if (promise) markChannel(other, await promise, await block(other));
-  }
-  if (tell && drawn.has("channel")) await fillChannel(await drawn.get("channel"));
-  if (tell) say(byId("channel-text").textContent);
+  for (const changed of new Set([before, name])) panels.get(changed)?.mark();
+  describeChannel(await sortedChannel());
+  if (!tell) return;
+  say(byId("channel-text").textContent);
+  await renew(["channel"]);
 }
 
 async function sortedChannel() {
@@ -53,6 +53,10 @@ async function fillChannel(figure) {
   figure.below[0].major_label_overrides = new Map(
     ticks.map((i) => [i, step === 1 ? clipped(GATES.short[order[i]], 16) : String(i + 1)]),
   );
+}
+
+/** Say in words what the chart of the channel shows. */
+function describeChannel({ own, position, channel, order }) {
   byId("channel-title").textContent = `One channel: ${own.name}, channel ${channel}`;
   const named = (rows) =>
     rows.map((row) => `${GATES.short[row]} ${fixed(own.mean(row, position), 3)}`).join(", ");

@@ -33,16 +33,17 @@ async function fillConfusion(figure) {
   const log = byId("confusion-log").checked;
   const shown = new Float32Array(rows.length * columns.length);
   let [low, high] = [Infinity, 0];
-  rows.forEach((row, r) => {
-    columns.forEach((column, c) => {
+  let at = 0;
+  for (const row of rows) {
+    for (const column of columns) {
       const n = values[row * width + column];
-      const whole = by === "true" ? support[row] : predicted[column];
-      const value = n === 0 ? NaN : by === "none" ? n : (100 * n) / whole;
-      shown[r * columns.length + c] = value;
+      const whole = by === "none" ? 100 : by === "true" ? support[row] : predicted[column];
+      const value = n === 0 ? NaN : (100 * n) / whole;
+      shown[at++] = value;
       if (value > high) high = value;
       if (value < low) low = value;
-    });
-  });
+    }
+  }
   const unit = { none: "images", true: "% of true", pred: "% of predicted" }[by];
   confusion.show({
     values: shown,
@@ -104,11 +105,13 @@ async function findConfusion() {
 
 async function saveConfusion() {
   const { values, width } = await counts();
-  const rows = CONFUSION.rows.map((name, row) => [
-    name,
-    ...values.subarray(row * width, (row + 1) * width),
-  ]);
-  saveCsv("confusion", [["true \\ predicted", ...CONFUSION.columns], ...rows]);
+  function* rows() {
+    yield ["true \\ predicted", ...CONFUSION.columns];
+    for (const [row, name] of CONFUSION.rows.entries()) {
+      yield [name, ...values.subarray(row * width, (row + 1) * width)];
+    }
+  }
+  await saveCsv("confusion", rows());
 }
 
 /** Offer the names of the classes in the search fields. */
@@ -127,7 +130,7 @@ function startConfusion() {
   byId("confusion-log").checked = CONFUSION.rows.length > 100;
   byId("confusion").addEventListener("focusin", offerNames, { once: true });
   for (const id of ["confusion-by", "confusion-order", "confusion-log"]) {
-    byId(id).addEventListener("change", async () => fillConfusion(await draw("confusion")));
+    byId(id).addEventListener("change", () => renew(["confusion"]));
   }
   for (const id of ["confusion-row", "confusion-column"]) {
     byId(id).addEventListener("change", findConfusion);

@@ -27,6 +27,16 @@ async function unpack(name, bytes = 2) {
 /** Let the browser paint, and answer, before the next piece of work. */
 const breath = () => new Promise((go) => setTimeout(go, 0));
 
+/** Return what long work awaits at every step: it lets the browser paint and answer now and then. */
+function pauses(longest = 50) {
+  let since = performance.now();
+  return async () => {
+    if (performance.now() - since < longest) return;
+    await breath();
+    since = performance.now();
+  };
+}
+
 /** Say something to who listens instead of looking. */
 function say(text) {
   byId("said").textContent = text;
@@ -91,7 +101,7 @@ const gpu = (() => {
 })();
 
 const drawn = new Map(); // name -> promise of its figure
-const fillers = new Map(); // name -> what fills it when it is drawn
+const fillers = new Map(); // name -> what fills it with what is asked for
 
 /** Draw a chart, once; it is filled before it is seen. */
 function draw(name) {
@@ -104,12 +114,45 @@ async function embed(name) {
   if (!gpu) item.doc.roots[0].attributes.output_backend = "canvas";
   const [view] = await Bokeh.embed.embed_item(item, `canvas-${name}`);
   const figure = view.model;
-  paint(figure);
   // A finger scrolls the page; the buttons zoom.
   if (coarse.matches) figure.toolbar.setv({ active_drag: null, active_scroll: null });
-  await fillers.get(name)?.(figure);
+  await fill(name, figure);
   byId(`canvas-${name}`).dataset.drawn = "yes";
   return figure;
+}
+
+async function fill(name, figure) {
+  paint(figure);
+  await fillers.get(name)?.(figure);
+}
+
+const inView = new Set(); // charts that can be seen
+const near = new Set(); // and those that nearly can
+const stale = new Set(); // drawn charts that show what was asked for before
+let renewing = null; // promise of the work on them
+
+/** Fill drawn charts anew: what is seen first, one after the other; what is far when it comes near. */
+function renew(names) {
+  for (const name of names) if (drawn.has(name)) stale.add(name);
+  renewing ??= renewNear();
+  return renewing;
+}
+
+async function renewNear() {
+  await null; // what is asked for in one go is done in one go
+  try {
+    for (;;) {
+      const waiting = [...stale];
+      const name =
+        waiting.find((one) => inView.has(one)) ?? waiting.find((one) => near.has(one));
+      if (name === undefined) return;
+      stale.delete(name);
+      await fill(name, await drawn.get(name));
+      await breath();
+    }
+  } finally {
+    renewing = null;
+  }
 }
 
 /** Return the data of the glyphs of one kind. */
@@ -117,17 +160,28 @@ function source(figure, name) {
   return figure.renderers.find((renderer) => renderer.data_source?.name === name).data_source;
 }
 
-/** Call back whenever a range moves, once for each frame. */
-function onMove(range, callback) {
+/** Return the width of what is drawn between the axes, about that before it is laid out. */
+function drawnWidth(figure) {
+  return figure.inner_width || 0.8 * byId(`canvas-${figure.name}`).clientWidth;
+}
+
+/** Call back when ranges have moved: once for a move of several, and before they are painted. */
+function onMove(ranges, callback) {
   let asked = false;
-  range.connect(range.change, () => {
+  const moved = () => {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => {
+    queueMicrotask(() => {
       asked = false;
       callback();
     });
-  });
+  };
+  for (const range of ranges) range.connect(range.change, moved);
+}
+
+/** Call back when a chart has another width: Bokeh is in the middle of its layout, where nothing may change. */
+function onWidth(figure, callback) {
+  figure.connect(figure.properties.inner_width.change, () => requestAnimationFrame(callback));
 }
 
 /** Zoom a range about its middle, within its whole; 0 shows the whole. */
@@ -146,17 +200,25 @@ const zooms = new Map(); // group -> what zooms it
 
 // --- files ------------------------------------------------------------------------------------
 
-/** Give the reader a table as a file. */
-function saveCsv(name, rows) {
+/**
+ * Give the reader a table as a file.
+ * @param rows Made one by one where they are many, so that the page answers meanwhile.
+ */
+async function saveCsv(name, rows) {
   const quoted = (cell) => {
     const text = String(cell);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const text = rows.map((row) => row.map(quoted).join(",")).join("\n");
+  const pause = pauses();
+  const lines = [];
+  for (const row of rows) {
+    lines.push(`${row.map(quoted).join(",")}\n`);
+    await pause();
+  }
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text, "\n"], { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
   link.download = `${name}.csv`;
   link.click();
   URL.revokeObjectURL(link.href);
-  say(`Saved ${link.download}, ${rows.length - 1} rows`);
+  say(`Saved ${link.download}, ${lines.length - 1} rows`);
 }

@@ -1,4 +1,4 @@
-// The gate curves: classes, blocks, order, band; the panels move together.
+// What is asked of the gate curves: classes, blocks, order, band.
 
 const asked = {
   chosen: [], // { row, style }: a class keeps its colour while others come and go
@@ -8,7 +8,6 @@ const asked = {
   band: false,
   view: null, // shares of the horizontal axis, and the vertical range, that all panels show
   fitted: false, // whether the vertical axis is as long as the curves
-  extents: new Map(), // name -> smallest and largest value drawn
   channel: { block: null, position: 0 },
 };
 
@@ -21,167 +20,6 @@ function addClass(row) {
 
 function styleOf({ style }) {
   return PAGE.styles[style % PAGE.styles.length];
-}
-
-/** Fill one panel with the chosen classes. */
-async function fillPanel(name, figure) {
-  const own = await block(name);
-  const places = own.places(asked.order);
-  const lines = { xs: [], ys: [], colour: [], dash: [], width: [] };
-  const points = { x: [], y: [], who: [], channel: [], spread: [] };
-  const bands = { xs: [], ys: [], colour: [] };
-  const only = own.drawnChannels(asked.channels);
-  const weight = Math.min(1.6, Math.max(0.8, 14 / Math.sqrt(only?.size ?? own.channels)));
-
-  function add(who, { channels, mean, std }, look, band) {
-    const order = ranked(channels.length, (i) => -places[channels[i]]).filter(
-      (i) => only === null || only.has(channels[i]),
-    );
-    const x = order.map((i) => places[channels[i]]);
-    const y = order.map((i) => mean[i]);
-    lines.xs.push(x);
-    lines.ys.push(y);
-    lines.colour.push(look.colour);
-    lines.dash.push(look.dash);
-    lines.width.push(look.width ?? weight);
-    for (const i of order) {
-      points.x.push(places[channels[i]]);
-      points.y.push(mean[i]);
-      points.who.push(who);
-      points.channel.push(channels[i]);
-      points.spread.push(std[i]);
-    }
-    if (band) {
-      const back = [...order].reverse();
-      bands.xs.push([...x, ...back.map((i) => places[channels[i]])]);
-      bands.ys.push([
-        ...order.map((i) => mean[i] + std[i]),
-        ...back.map((i) => mean[i] - std[i]),
-      ]);
-      bands.colour.push(look.colour);
-    }
-  }
-
-  for (const chosen of asked.chosen) {
-    add(GATES.short[chosen.row], own.curve(chosen.row), styleOf(chosen), asked.band);
-  }
-  if (asked.all) {
-    const channels = Array.from({ length: own.channels }, (_, c) => c);
-    const mean = channels.map((c) => own.allMean(c));
-    const std = channels.map((c) => own.allStd(c));
-    add("all", { channels, mean, std }, { colour: colour("ink"), dash: [4, 3], width: 1 }, false);
-  }
-  source(figure, "bands").data = bands;
-  source(figure, "lines").data = lines;
-  source(figure, "points").data = points;
-  figure.below[0].axis_label =
-    asked.order === "index"
-      ? "channel"
-      : `channels by ${asked.order === "mean" ? "mean gate" : "selectivity"}, highest first`;
-  const drawnValues = [...lines.ys, ...bands.ys].flat();
-  asked.extents.set(name, [Math.min(...drawnValues), Math.max(...drawnValues)]);
-  markChannel(name, figure, own);
-}
-
-function markChannel(name, figure, own) {
-  const here = asked.channel.block === name;
-  const at = here ? own.places(asked.order)[own.embedded[asked.channel.position]] : 0;
-  source(figure, "marker").data = here
-    ? { x: [at], low: [own.low - 1], high: [own.high + 1] }
-    : { x: [], low: [], high: [] };
-}
-
-let wanted = 0; // counts what was asked for: a new choice stops the filling for an old one
-const stale = new Set(); // hidden panels that show an old choice
-
-/** Fill every panel that is drawn, one after the other; hidden ones when they are shown. */
-async function fillPanels() {
-  const own = ++wanted;
-  for (const { name } of GATES.blocks) {
-    if (drawn.has(`gates-${name}`)) stale.add(name);
-  }
-  for (const name of [...stale]) {
-    if (panelOf(name).hidden) continue;
-    const figure = await drawn.get(`gates-${name}`);
-    if (own !== wanted) return;
-    await fillPanel(name, figure);
-    stale.delete(name);
-    await breath();
-  }
-  if (asked.fitted) fitPanels();
-}
-
-/** Make the vertical axis as long as the curves of all panels in view, or whole again. */
-function fitPanels() {
-  const [whole] = wholes.values();
-  if (whole === undefined) return;
-  let [bottom, top] = whole.y;
-  if (asked.fitted) {
-    const inView = [...asked.extents].filter(([name]) => !panelOf(name).hidden);
-    bottom = Math.min(...inView.map(([, [low]]) => low));
-    top = Math.max(...inView.map(([, [, high]]) => high));
-    const room = 0.05 * (top - bottom) || 0.01;
-    [bottom, top] = [bottom - room, top + room];
-  }
-  asked.view = { ...asked.view, bottom, top };
-  movePanels(null);
-}
-
-const panelOf = (name) => document.querySelector(`[data-panel="${CSS.escape(name)}"]`);
-
-// --- panels move together ---------------------------------------------------------------------
-
-const wholes = new Map(); // name -> a drawn panel and its whole ranges
-let moving = false;
-
-function moveTo(figure, { left, right, bottom, top }) {
-  const { x } = wholes.get(figure.name);
-  const size = x[1] - x[0];
-  figure.x_range.setv({ start: x[0] + left * size, end: x[0] + right * size });
-  figure.y_range.setv({ start: bottom, end: top });
-}
-
-function movePanels(except) {
-  moving = true;
-  for (const { figure } of wholes.values()) {
-    if (figure !== except) moveTo(figure, asked.view);
-  }
-  requestAnimationFrame(() => (moving = false));
-}
-
-function linkPanel(figure) {
-  const { x_range: across, y_range: up } = figure;
-  wholes.set(figure.name, {
-    figure,
-    x: [across.start, across.end],
-    y: [up.start, up.end],
-  });
-  asked.view ??= { left: 0, right: 1, bottom: up.start, top: up.end };
-  moveTo(figure, asked.view);
-  const moved = () => {
-    if (moving) return;
-    const { x } = wholes.get(figure.name);
-    const size = x[1] - x[0];
-    asked.view = {
-      left: (across.start - x[0]) / size,
-      right: (across.end - x[0]) / size,
-      bottom: up.start,
-      top: up.end,
-    };
-    movePanels(figure);
-  };
-  onMove(across, moved);
-  onMove(up, moved);
-}
-
-function zoomPanels(by) {
-  const [first] = wholes.values();
-  if (first === undefined) return;
-  const [left, right] = zoomed({ start: asked.view.left, end: asked.view.right }, [0, 1], by);
-  const [bottom, top] =
-    by === 0 && !asked.fitted ? first.y : [asked.view.bottom, asked.view.top];
-  asked.view = { left, right, bottom, top };
-  movePanels(null);
 }
 
 // --- choosing ---------------------------------------------------------------------------------
@@ -238,8 +76,7 @@ async function toggleClass(row) {
   showChips();
   const box = document.querySelector(`#class-choices [data-row="${row}"]`);
   if (box !== null) box.checked = at < 0;
-  await fillPanels();
-  if (drawn.has("channel")) await fillChannel(await drawn.get("channel"));
+  await Promise.all([redrawPanels(), renew(["channel"])]);
   say(`${asked.chosen.length} classes drawn`);
 }
 
@@ -247,22 +84,24 @@ function showBlocks() {
   for (const box of all("[data-block]")) {
     panelOf(box.dataset.block).hidden = !box.checked;
   }
-  return fillPanels();
+  if (asked.fitted) fitPanels();
 }
 
 async function saveCurves() {
-  const rows = [["block", "class", "channel", "mean", "std"]];
-  for (const { checked, dataset } of all("[data-block]")) {
-    if (!checked) continue;
-    const own = await block(dataset.block);
-    for (const { row } of asked.chosen) {
-      const { channels, mean, std } = own.curve(row);
-      channels.forEach((channel, i) =>
-        rows.push([own.name, GATES.classes[row], channel, fixed(mean[i], 6), fixed(std[i], 6)]),
-      );
+  const shown = all("[data-block]").filter(({ checked }) => checked);
+  const read = await Promise.all(shown.map(({ dataset }) => block(dataset.block)));
+  function* rows() {
+    yield ["block", "class", "channel", "mean", "std"];
+    for (const own of read) {
+      for (const { row } of asked.chosen) {
+        const { channels, mean, std } = own.curve(row);
+        for (const [i, channel] of channels.entries()) {
+          yield [own.name, GATES.classes[row], channel, fixed(mean[i], 6), fixed(std[i], 6)];
+        }
+      }
     }
   }
-  saveCsv("gates", rows);
+  await saveCsv("gates", rows());
 }
 
 function startGates() {
@@ -283,9 +122,9 @@ function startGates() {
     });
   }
   const redraw = (name, key, value) =>
-    byId(name).addEventListener("change", async ({ target }) => {
+    byId(name).addEventListener("change", ({ target }) => {
       asked[key] = value(target);
-      await fillPanels();
+      redrawPanels();
     });
   redraw("order", "order", (select) => select.value);
   redraw("channels", "channels", (select) => select.value);
@@ -298,14 +137,6 @@ function startGates() {
   byId("gates-csv").addEventListener("click", saveCurves);
   zooms.set("gates", zoomPanels);
   for (const { name } of GATES.blocks) {
-    fillers.set(`gates-${name}`, async (figure) => {
-      await fillPanel(name, figure);
-      linkPanel(figure);
-      if (asked.fitted) fitPanels();
-      figure.on_event("tap", async ({ x }) => {
-        const own = await block(name);
-        await askChannel(name, own.nearest(x, asked.order));
-      });
-    });
+    fillers.set(`gates-${name}`, (figure) => fillPanel(name, figure));
   }
 }

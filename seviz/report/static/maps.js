@@ -48,8 +48,15 @@ async function fillHeat(figure) {
   });
 }
 
-/** Return the root mean square difference of the mean gates of any two classes. */
+const apart = new Map(); // name of a block -> promise of the distances between its classes
+
 function distances(own) {
+  if (!apart.has(own.name)) apart.set(own.name, measured(own));
+  return apart.get(own.name);
+}
+
+/** Return the root mean square difference of the mean gates of any two classes. */
+async function measured(own) {
   const count = GATES.classes.length;
   const width = own.embedded.length;
   const means = new Float32Array(count * width);
@@ -57,37 +64,37 @@ function distances(own) {
     for (let i = 0; i < width; i++) means[row * width + i] = own.mean(row, i);
   }
   const values = new Float32Array(count * count);
+  const pause = pauses();
   for (let a = 0; a < count; a++) {
     for (let b = a + 1; b < count; b++) {
       let sum = 0;
       for (let i = 0; i < width; i++) {
-        const apart = means[a * width + i] - means[b * width + i];
-        sum += apart * apart;
+        const far = means[a * width + i] - means[b * width + i];
+        sum += far * far;
       }
       values[a * count + b] = values[b * count + a] = Math.sqrt(sum / width);
     }
+    await pause();
   }
   return values;
 }
-
-let apart = null; // the distances in view
 
 async function fillAlike(figure) {
   alike ??= new Matrix(figure, "alike");
   const own = await mapped();
   const count = GATES.classes.length;
-  const values = distances(own);
-  apart = { name: own.name, values };
-  const pairs = [];
-  let high = 0;
+  const values = await distances(own);
+  const pairs = []; // the nearest three
+  let [high, least] = [0, Infinity];
   for (let a = 0; a < count; a++) {
     for (let b = a + 1; b < count; b++) {
       const far = values[a * count + b];
-      high = Math.max(high, far);
-      if (pairs.length < 3 || far < pairs.at(-1).far) {
+      if (far > high) high = far;
+      if (far < least) {
         pairs.push({ a, b, far });
         pairs.sort((p, q) => p.far - q.far);
         pairs.length = Math.min(pairs.length, 3);
+        if (pairs.length === 3) least = pairs[2].far;
       }
     }
   }
@@ -110,29 +117,28 @@ async function fillAlike(figure) {
   byId("alike-text").textContent = listed.length ? `Most alike in ${own.name}: ${listed.join(", ")}.` : "";
 }
 
-async function fillMaps() {
-  if (drawn.has("heat")) await fillHeat(await drawn.get("heat"));
-  if (drawn.has("alike")) await fillAlike(await drawn.get("alike"));
-}
-
 async function saveHeat() {
   const { own, columns } = await heatValues();
-  const channels = columns.map((position) => own.embedded[position]);
-  const rows = GATES.classes.map((name, row) => [
-    name,
-    ...columns.map((position) => fixed(own.mean(row, position), 6)),
-  ]);
-  saveCsv(`${own.name}_classes_by_channels`, [["class", ...channels], ...rows]);
+  function* rows() {
+    yield ["class", ...columns.map((position) => own.embedded[position])];
+    for (const [row, name] of GATES.classes.entries()) {
+      yield [name, ...columns.map((position) => fixed(own.mean(row, position), 6))];
+    }
+  }
+  await saveCsv(`${own.name}_classes_by_channels`, rows());
 }
 
-function saveAlike() {
-  if (apart === null) return;
+async function saveAlike() {
+  const own = await mapped();
+  const values = await distances(own);
   const count = GATES.classes.length;
-  const rows = GATES.classes.map((name, row) => [
-    name,
-    ...Array.from({ length: count }, (_, b) => fixed(apart.values[row * count + b], 6)),
-  ]);
-  saveCsv(`${apart.name}_distances`, [["class", ...GATES.classes], ...rows]);
+  function* rows() {
+    yield ["class", ...GATES.classes];
+    for (const [a, name] of GATES.classes.entries()) {
+      yield [name, ...Array.from({ length: count }, (_, b) => fixed(values[a * count + b], 6))];
+    }
+  }
+  await saveCsv(`${own.name}_distances`, rows());
 }
 
 function startMaps() {
@@ -144,13 +150,11 @@ function startMaps() {
   for (const select of choices) {
     select.addEventListener("change", () => {
       choose(select.value);
-      return fillMaps();
+      renew(["heat", "alike"]);
     });
   }
   for (const id of ["heat-kind", "order"]) {
-    byId(id).addEventListener("change", async () => {
-      if (drawn.has("heat")) await fillHeat(await drawn.get("heat"));
-    });
+    byId(id).addEventListener("change", () => renew(["heat"]));
   }
   byId("heat-csv").addEventListener("click", saveHeat);
   byId("alike-csv").addEventListener("click", saveAlike);

@@ -19,12 +19,8 @@ class Matrix {
     this.image = figure.renderers.find((r) => r.name === "image");
     this.bar = figure.right.find((side) => side.name === "bar");
     this.shape = [0, 0];
-    // It changes in the middle of Bokeh's layout, where nothing else may.
-    figure.connect(figure.properties.inner_width.change, () =>
-      requestAnimationFrame(() => this.label()),
-    );
-    onMove(figure.x_range, () => this.label());
-    onMove(figure.y_range, () => this.label());
+    onWidth(figure, () => this.label());
+    onMove([figure.x_range, figure.y_range], () => this.label());
     figure.on_event("mousemove", ({ x, y }) => this.point(Math.floor(y), Math.floor(x)));
     figure.on_event("mouseleave", () => this.point(-1, -1));
     zooms.set(group, (by) => this.zoom(by));
@@ -50,14 +46,18 @@ class Matrix {
     const NdArray = this.cells.data.image[0].constructor;
     const values = content.log ? content.values.map(Math.log10) : content.values;
     const image = new NdArray(values.buffer, [height, width]);
-    this.cells.data = { image: [image], dw: [width], dh: [height] };
     const mapper = this.image.glyph.color_mapper;
-    mapper.setv({
-      palette: PAGE.palettes[dark.matches ? "dark" : "light"][content.colours ?? "sequential"],
-      low: level(content.low),
-      high: level(content.high),
-    });
-    mapper.change.emit(); // also where only the values are new
+    // Told at the end: Bokeh would colour every cell at each of these changes.
+    mapper.setv(
+      {
+        palette: PAGE.palettes[dark.matches ? "dark" : "light"][content.colours ?? "sequential"],
+        low: level(content.low),
+        high: level(content.high),
+      },
+      { silent: true },
+    );
+    this.cells.setv({ data: { image: [image], dw: [width], dh: [height] } }, { silent: true });
+    this.cells.change.emit();
     this.scale(content);
     if (this.shape[0] !== height || this.shape[1] !== width) {
       this.shape = [height, width];
@@ -204,11 +204,6 @@ class Matrix {
     }
     this.numbers.data = data;
   }
-}
-
-/** Return the width of what is drawn between the axes, about that before it is laid out. */
-function drawnWidth(figure) {
-  return figure.inner_width || 0.8 * byId(`canvas-${figure.name}`).clientWidth;
 }
 
 /** Return 1, 2 or 5 times a power of ten, at least as large as a number. */

@@ -1,17 +1,19 @@
 // Start: charts are drawn when they come near the view, the contents follow it.
 
-function watchCharts() {
-  const near = new IntersectionObserver(
+/** Keep which charts are within a margin around the view, in pixels, and do something with new ones. */
+function watchCharts(within, margin, arrived = () => {}) {
+  const watch = new IntersectionObserver(
     (entries) => {
       for (const { target, isIntersecting } of entries) {
-        if (!isIntersecting) continue;
-        near.unobserve(target);
-        draw(target.dataset.chart);
+        const name = target.dataset.chart;
+        if (isIntersecting) within.add(name);
+        else within.delete(name);
+        if (isIntersecting) arrived(name);
       }
     },
-    { rootMargin: "300px" },
+    { rootMargin: `${margin}px` },
   );
-  for (const chart of all(".chart")) near.observe(chart);
+  for (const chart of all(".chart")) watch.observe(chart);
 }
 
 function watchSections() {
@@ -29,18 +31,6 @@ function watchSections() {
   for (const id of links.keys()) seen.observe(byId(id));
 }
 
-async function repaint() {
-  for (const promise of drawn.values()) paint(await promise);
-  if (GATES !== undefined) {
-    await fillPanels();
-    if (drawn.has("channel")) await fillChannel(await drawn.get("channel"));
-    await fillMaps();
-  }
-  if (CONFUSION !== undefined && drawn.has("confusion")) {
-    await fillConfusion(await drawn.get("confusion"));
-  }
-}
-
 Bokeh.logger.set_level("warn");
 if (GATES !== undefined) {
   startGates();
@@ -52,8 +42,15 @@ startTables();
 for (const button of all("[data-zoom]")) {
   button.addEventListener("click", () => zooms.get(button.dataset.zoom)?.(Number(button.dataset.by)));
 }
-dark.addEventListener("change", repaint);
-watchCharts();
+dark.addEventListener("change", () => {
+  for (const panel of panels.values()) panel.curves = null; // "all" is in the colour of the text
+  renew(drawn.keys());
+});
+watchCharts(inView, 0);
+watchCharts(near, 300, (name) => {
+  draw(name);
+  if (stale.has(name)) renew([name]);
+});
 watchSections();
 // The first chart is ready before the reader is there.
 const first = document.querySelector(".panel:not([hidden]) .chart") ?? document.querySelector(".chart");
