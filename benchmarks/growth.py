@@ -133,10 +133,14 @@ def draw(series: dict[str, list[Point]]) -> None:
         for axis, y in zip(
             column, ([p.seconds for p in points], [p.memory for p in points]), strict=True
         ):
-            axis.plot(x, y, "o-", color="#1f4e79")
-            axis.set_xlim(left=0)
-            axis.set_ylim(bottom=0)
+            axis.plot(x, y, "o-", color="#1f4e79", clip_on=False)
         column[1].set_xlabel(what)
+    for (
+        axis
+    ) in axes.flat:  # not before all is drawn: rows share an axis, which would not grow any more
+        axis.set_xlim(left=0)
+        axis.set_ylim(bottom=0)
+        axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("processor time of the pass (s)")
     axes[1, 0].set_ylabel("peak memory of the process (MB)")
     FIGURES.mkdir(exist_ok=True)
@@ -167,7 +171,8 @@ def main() -> None:
         + " and ".join(
             f"{straightness(series[w]):.3f} of the time by {w}" for w in ("images", "blocks")
         )
-        + f"; from the fewest classes to the most it changes by a factor of {flatness:.2f}.",
+        + f"; from the fewest classes to the most it changes by a factor of {flatness:.2f}. Peaks of equal "
+        "passes differ by 150 MB or so: the allocator finds other gaps.",
         "",
         "![Time and peak memory](figures/growth.png)",
     ]
