@@ -22,8 +22,8 @@ pytestmark = [
 ]
 # Seconds, to: the first panel; the first frame after what a reader does; the last panel in view after it.
 FIRST_PANEL, ANSWER, SETTLED = 2.5, 0.3, 0.6
-# They hold for a processor that needs so many milliseconds for this loop; for one that is slower, or that
-# its host slows down for a while, they are longer in proportion.
+# The last two hold for a processor that needs so many milliseconds for this loop; for one that is slower,
+# or that its host slows down for a while, they are longer in proportion.
 LOOP = """() => {
   const start = performance.now();
   let sum = 0;
@@ -85,7 +85,7 @@ def slowness(report: Opened) -> float:
 
 
 def test_the_first_panel_is_drawn_soon(report: Any) -> None:
-    assert report.first < FIRST_PANEL * slowness(report)
+    assert report.first < FIRST_PANEL
 
 
 def chosen(name: str, value: str) -> str:

@@ -22,11 +22,11 @@ from seviz.cli.evaluating import confusion
 from seviz.cli.folding import fold
 from seviz.cli.inspecting import inspect
 from seviz.cli.reporting import demo, report
-from seviz.cli.work import given_words
+from seviz.cli.work import INTERRUPTED, given_words
 from seviz.errors import SevizError, UsageError
 from seviz.ranks import launched
 
-USAGE, INTERRUPTED, FAILED = 2, 130, 1
+USAGE, FAILED = 2, 1
 # Under torchrun: the commands whose pass is shared, and how long the others leave the first word to the
 # first process, which most often has the same error; torchrun ends them when it has said so.
 SHARED = {"collect", "activations", "confusion", "report"}

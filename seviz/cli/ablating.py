@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from seviz.cli.console import Speaker
 from seviz.cli.options import ABLATION, DataOptions, Formats, ModelOptions, OutputOptions
 from seviz.cli.work import (
+    INTERRUPTED,
     check_formats,
     load_model,
     output_folder,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from seviz.ablations import Ablation
     from seviz.analysis import Effect
     from seviz.results import Record
-
-INTERRUPTED = 130
 
 
 @Parameter(name="*", group=ABLATION)

@@ -13,6 +13,7 @@ from seviz.cli.comparison_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
 from seviz.cli.work import (
+    INTERRUPTED,
     check_folder,
     check_formats,
     load_model,
@@ -26,8 +27,6 @@ from seviz.schema import is_record, record_path
 if TYPE_CHECKING:
     from seviz.analysis import Comparison
     from seviz.subjects import Subject
-
-INTERRUPTED = 130
 
 
 @Parameter(name="*", group=DRAWING)

@@ -22,6 +22,7 @@ from seviz.cli.options import (
     Words,
 )
 from seviz.cli.work import (
+    INTERRUPTED,
     check_classes,
     check_formats,
     obtain_record,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from seviz.analysis import Findings, SelectiveChannel
     from seviz.preparation import Plan
     from seviz.results import Record
-
-INTERRUPTED = 130
 
 
 @Parameter(name="*", group=DRAWING)

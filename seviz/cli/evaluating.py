@@ -21,6 +21,7 @@ from seviz.cli.options import (
     Words,
 )
 from seviz.cli.work import (
+    INTERRUPTED,
     check_classes,
     check_formats,
     obtain_record,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from seviz.evaluation import Evaluation
     from seviz.preparation import Plan
 
-INTERRUPTED = 130
 # Names of each list that fit an error's line; --json has all.
 NAMED = 10
 

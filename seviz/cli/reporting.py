@@ -25,6 +25,7 @@ from seviz.cli.options import (
     Words,
 )
 from seviz.cli.work import (
+    INTERRUPTED,
     check_classes,
     check_folder,
     check_formats,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from seviz.loading import LoadedModel
     from seviz.results import Record
 
-INTERRUPTED = 130
 # Reduction ratios that the report sets side by side: those of the paper's table.
 SWEEP = (2, 4, 8, 16, 32)
 

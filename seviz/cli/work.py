@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # The command line as it was given; its reader is the record.
 given_words: ContextVar[Sequence[str]] = ContextVar("given_words", default=())
 
+# Exit code where Ctrl-C ended the work and what was done is kept.
+INTERRUPTED = 130
+
 
 def load_model(spec: str, options: ModelOptions) -> LoadedModel:
     """Load the network that the command line names.
