@@ -23,6 +23,7 @@ HALL = {
     "evaluation",
     "files",
     "merging",
+    "places",
     "predictions",
     "preprocessing",
     "processors",

@@ -1,68 +1,56 @@
-"""A pass on a GPU: nothing in it waits for the device, and its record is the one of the CPU."""
+"""A pass on a GPU: it is the CPU's pass, tensors are where they must be, and nothing waits for the device.
+
+On a GPU that is there, and on one that is only pretended (`pretended`), so that every machine can tell.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from conftest import Run
+from PIL import Image
+from pretended import Pretended, pretended
 
 import seviz
 from seviz.gates import find
 from seviz.loading import LoadedModel
-from seviz.observe import EachPrediction, GateSample, GateSums, Predictions, run
+from seviz.observe import EachPrediction, GateSample, GateSums, Predictions
+from seviz.observe import run as run_pass
 from seviz.preparation import PassOptions
 from seviz.results import Record
+from seviz.speed import Halving
+from seviz.speed.ways import Answer
 
-CPU = torch.device("cpu")
 CLASSES = 10
-# Operators whose result has to come from the device before the program goes on.
-WAITING = {
-    "aten::_local_scalar_dense",
-    "aten::is_nonzero",
-    "aten::item",
-    "aten::equal",
-    "aten::nonzero",
-    "aten::masked_select",
-    "aten::bincount",
-    "aten::_unique2",
-    "aten::unique_dim",
-    "aten::repeat_interleave.Tensor",
-}
+CUDA = torch.device("cuda", 0)
+DIGITS = seviz.sample("se_resnet_digits")
 
 
-class Waits(TorchDispatchMode):
-    """Collects the operators that would wait for a device."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func._schema.name
-        self.calls += 1
-        masks = name.startswith("aten::index") and any(
-            getattr(i, "dtype", None) is torch.bool for a in args if isinstance(a, list) for i in a
-        )
-        if name in WAITING or masks:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
+has_float64 = pytest.mark.parametrize("float64", [True, False], ids=["float64", "no float64"])
 
 
 @pytest.fixture(scope="module")
 def digits() -> LoadedModel:
-    return seviz.load(seviz.sample("se_resnet_digits"))
+    return seviz.load(DIGITS)
 
 
-class Watched:
-    """Batches of made-up images; after the second, operators that wait are collected."""
+@pytest.fixture(scope="module")
+def expected(digits: LoadedModel) -> Record:
+    return seviz.collect(digits, "digits", PassOptions(device="cpu", fast=False))
 
-    def __init__(self, waits: Waits) -> None:
-        self._waits = waits
+
+class Made:
+    """Batches of made-up images; tells how often the device was waited for when the third one came."""
+
+    def __init__(self, mode: Pretended) -> None:
+        self._mode = mode
+        self.waits = 0
 
     def __iter__(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(0)
@@ -72,34 +60,178 @@ class Watched:
             batch.rows = torch.randint(0, CLASSES, (8,), generator=generator)
             batch.indices = torch.arange(8 * number, 8 * number + 8)
             if number == 2:
-                self._waits.__enter__()
+                self.waits = len(self._mode.waits)
             yield batch
 
 
-def test_no_batch_waits_for_the_device(digits: LoadedModel) -> None:
-    found = find(digits.model, digits.preprocessing.input_size)
-    observers = [
-        GateSums(found.blocks, CLASSES, CPU),
-        GateSample(found.blocks, CPU),
-        Predictions(range(CLASSES), CLASSES, CPU),
-        EachPrediction(),
-    ]
-    waits = Waits()
-    try:
-        passed = run(digits.model, found.se_readings, Watched(waits), observers, device=CPU)
-    finally:
-        waits.__exit__(None, None, None)
+def test_no_batch_waits_for_the_device() -> None:
+    # A network of its own: what was on a pretended device stays there.
+    loaded = seviz.load(DIGITS)
+    found = find(loaded.model, loaded.preprocessing.input_size)
+    with pretended() as mode:
+        observers = [
+            GateSums(found.blocks, CLASSES, CUDA),
+            GateSample(found.blocks, CUDA),
+            Predictions(range(CLASSES), CLASSES, CUDA),
+            EachPrediction(),
+        ]
+        batches = Made(mode)
+        passed = run_pass(loaded.model, found.se_readings, batches, observers, device=CUDA)
+        assert mode.waits[batches.waits :] == []
     assert passed.images == 40
-    assert waits.calls > 100
-    assert waits.found == []
+    assert mode.calls > 500
 
 
-@pytest.mark.parametrize("operation", [torch.Tensor.item, lambda x: x[x > 0], torch.Tensor.nonzero])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: x[0].item(),
+        lambda x: x.nonzero(),
+        lambda x: x.cpu(),
+        lambda x: x.tolist(),
+        lambda x: x[x > 0],
+        lambda x: torch.zeros(3).copy_(x),
+        lambda x: bool((x > 0).any()),
+    ],
+)
 def test_what_waits_is_noticed(operation: Any) -> None:
-    waits = Waits()
-    with waits:
-        operation(torch.ones(1))
-    assert waits.found
+    with pretended() as mode:
+        x = torch.ones(3, device="cuda:0")
+        assert mode.waits == []
+        operation(x)
+        assert mode.waits
+
+
+def test_what_does_not_wait() -> None:
+    with pretended() as mode:
+        x = torch.ones(3).to("cuda:0", non_blocking=True)
+        x.index_add_(0, torch.tensor([1, 1], device="cuda:0"), x[:2] * 2)
+        assert x.device == CUDA
+        assert mode.waits == []
+        assert x.tolist() == [1, 5, 1]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: x + torch.ones(3),
+        lambda x: torch.cat([x, torch.ones(3)]),
+        lambda x: x.index_add_(0, torch.tensor([1]), x[:1]),
+        lambda x: x.numpy(),
+        lambda x: torch.nn.functional.linear(x, torch.ones(3, 3)),
+    ],
+)
+def test_a_pretended_gpu_refuses_what_a_gpu_refuses(operation: Any) -> None:
+    with pretended(), torch.inference_mode(), pytest.raises(RuntimeError):
+        operation(torch.ones(3, device="cuda:0"))
+
+
+def test_one_without_float64_refuses_it() -> None:
+    with pretended(float64=False), pytest.raises(TypeError):
+        torch.ones(3, device="cuda:0").double()
+
+
+@has_float64
+@pytest.mark.parametrize("batch_size", [7, 64])
+def test_a_pass_on_a_pretended_gpu(expected: Record, float64: bool, batch_size: int) -> None:
+    options = PassOptions(device="cuda:0", fast=False, batch_size=batch_size, workers=0)
+    with pretended(float64=float64) as mode:
+        found = seviz.collect(seviz.load(DIGITS), "digits", options)
+    assert mode.calls > 500
+    assert found.header.device == "a pretended GPU"
+    assert_same(found, expected, tolerance=1e-6)
+
+
+@has_float64
+def test_a_fast_pass_on_a_pretended_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, float64: bool
+) -> None:
+    monkeypatch.setattr("seviz.preparation._LEAST_BATCHES", 1)
+    monkeypatch.setattr("seviz.preparation._LEAST_NUMBERS", 1)
+    monkeypatch.setattr("seviz.speed.trial.SLOWER", float("inf"))
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+
+    def collected(device: str) -> Record:
+        options = PassOptions(device=device, workers=0, batch_size=8)
+        loaded = seviz.load(seviz.sample("se_resnet20_cifar10"))
+        return seviz.collect(loaded, str(tmp_path), options)
+
+    with pretended(float64=float64):
+        one = collected("cuda:0")
+    other = collected("cpu")
+    assert "batch norms folded and channels last" in one.header.notes[0]
+    assert len(one.header.notes) == 1
+    assert_same(one, other, tolerance=1e-6)
+
+
+def test_memory_that_runs_out_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied = []
+
+    class Small:
+        def __call__(self, images: torch.Tensor) -> Answer:
+            if len(images) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return Answer(2 * images, {"SE_2_1": images + 1})
+
+    with pretended():
+        monkeypatch.setattr("torch.cuda.empty_cache", lambda: emptied.append(True))
+        halving = Halving(Small(), CUDA)  # type: ignore[arg-type]
+        answer = halving(torch.arange(8.0)[:, None])
+        assert answer.logits.device == CUDA
+        assert answer.logits[:, 0].tolist() == [2 * i for i in range(8)]
+        assert answer.gates["SE_2_1"][:, 0].tolist() == [i + 1 for i in range(8)]
+    assert len(emptied) == 2  # 8, 4, 2
+    assert "held 2 images" in halving.notes[0]
+
+
+COMMANDS = {
+    "ablate": (("ablate", "--with", "one"), ("baseline", "blocks", "cumulative")),
+    "ablate-stages": (("ablate", "--by", "stage", "--with", "mean"), ("baseline", "blocks")),
+    "ablate-shuffled": (("ablate", "--with", "shuffle"), ("baseline", "blocks")),
+    "confusion": (("confusion",), ("top1", "top5", "ece", "confusions", "per_class")),
+    "compare": (("compare", DIGITS), ("blocks", "per_class", "top1", "top5", "finding")),
+    "fold": (("fold", "--blocks", "SE_2_1"), ("params_after", "macs_after", "top1", "blocks")),
+}
+
+
+@pytest.mark.usefixtures("elsewhere")
+@has_float64
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_on_a_pretended_gpu(run: Run, name: str, float64: bool) -> None:
+    (command, *more), keys = COMMANDS[name]
+
+    def said(device: str) -> dict[str, Any]:
+        out = Path("gpu" if "cuda" in device else "cpu").with_suffix(".pt" * (command == "fold"))
+        words = [command, DIGITS, *more, "--data", "digits", "-o", out, "--json"]
+        if command == "confusion":
+            words += ["--predictions", f"{out}.csv"]
+        found = run(*words, "--device", device, "-j", 0, "--no-fast")
+        assert found.code == 0, found.err
+        values: dict[str, Any] = json.loads(found.out)
+        return values
+
+    expected = said("cpu")
+    with pretended(float64=float64) as mode:
+        found = said("cuda:0")
+    assert mode.calls > 500
+    for key in keys:
+        assert found[key] == expected[key], key
+    if command == "confusion":
+        assert Path("gpu.csv").read_text() == Path("cpu.csv").read_text()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_latency_on_a_pretended_gpu(run: Run) -> None:
+    with pretended() as mode:
+        said = run("audit", DIGITS, "--latency", "--device", "cuda:0", "--json")
+    assert said.code == 0, said.err
+    assert "pretended" in json.loads(said.out)["latency"]["device"]
+    assert mode.calls > 1000
 
 
 needs_gpu = pytest.mark.skipif(
@@ -107,11 +239,6 @@ needs_gpu = pytest.mark.skipif(
     reason="needs a CUDA or MPS device",
 )
 GPU = "cuda" if torch.cuda.is_available() else "mps"
-
-
-@pytest.fixture(scope="module")
-def expected(digits: LoadedModel) -> Record:
-    return seviz.collect(digits, "digits", PassOptions(device="cpu", fast=False))
 
 
 def assert_same(found: Record, expected: Record, tolerance: float) -> None:

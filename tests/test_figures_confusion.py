@@ -28,7 +28,7 @@ from seviz.figures import (
     write_confusion_csv,
     write_pairs_csv,
 )
-from seviz.figures.cells import luminance, pool
+from seviz.figures.cells import luminance
 from seviz.figures.large_confusion import gathered
 from seviz.predictions import PredictionTable
 
@@ -220,17 +220,6 @@ def test_gathering_loses_no_image():
     small = gathered(evaluation, [3, 4, 20])
     assert small.images == evaluation.images
     assert small.support[:3].tolist() == evaluation.support[[3, 4, 20]].tolist()
-
-
-def test_the_dots_of_a_huge_matrix_lose_no_cell():
-    values = np.zeros((2501, 2501))
-    values[1234, 77] = 3
-    values[2500, 2500] = 9
-    small = pool(values, 1000)
-    assert max(small.shape) <= 1000
-    assert small[1234 // 3, 77 // 3] == 3
-    assert small[-1, -1] == 9
-    assert pool(values, 2501) is values
 
 
 def test_logarithmic_colours():

@@ -24,7 +24,7 @@ from seviz.loading import LoadedModel
 from seviz.preparation import PassOptions, Prepared, Progress, prepare
 from seviz.request import library_versions
 from seviz.results import Record
-from seviz.speed import few_threads, keeping_memory
+from seviz.speed import few_threads, full_float32, keeping_memory
 
 _BY = ("block", "stage")
 _GATES = ("one", "mean", "shuffle")
@@ -115,7 +115,7 @@ def ablate(
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
     bar = progress((2 + first) * images.total) if progress is not None else nullcontext()
-    with bar as on_batch, few_threads(), keeping_memory():
+    with bar as on_batch, few_threads(), keeping_memory(), full_float32():
         loaded.model.to(ready.device)
         study = Study(ready, traced, images, on_batch)
         means: Means = {}

@@ -147,9 +147,10 @@ def ranked_confusions(evaluation: Evaluation, top: int | None = None) -> list[Co
         evaluation: Where they are counted.
         top: At most that many; all by default.
     """
-    counts, support = evaluation.counts.copy(), evaluation.support
-    np.fill_diagonal(counts, 0)
+    counts, support = evaluation.counts, evaluation.support
     true, predicted = np.nonzero(counts)
+    wrong = true != predicted
+    true, predicted = true[wrong], predicted[wrong]
     values = counts[true, predicted]
     shares = values / support[true]
     order = np.lexsort((predicted, true, -shares, -values))[:top]

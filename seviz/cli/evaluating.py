@@ -24,6 +24,7 @@ from seviz.cli.work import (
     INTERRUPTED,
     check_classes,
     check_formats,
+    lent_place,
     obtain_record,
     output_folder,
     remarked_warnings,
@@ -247,6 +248,7 @@ def _pass(
         contrasts=tuple(explain_pair(record, *shown.explain)) if shown.explain else (),
         predictions=written[0] if written else None,
         interrupted=record.header.partial and not old,
+        place=None if old else lent_place(data.device),
     )
 
 
@@ -283,6 +285,7 @@ def _chosen(
 def draw_confusion(evaluated: Evaluated, folder: Path, shown: ConfusionOptions) -> Drawn:
     """Draw the matrix and what belongs to it, and write the tables."""
     from seviz import figures
+    from seviz.places import HOST
 
     evaluation, scores = evaluated.evaluation, evaluated.scores
     drawn = {
@@ -292,6 +295,7 @@ def draw_confusion(evaluated: Evaluated, folder: Path, shown: ConfusionOptions) 
             order=shown.order,
             log=shown.log,
             top=shown.top,
+            place=evaluated.place or HOST,
         )
     }
     if scores.calibration is not None:

@@ -14,6 +14,7 @@ from seviz.cli.findings_text import say_warnings
 if TYPE_CHECKING:
     from seviz.analysis import BlockContrast, GateConfusion, Scores, Share
     from seviz.evaluation import Evaluation
+    from seviz.places import Place
     from seviz.results import Record
 
 
@@ -31,6 +32,7 @@ class Evaluated:
         contrasts: How their gates differ, block by block.
         predictions: File with a row per image.
         interrupted: Whether the pass was interrupted.
+        place: Where large matrices are computed; ``None`` for the host.
     """
 
     evaluation: Evaluation
@@ -42,6 +44,7 @@ class Evaluated:
     contrasts: tuple[BlockContrast, ...] = ()
     predictions: Path | None = None
     interrupted: bool = False
+    place: Place | None = None
 
     @cached_property
     def scores(self) -> Scores:

@@ -30,6 +30,7 @@ from seviz.cli.work import (
     check_folder,
     check_formats,
     collect_record,
+    lent_place,
     load_model,
     output_folder,
     remarked_warnings,
@@ -41,6 +42,7 @@ from seviz.schema import is_record, record_path
 if TYPE_CHECKING:
     from seviz.costs import Audit
     from seviz.loading import LoadedModel
+    from seviz.places import Place
     from seviz.results import Record
 
 # Reduction ratios that the report sets side by side: those of the paper's table.
@@ -182,7 +184,7 @@ def make(
         require_se=False,
         earlier=earlier,
     )
-    figures, tables = _draw(record, path, asked, folder, speaker)
+    figures, tables = _draw(record, path, asked, folder, lent_place(data.device), speaker)
     if audit is not None:
         for file in write_audit(audit, folder, asked.formats):
             (tables if file.suffix in (".csv", ".json") else figures).append(file)
@@ -222,7 +224,12 @@ def _audit(loaded: LoadedModel, speaker: Speaker) -> Audit | None:
 
 
 def _draw(
-    record: Record, path: Path, asked: ReportOptions, folder: Path, speaker: Speaker
+    record: Record,
+    path: Path,
+    asked: ReportOptions,
+    folder: Path,
+    place: Place,
+    speaker: Speaker,
 ) -> tuple[list[Path], list[Path]]:
     """Draw what `seviz activations` and `seviz confusion` draw; return figures and tables."""
     from seviz.analysis import gate_confusion
@@ -248,7 +255,11 @@ def _draw(
     if "confusion" in record.arrays and record.arrays["confusion"].any():
         gates = tuple(gate_confusion(record)) if record.blocks else ()
         evaluated = Evaluated(
-            Evaluation.of_record(record), record=record, record_path=path, gates=gates
+            Evaluation.of_record(record),
+            record=record,
+            record_path=path,
+            gates=gates,
+            place=place,
         )
         made = draw_confusion(evaluated, folder, ConfusionOptions(formats=asked.formats))
         figures += made.figures

@@ -20,6 +20,7 @@ from seviz.schema import is_record, record_path
 
 if TYPE_CHECKING:
     from seviz.loading import BareWeights, LoadedModel
+    from seviz.places import Place
     from seviz.predictions import PredictionTable
     from seviz.preparation import PassOptions, Plan
     from seviz.results import Record
@@ -133,6 +134,18 @@ def obtain_record(
         each=each,
         read=read,
     )
+
+
+def lent_place(device: str) -> Place:
+    """Return where a command that had a pass on this device computes with large matrices.
+
+    Args:
+        device: As the command line names it.
+    """
+    from seviz.observe import resolve_device
+    from seviz.speed import lent
+
+    return lent(resolve_device(device))
 
 
 def require_data(spec: str, data: DataOptions) -> str:

@@ -25,8 +25,6 @@ CMAP = "Blues"
 # The faintest colour of a cell that is not 0, where no number says so.
 FAINTEST = 0.3
 EMPTY = "#F2F2F2"
-# More dots across than this do not come out in print.
-MOST_DOTS = 1000
 # Above this relative luminance dark text is easier to read than white (seaborn's limit).
 LIGHT = 0.408
 DARK_TEXT, LIGHT_TEXT = "#262626", "white"
@@ -88,31 +86,26 @@ def draw_annotated(
     return mesh
 
 
-def draw_raster(panel: Axes, values: Floats, norm: Normalize) -> ScalarMappable:
-    """Draw a matrix as one image, whatever its size; zeros are white.
+def draw_raster(
+    panel: Axes, dots: Floats, norm: Normalize, shape: tuple[int, int] | None = None
+) -> ScalarMappable:
+    """Draw a matrix as one image; zeros are white.
 
-    Where there are more cells than dots, a dot shows the largest of its cells, so that none is lost.
+    Args:
+        panel: Where to draw.
+        dots: What the colours show, [h, w].
+        norm: Scale of the colours.
+        shape: Rows and columns of the matrix, where a dot stands for more than one cell.
     """
-    rows, columns = values.shape
-    pooled = pool(values, MOST_DOTS)
+    rows, columns = shape or dots.shape
     return panel.imshow(
-        np.ma.masked_where(~(pooled > 0), pooled),
+        np.ma.masked_where(~(dots > 0), dots),
         cmap=visible_colours(),
         norm=norm,
         interpolation="nearest",
         extent=(0, columns, rows, 0),
         aspect="auto",
     )
-
-
-def pool(values: Floats, most: int) -> Floats:
-    """Return a matrix of at most ``most`` rows and columns: the maxima of square parts of ``values``."""
-    side = -(-max(values.shape) // most)
-    if side == 1:
-        return values
-    parts = [np.arange(0, n, side) for n in values.shape]
-    filled = np.nan_to_num(values, nan=-np.inf)
-    return np.maximum.reduceat(np.maximum.reduceat(filled, parts[0], axis=0), parts[1], axis=1)
 
 
 def write_numbers(

@@ -17,6 +17,7 @@ from seviz.figures.layout import Box
 from seviz.figures.matrix_layout import MatrixLayout
 from seviz.figures.style import GREY, INK, SMALL, TEXT, figure_style
 from seviz.figures.text import set_plain, shown_name, text_width
+from seviz.places import HOST, Place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,7 @@ def confusion_matrix(
     log: bool = False,
     top: int = 20,
     figure: Figure | None = None,
+    place: Place = HOST,
 ) -> Figure:
     """Draw the confusion matrix of an evaluation.
 
@@ -64,6 +66,7 @@ def confusion_matrix(
         top: Above 100 classes: how many of the most confused ones to draw apart, and how many
             confusions to list.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default.
+        place: Above 100 classes: where the image of the whole matrix is computed.
 
     Returns:
         The figure; `save_figure` writes it.
@@ -75,7 +78,9 @@ def confusion_matrix(
     from matplotlib.figure import Figure
 
     check_options(normalize, order, top)
-    placed = evaluation.only([evaluation.labels[i] for i in class_order(evaluation, order)])
+    placed = evaluation
+    if order != "index":
+        placed = evaluation.only([evaluation.labels[i] for i in class_order(evaluation, order)])
     notes = _notes(evaluation, order)
     with figure_style():
         figure = figure or Figure()
@@ -84,7 +89,7 @@ def confusion_matrix(
         if len(evaluation.labels) > LABELLED:
             from seviz.figures.large_confusion import draw_large
 
-            draw_large(figure, placed, normalize, log, top, notes)
+            draw_large(figure, placed, normalize, log, top, notes, place)
         else:
             _draw(figure, placed, normalize, log, notes)
     return figure

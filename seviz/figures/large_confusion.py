@@ -25,9 +25,12 @@ from seviz.figures.confusion import (
     table,
     wrapped,
 )
+from seviz.figures.layout import Box
 from seviz.figures.matrix_layout import MatrixLayout
+from seviz.figures.raster import raster
 from seviz.figures.style import GREY, INK, PALE, SMALL, TEXT
 from seviz.figures.text import set_plain, shown_name, text_width
+from seviz.places import Place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +53,7 @@ def draw_large(
     log: bool,
     top: int,
     notes: list[str],
+    place: Place,
 ) -> None:
     """Draw the whole matrix, the most frequent confusions, and the matrix of the most confused classes."""
     small = gathered(evaluation, most_confused(evaluation, min(top, MOST_DRAWN)))
@@ -68,22 +72,21 @@ def draw_large(
     height = layout.height + _BELOW + tall + _TOP
     figure.set_size_inches(width, height)
 
-    def place(x: float, y: float, wide: float, up: float) -> tuple[float, float, float, float]:
+    def within(x: float, y: float, wide: float, up: float) -> tuple[float, float, float, float]:
         return x / width, y / height, wide / width, up / height
 
     foot = layout.height + _BELOW + tall - SIDE
-    panel = figure.add_axes(place(_LEFT, foot, SIDE, SIDE))
-    _draw_whole(
-        figure, panel, evaluation, normalize, log, place(_LEFT + SIDE + _BETWEEN, foot, _BAR, SIDE)
-    )
-    lists = figure.add_axes(place(whole, layout.height + _BELOW, LISTS - 0.1, tall))
+    panel = figure.add_axes(within(_LEFT, foot, SIDE, SIDE))
+    bar = within(_LEFT + SIDE + _BETWEEN, foot, _BAR, SIDE)
+    _draw_whole(figure, panel, evaluation, normalize, log, bar, place)
+    lists = figure.add_axes(within(whole, layout.height + _BELOW, LISTS - 0.1, tall))
     _write_lists(lists, confusions, hardest, tall)
 
     # The smaller matrix was laid out on a figure of its own: here it stands at the lower left.
     own = np.array([layout.width / width, layout.height / height] * 2)
     below = figure.add_axes(tuple(np.array(layout.box) * own))
     chosen = len(small.labels) - 1
-    norm = scale(values[:chosen, :chosen], log=log, top=None)
+    norm = scale(values[:chosen, :chosen], log=log)
     coloured = values.copy()
     coloured[chosen:], coloured[:, chosen:] = np.nan, np.nan
     mesh = draw_raster(below, coloured, norm)
@@ -101,27 +104,32 @@ def draw_large(
 
 def gathered(evaluation: Evaluation, chosen: Sequence[int]) -> Evaluation:
     """Return the counts among some classes, all others as one class at the end."""
-    rows = np.array(chosen, np.intp)
-    rest = np.setdiff1d(np.arange(len(evaluation.labels)), rows)
-    counts = evaluation.counts
-    outside = np.setdiff1d(np.arange(counts.shape[1]), rows)
-    own = np.column_stack([counts[np.ix_(rows, rows)], counts[np.ix_(rows, outside)].sum(axis=1)])
-    others = [*counts[np.ix_(rest, rows)].sum(axis=0), counts[np.ix_(rest, outside)].sum()]
+    rows, counts = np.array(chosen, np.intp), evaluation.counts
+    # From sums: of the rest, which is nearly all of a large matrix, there is no copy.
+    among = counts[np.ix_(rows, rows)]
+    outside = evaluation.support[rows] - among.sum(axis=1)
+    inside = counts.sum(axis=0)[rows] - among.sum(axis=0)
+    rest = evaluation.images - among.sum() - outside.sum() - inside.sum()
+    own = np.column_stack([among, outside])
     labels = tuple(evaluation.labels[i] for i in rows)
-    return Evaluation((*labels, other_name(evaluation)), np.vstack([own, others]))
+    return Evaluation((*labels, other_name(evaluation)), np.vstack([own, np.append(inside, rest)]))
 
 
 def _draw_whole(
-    figure: Figure, panel: Axes, evaluation: Evaluation, normalize: Normalize, log: bool, bar: Any
+    figure: Figure,
+    panel: Axes,
+    evaluation: Evaluation,
+    normalize: Normalize,
+    log: bool,
+    bar: Box,
+    place: Place,
 ) -> None:
-    values, _ = table(evaluation, normalize)
+    image = raster(evaluation, normalize, least=log, place=place)
     # Against the diagonal every confusion would be pale: the colours end at the most frequent one.
-    apart = values[:, : len(values)].copy()
-    np.fill_diagonal(apart, np.nan)
-    most = float(np.nanmax(apart, initial=0.0))
-    mesh = draw_raster(panel, values, scale(apart, log=log, top=most or None))
+    norm = scale(np.array([image.least, image.most]), log=log)
+    mesh = draw_raster(panel, image.dots, norm, image.shape)
     empty = np.flatnonzero(evaluation.support == 0).tolist()
-    hatch(panel, empty, values.shape[1], "", SMALL)
+    hatch(panel, empty, image.shape[1], "", SMALL)
     panel.set_title(
         f"Confusion Matrix, {len(evaluation.labels):,} classes", fontsize=TITLE, color=INK, y=1.0
     )

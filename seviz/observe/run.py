@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seviz.errors import DeviceError
 from seviz.gates.reading import Reading
 from seviz.observe.observers import Observation, Observer
-from seviz.speed import Chosen, Halving, Speed, keeping_memory
+from seviz.speed import Chosen, Halving, Speed, full_float32, keeping_memory
 
 
 class BatchLike(Protocol):
@@ -111,6 +111,7 @@ def run(
         with (
             interrupts() as requested,
             keeping_memory(),
+            full_float32(),
             torch.inference_mode(),
             Chosen(model, readings, device, autocast, speed) as way,
         ):

@@ -14,7 +14,8 @@ from seviz.ablations import Ablation
 from seviz.analysis import gate_distances
 from seviz.blocks import select_blocks
 from seviz.figures import block_bars, confusion_matrix, gate_curves, reliability_diagram
-from seviz.figures.cells import CMAP, pool
+from seviz.figures.cells import CMAP
+from seviz.figures.raster import pool
 from seviz.figures.style import COLOURS, GREY, PALE, SMALL, figure_style
 from seviz.report.ablation import difference
 from seviz.report.depth import CHARTS

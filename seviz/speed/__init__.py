@@ -3,7 +3,9 @@
 from seviz.speed.choice import Choice
 from seviz.speed.chosen import Chosen, Speed
 from seviz.speed.halving import Halving
+from seviz.speed.lending import lent
 from seviz.speed.memory import keeping_memory
+from seviz.speed.precision import full_float32
 from seviz.speed.threads import few_threads
 from seviz.speed.ways import Answer, Eager, Way
 
@@ -16,5 +18,7 @@ __all__ = [
     "Speed",
     "Way",
     "few_threads",
+    "full_float32",
     "keeping_memory",
+    "lent",
 ]

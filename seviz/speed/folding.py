@@ -96,7 +96,7 @@ def apply_folds(model: nn.Module, found: Collection[Fold]) -> None:
     for fold in found:
         layer, norm = modules[fold.convolution], modules[fold.norm]
         weight, bias, mean, variance = (
-            None if name is None else tensors[name].detach().double() for name in fold.parameters
+            None if name is None else _exact(tensors[name]) for name in fold.parameters
         )
         assert mean is not None, "a norm by running statistics has them"
         assert variance is not None
@@ -104,10 +104,10 @@ def apply_folds(model: nn.Module, found: Collection[Fold]) -> None:
         scale = scale if weight is None else scale * weight
         kernel, shift = layer.weight, layer.bias
         assert isinstance(kernel, Tensor)
-        moved = -mean if shift is None else shift.detach().double() - mean
+        moved = -mean if shift is None else _exact(shift) - mean
         moved = moved * scale if bias is None else moved * scale + bias
         shape = (-1,) + (1,) * (kernel.dim() - 1)
-        layer.weight = _parameter(kernel.detach().double() * scale.reshape(shape), kernel)
+        layer.weight = _parameter(_exact(kernel) * scale.reshape(shape), kernel)
         layer.bias = _parameter(moved, kernel)
         rest: nn.Module = nn.Identity()
         if _ends_in_activation(norm):
@@ -126,8 +126,13 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
     )
 
 
+def _exact(tensor: Tensor) -> Tensor:
+    # On the host: not every device has float64, and all of them are to compute with the same numbers.
+    return tensor.detach().cpu().double()
+
+
 def _parameter(values: Tensor, like: Tensor) -> nn.Parameter:
-    return nn.Parameter(values.to(like.dtype), requires_grad=like.requires_grad)
+    return nn.Parameter(values.to(like.device, like.dtype), requires_grad=like.requires_grad)
 
 
 def _is_convolution(op: Op) -> bool:
