@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from seviz.blocks import WITHOUT_SQUEEZE, SEBlock, select_blocks
 from seviz.classes import ClassTable
 from seviz.data import Batches, Match, Source, make_batches, match_classes, open_source
-from seviz.errors import CheckpointError, DataError, UsageError
+from seviz.errors import CheckpointError, DataError, DeviceError, UsageError
 from seviz.gates import Found, trace
 from seviz.gates.graph import Graph
 from seviz.loading import LoadedModel
@@ -242,10 +243,10 @@ def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Pr
         NoSEBlockError: If the network has no SE block, and that is required.
         CheckpointError: If the network does not run on such images.
         DataError: If there are no images, or their classes are not the network's.
-        DeviceError: If the device does not exist.
+        DeviceError: If the device does not exist, or has no mixed precision of the wanted type.
     """
     device = resolve_device(options.device)
-    autocast = _autocast(options.amp_dtype)
+    autocast = _autocast(options.amp_dtype, device)
     traced = trace(loaded.model, loaded.preprocessing.input_size)
     found = traced.found
     blocks = found.without_squeeze if options.without_squeeze else found.blocks
@@ -320,12 +321,35 @@ def _sorted_folders(source: Source, outputs: int | None) -> tuple[ClassTable, tu
     )
 
 
-def _autocast(name: str | None) -> torch.dtype | None:
+def _autocast(name: str | None, device: torch.device) -> torch.dtype | None:
+    """Return the type of mixed precision.
+
+    Raises:
+        UsageError: If it is none.
+        DeviceError: If torch does not compute in it on the device.
+    """
     if name is None:
         return None
     if name not in _AMP_TYPES:
-        raise UsageError(f"expected --amp-dtype float16 or bfloat16, found {name!r}")
-    return _AMP_TYPES[name]
+        raise UsageError(
+            f"expected --amp-dtype float16 or bfloat16, found {name!r}; give one of them"
+        )
+    kind, reason = _AMP_TYPES[name], "that it would go on in float32"
+    with warnings.catch_warnings():
+        # Where it cannot, torch warns, computes in float32, and the record would say otherwise.
+        warnings.simplefilter("ignore")
+        try:
+            with torch.autocast(device.type, kind):
+                possible = torch.is_autocast_enabled(device.type)
+        except RuntimeError as exc:
+            possible, reason = False, str(exc).splitlines()[0][:120]
+    if not possible:
+        other = next(n for n in _AMP_TYPES if n != name)
+        raise DeviceError(
+            f"expected torch to compute in {name} on {device}, found {reason}; use --amp-dtype {other}, or "
+            "leave --amp out"
+        )
+    return kind
 
 
 def _batch_size(input_size: tuple[int, ...]) -> int:

@@ -91,8 +91,10 @@ class Ranks:
         import torch.distributed as dist
 
         op = {"sum": dist.ReduceOp.SUM, "min": dist.ReduceOp.MIN, "max": dist.ReduceOp.MAX}[how]
-        group = None if tensor.is_cuda else self.control
-        self._together(lambda: dist.all_reduce(tensor, op, group=group))
+        # Over the host, wherever the tensor is: it is done once, at the end, and alike on every machine.
+        here = tensor.cpu()
+        self._together(lambda: dist.all_reduce(here, op, group=self.control))
+        tensor.copy_(here)
 
     def gather(self, value: T) -> list[T]:
         """Return the values of all processes, in their order.
@@ -166,15 +168,14 @@ def joined(device: str) -> Iterator[Ranks]:
     import torch.distributed as dist
 
     own = ranks.device(device)
-    on_gpu = own.startswith("cuda")
-    if on_gpu:
+    if own.startswith("cuda"):
         torch.cuda.set_device(own)
     with _told_of_the_end(ranks):
         try:
             own_group = not dist.is_initialized()
             if own_group:
-                dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
-            # Numbers of Python's own travel over the host, whatever the tensors do.
+                dist.init_process_group("gloo", timeout=PATIENCE)
+            # A program's own group may go from GPU to GPU: what is exchanged here is on the host.
             control = dist.new_group(backend="gloo", timeout=PATIENCE)
         except RuntimeError as exc:
             raise DeviceError(

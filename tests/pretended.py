@@ -151,20 +151,25 @@ def _tensor(data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
 
 
 @contextmanager
-def pretended(*, float64: bool = True) -> Iterator[Pretended]:
-    """Pretend that there is a device ``cuda:0``.
+def pretended(number: int = 0, *, float64: bool = True) -> Iterator[Pretended]:
+    """Pretend that there is a GPU, ``cuda:0`` or that of another number.
 
     A device of another kind cannot be pretended: only for CUDA has torch a guard without the driver.
 
     Args:
+        number: Its number.
         float64: Whether it has float64; else seviz is told that it has none, as of MPS.
     """
     with pytest.MonkeyPatch.context() as patch:
         # What torch does before the first tensor on a device, and asks of it.
         patch.setattr("torch.cuda._lazy_init", lambda: None)
         patch.setattr("torch.cuda.get_device_name", lambda device=None: "a pretended GPU")
+        patch.setattr("torch.cuda.device_count", lambda: number + 1)
+        patch.setattr("torch.cuda.set_device", lambda device: None)
         patch.setattr("torch.cuda.synchronize", lambda device=None: None)
         patch.setattr("torch.cuda.empty_cache", lambda: None)
+        patch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
+        patch.setattr("torch.cuda.is_bf16_supported", lambda *_: True)
         patch.setattr("torch.tensor", _tensor)
         if not float64:
             for module in ("observers", "predictions"):
@@ -174,5 +179,5 @@ def pretended(*, float64: bool = True) -> Iterator[Pretended]:
         # The host has no kernels of cuDNN.
         patch.setattr("torch.backends.cudnn.enabled", False)
         torch._C._ensureCUDADeviceGuardSet()
-        with Pretended(torch.device("cuda", 0), float64=float64) as mode:
+        with Pretended(torch.device("cuda", number), float64=float64) as mode:
             yield mode

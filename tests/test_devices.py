@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from conftest import Refuses, Run
 from PIL import Image
 from pretended import Pretended, pretended
 
 import seviz
+from seviz.errors import DeviceError
 from seviz.gates import find
 from seviz.loading import LoadedModel
 from seviz.observe import EachPrediction, GateSample, GateSums, Predictions
@@ -142,6 +143,35 @@ def test_a_pass_on_a_pretended_gpu(expected: Record, float64: bool, batch_size: 
     assert_same(found, expected, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_mixed_precision_on_a_pretended_gpu(kind: str) -> None:
+    def collected(device: str) -> Record:
+        options = PassOptions(device=device, amp_dtype=kind, fast=False, workers=0)
+        return seviz.collect(seviz.load(DIGITS), "digits", options)
+
+    with pretended():
+        found = collected("cuda:0")
+    expected = collected("cpu")
+    assert found.header.dtype == f"{kind} autocast"
+    assert found.header.notes == expected.header.notes
+    assert "differ from float32 by at most" in found.header.notes[0]
+    assert_same(found, expected, tolerance=1e-6)
+
+
+def test_a_gpu_without_the_type_of_mixed_precision(refuses: Refuses) -> None:
+    loaded = seviz.load(DIGITS)
+    options = PassOptions(device="cuda:0", amp_dtype="bfloat16")
+    with pretended(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cuda.is_bf16_supported", lambda *_: False)
+        with refuses(DeviceError, "bfloat16 on cuda:0", "does not support", "--amp-dtype float16"):
+            seviz.collect(loaded, "digits", options)
+    with pretended(), pytest.MonkeyPatch.context() as patch:
+        # torch says so with a warning, and goes on in float32.
+        patch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: True)
+        with refuses(DeviceError, "found that it would go on in float32"):
+            seviz.collect(loaded, "digits", options)
+
+
 @has_float64
 def test_a_fast_pass_on_a_pretended_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, float64: bool
@@ -169,7 +199,7 @@ def test_a_fast_pass_on_a_pretended_gpu(
     assert_same(one, other, tolerance=1e-6)
 
 
-def test_memory_that_runs_out_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_on_a_gpu() -> None:
     emptied = []
 
     class Small:
@@ -178,8 +208,8 @@ def test_memory_that_runs_out_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
             return Answer(2 * images, {"SE_2_1": images + 1})
 
-    with pretended():
-        monkeypatch.setattr("torch.cuda.empty_cache", lambda: emptied.append(True))
+    with pretended(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cuda.empty_cache", lambda: emptied.append(True))
         halving = Halving(Small(), CUDA)  # type: ignore[arg-type]
         answer = halving(torch.arange(8.0)[:, None])
         assert answer.logits.device == CUDA

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,21 @@ for line in open(sys.argv[1]).read().splitlines():
         code = exc.code
     if code:
         sys.exit(code)
+"""
+# Each process on the GPU of its number, which is pretended.
+ON_GPUS = """
+import os, sys
+sys.path.insert(0, sys.argv.pop(1))
+from pretended import pretended
+from seviz.cli import main
+number = int(os.environ["LOCAL_RANK"])
+with pretended(number) as mode:
+    try:
+        code = main(sys.argv[1:])
+    except SystemExit as exc:
+        code = exc.code
+print(f"cuda:{number}: {mode.calls}", file=sys.stderr)
+sys.exit(code)
 """
 # A network that is killed in process 1, at its third batch, the first time.
 DEADLY = """
@@ -150,6 +166,23 @@ def test_three_processes_make_the_record_of_one(
         pandas.read_csv(tmp_path / "shared.csv"), pandas.read_csv(tmp_path / "each.csv")
     )
     assert len(pandas.read_csv(tmp_path / "each.csv")) == 60
+
+
+def test_two_processes_on_two_pretended_gpus(
+    tiny: Tiny, pictures: Path, tmp_path: Path, run: Run
+) -> None:
+    words = ["collect", str(tiny.path), "--data", str(pictures), "-b", "7", "-j", "0", "--no-fast"]
+    (tmp_path / "gpus.py").write_text(ON_GPUS)
+    here = str(Path(__file__).parent)
+    done = torchrun(2, "gpus.py", here, *words, "--device", "cuda", "-o", "shared", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    calls = re.findall(r"cuda:[01]: (\d+)", done.stderr)
+    assert len(calls) == 2
+    assert min(map(int, calls)) > 100
+    assert run(*words, "--device", "cpu", "-o", tmp_path / "whole").code == 0
+    one, other = (Record.load(tmp_path / name) for name in ("shared", "whole"))
+    assert (one.header.device, other.header.device) == ("a pretended GPU", "cpu")
+    same(one, other)
 
 
 @posix
