@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -334,20 +334,25 @@ def _autocast(name: str | None, device: torch.device) -> torch.dtype | None:
         raise UsageError(
             f"expected --amp-dtype float16 or bfloat16, found {name!r}; give one of them"
         )
-    kind, reason = _AMP_TYPES[name], "that it would go on in float32"
-    with warnings.catch_warnings():
+    kind = _AMP_TYPES[name]
+    current = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with warnings.catch_warnings(), current:
         # Where it cannot, torch warns, computes in float32, and the record would say otherwise.
         warnings.simplefilter("ignore")
         try:
             with torch.autocast(device.type, kind):
                 possible = torch.is_autocast_enabled(device.type)
         except RuntimeError as exc:
-            possible, reason = False, str(exc).splitlines()[0][:120]
+            reason = str(exc).splitlines()[0].partition(". ")[0]
+            other = next(n for n in _AMP_TYPES if n != name)
+            raise DeviceError(
+                f"expected a device that computes in {name}, found {device} ({reason}); give "
+                f"--amp-dtype {other}, or leave --amp out"
+            ) from exc
     if not possible:
-        other = next(n for n in _AMP_TYPES if n != name)
         raise DeviceError(
-            f"expected torch to compute in {name} on {device}, found {reason}; use --amp-dtype {other}, or "
-            "leave --amp out"
+            f"expected a device that computes in {name}, found {device}, on which torch would go on in "
+            "float32; leave --amp out"
         )
     return kind
 

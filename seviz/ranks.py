@@ -36,7 +36,7 @@ class Ranks:
         size: Number of processes.
         local: Its number on this machine.
         neighbours: Processes on this machine.
-        control: Group for what is not on a GPU; ``None`` before `joined`.
+        control: Group in which everything is exchanged, on the host; ``None`` before `joined`.
     """
 
     rank: int = 0

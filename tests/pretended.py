@@ -8,7 +8,7 @@ What a GPU rounds otherwise, how long it takes and how much memory it has, it ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-# Operators that take tensors of two devices: copies, and indices that are still on the host.
-MIXING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_", "aten::index_put"}
+# Operators that copy between devices, and those whose indices may still be on the host.
+COPIES = {"aten::copy_", "aten::_to_copy"}
+INDEXING = {"aten::index", "aten::index_put", "aten::index_put_"}
 # Operators whose result has to come from the device before the program goes on.
 WAITING = {
     "aten::_local_scalar_dense",
@@ -102,7 +103,9 @@ class Pretended(TorchDispatchMode):
             parts = func.decompose(*args, **kwargs)
         if parts is not NotImplemented:
             return parts
-        self._check(func, name, tensors, target)
+        if asked and torch.device(target).index not in (None, self.device.index):
+            raise RuntimeError(f"{func}: expected {self.device}, found {target}")
+        self._check(func, name, args, kwargs)
         if asked:
             kwargs["device"] = torch.device("cpu")
         args, kwargs = tree_map(lambda x: x.here if isinstance(x, There) else x, (args, kwargs))
@@ -120,23 +123,33 @@ class Pretended(TorchDispatchMode):
 
         return tree_map(seen_from_outside, made)
 
-    def _check(self, func: Any, name: str, tensors: Sequence[Tensor], target: Any) -> None:
+    def _check(self, func: Any, name: str, args: Any, kwargs: Any) -> None:
         self.calls += 1
-        indices = tensors[1:] if name in ("aten::index", "aten::index_put_") else []
-        from_there = any(isinstance(x, There) for x in tensors[-1:])
-        to_host = target is not None and torch.device(target).type == "cpu"
-        copied = name == "aten::copy_" and not isinstance(tensors[0], There) and from_there
-        if (
-            name in WAITING
-            or any(x.dtype is torch.bool for x in indices)
-            or (to_host and from_there)
-            or copied
-        ):
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        if name in WAITING or (name in COPIES and self._waits(name, args, kwargs)):
             self.waits.append(name)
+        indices = tree_leaves(args[1]) if name in INDEXING else []
+        if any(isinstance(x, Tensor) and x.dtype is torch.bool for x in indices):
+            self.waits.append(name)
+        if name in COPIES:
+            return
+        if name in INDEXING and isinstance(args[0], There):
+            tensors = [x for x in tensors if not any(x is i for i in indices)]
         # A number of the host may meet tensors of the device.
         places = {x.device for x in tensors if x.dim() or isinstance(x, There)}
-        if len(places) > 1 and name not in MIXING:
+        if len(places) > 1:
             raise RuntimeError(f"{func}: expected all tensors on one device, found {places}")
+
+    def _waits(self, name: str, args: Any, kwargs: Any) -> bool:
+        """Return whether a copy is waited for: from the host, if it may block; to the host, always."""
+        if name == "aten::copy_":
+            target, source = (isinstance(x, There) for x in args[:2])
+            free = len(args) > 2 and args[2]
+        else:
+            source, free = isinstance(args[0], There), kwargs.get("non_blocking")
+            device = kwargs.get("device")
+            target = source if device is None else torch.device(device).type == self.device.type
+        return (source and not target) or (target and not source and not free)
 
     def _put(self, made: Tensor) -> There:
         if made.dtype is torch.float64 and not self._float64:
@@ -150,30 +163,41 @@ def _tensor(data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
     return made if device is None else made.to(device)
 
 
+NEEDS = "needs a torch for CUDA, and no GPU"
+IMPOSSIBLE = torch.cuda.is_available() or not torch.backends.cuda.is_built()
+
+
 @contextmanager
 def pretended(number: int = 0, *, float64: bool = True) -> Iterator[Pretended]:
     """Pretend that there is a GPU, ``cuda:0`` or that of another number.
 
-    A device of another kind cannot be pretended: only for CUDA has torch a guard without the driver.
+    A device of another kind cannot be pretended: only for CUDA has torch a guard without the driver, in
+    builds for CUDA. The guard stays until the process ends, and belongs to the thread that came first:
+    pretend in the main thread alone.
 
     Args:
         number: Its number.
         float64: Whether it has float64; else seviz is told that it has none, as of MPS.
     """
+    if IMPOSSIBLE:
+        pytest.skip(NEEDS)
     with pytest.MonkeyPatch.context() as patch:
         # What torch does before the first tensor on a device, and asks of it.
         patch.setattr("torch.cuda._lazy_init", lambda: None)
         patch.setattr("torch.cuda.get_device_name", lambda device=None: "a pretended GPU")
         patch.setattr("torch.cuda.device_count", lambda: number + 1)
         patch.setattr("torch.cuda.set_device", lambda device: None)
+        patch.setattr("torch.cuda.current_device", lambda: number)
+        for name in ("_exchange_device", "_maybe_exchange_device"):
+            patch.setattr(f"torch.cuda.{name}", lambda device: number)
         patch.setattr("torch.cuda.synchronize", lambda device=None: None)
         patch.setattr("torch.cuda.empty_cache", lambda: None)
         patch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
         patch.setattr("torch.cuda.is_bf16_supported", lambda *_: True)
         patch.setattr("torch.tensor", _tensor)
         if not float64:
-            for module in ("observers", "predictions"):
-                patch.setattr(f"seviz.observe.{module}.sums_device", lambda device: HOST)
+            for module in ("observe.observers", "observe.predictions", "speed.lending"):
+                patch.setattr(f"seviz.{module}.sums_device", lambda device: HOST)
         # The data of a plain parameter cannot be on a device that is not there: it is replaced.
         patch.setattr("torch.__future__._overwrite_module_params_on_conversion", True)
         # The host has no kernels of cuDNN.

@@ -17,6 +17,7 @@ import pytest
 import torch
 from conftest import Refuses, Run, Tiny
 from PIL import Image
+from pretended import IMPOSSIBLE, NEEDS
 from rank_threads import shared
 from test_cli_process import environment
 
@@ -168,6 +169,7 @@ def test_three_processes_make_the_record_of_one(
     assert len(pandas.read_csv(tmp_path / "each.csv")) == 60
 
 
+@pytest.mark.skipif(IMPOSSIBLE, reason=NEEDS)
 def test_two_processes_on_two_pretended_gpus(
     tiny: Tiny, pictures: Path, tmp_path: Path, run: Run
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from seviz.evaluation import Evaluation
 from seviz.figures import confusion_matrix
-from seviz.figures.raster import Raster
+from seviz.figures.raster import Raster, pool
 from seviz.figures.raster import raster as make
 from seviz.places import HOST
 from seviz.speed import lent
@@ -92,6 +92,29 @@ def test_a_network_that_is_always_right():
     image = make(found, "none", least=True)
     assert (image.most, image.least) == (0, 0)
     assert image.dots.tolist() == found.counts.tolist()
+
+
+def test_the_dots_of_a_huge_matrix_lose_no_cell():
+    values = np.zeros((2501, 2501))
+    values[1234, 77], values[2500, 2500] = 3, 9
+    values[0], values[9, :3], values[9, 3:] = np.nan, -5, np.nan
+    small = pool(values, 1000)
+    assert max(small.shape) <= 1000
+    assert small[1234 // 3, 77 // 3] == 3
+    assert small[-1, -1] == 9
+    assert not small[0].any()  # NaN is below any number
+    assert pool(values, 2501) is values
+    assert pool(np.full((4, 4), -1.0), 2).tolist() == [[-1, -1], [-1, -1]]
+
+
+def test_a_device_whose_memory_is_full_leaves_it_to_the_host():
+    def full(array):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    found = evaluation(120)
+    expected = make(found, "true", least=True)
+    image = make(found, "true", least=True, place=type(TORCH)(TORCH.xp, full, TORCH.take))
+    assert np.array_equal(image.dots, expected.dots)
 
 
 def test_memory_does_not_grow_with_the_matrix():

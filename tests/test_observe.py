@@ -22,8 +22,8 @@ from seviz.errors import CheckpointError, DeviceError
 from seviz.gates import Tap, evaluating, find
 from seviz.models.registry import build
 from seviz.observe import GateSums, Observation, Predictions, resolve_device, run
-from seviz.observe.observers import sums_device
 from seviz.results import BlockStats
+from seviz.speed import sums_device
 
 CPU = torch.device("cpu")
 SIZE = (3, 16, 16)

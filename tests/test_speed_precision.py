@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,23 @@ CUDNN = torch.backends.cudnn
 NEW = hasattr(CUDNN, "conv")
 
 
+MKLDNN = torch.backends.mkldnn
+MATMUL = torch.backends.cuda.matmul
+OPERATORS = (CUDNN, CUDNN.conv, CUDNN.rnn, MATMUL, MKLDNN.conv, MKLDNN.matmul) if NEW else ()
+CUDA = torch.device("cuda")
+
+
 def settings() -> dict[str, Any]:
-    """Return what torch says of its precision, in its old words and its new ones."""
-    found = {
-        "matmul": torch.get_float32_matmul_precision(),
-        "cudnn": CUDNN.allow_tf32,
-        "cuda matmul": torch.backends.cuda.matmul.allow_tf32,
-    }
-    if NEW:
-        operators = (
-            CUDNN.conv,
-            CUDNN.rnn,
-            torch.backends.cuda.matmul,
-            torch.backends.mkldnn.matmul,
-        )
-        found |= {str(i): o.fp32_precision for i, o in enumerate(operators)}
-    return found
+    """Return what torch says of its precision, in its old words where they are clear, and its new ones."""
+    found: dict[str, Any] = {}
+    for name, read in (
+        ("matmul", torch.get_float32_matmul_precision),
+        ("cudnn", lambda: CUDNN.allow_tf32),
+        ("cuda matmul", lambda: MATMUL.allow_tf32),
+    ):
+        with suppress(RuntimeError):
+            found[name] = read()
+    return found | {str(i): o.fp32_precision for i, o in enumerate(OPERATORS)}
 
 
 def shorter() -> list[Any]:
@@ -43,9 +45,14 @@ def shorter() -> list[Any]:
 
 @pytest.fixture(autouse=True)
 def default() -> Iterator[None]:
+    """Put the settings back: the old ones first, for they write the new ones."""
+    before = settings()
     yield
-    torch.set_float32_matmul_precision("highest")
-    CUDNN.allow_tf32 = True
+    torch.set_float32_matmul_precision(before["matmul"])
+    CUDNN.allow_tf32 = before["cudnn"]
+    for i, operator in enumerate(OPERATORS):
+        if operator.fp32_precision != before[str(i)]:
+            operator.fp32_precision = before[str(i)]
 
 
 def high() -> None:
@@ -60,46 +67,65 @@ def no_tf32() -> None:
     CUDNN.allow_tf32 = False
 
 
-@pytest.mark.parametrize("choose", [lambda: None, high, medium, no_tf32])
+def cublas() -> None:
+    MATMUL.allow_tf32 = True
+
+
+def medium_but_for_one() -> None:
+    medium()
+    if NEW:
+        MKLDNN.matmul.fp32_precision = "ieee"
+
+
+def high_but_for_one() -> None:
+    high()
+    if NEW:
+        MATMUL.fp32_precision = "ieee"
+
+
+def convolutions_by_name() -> None:
+    if NEW:
+        CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = "tf32", "ieee"
+
+
+def bfloat16_convolutions() -> None:
+    if NEW:
+        MKLDNN.conv.fp32_precision = "bf16"
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        *(lambda: None, high, medium, no_tf32, cublas, medium_but_for_one, high_but_for_one),
+        *(convolutions_by_name, bfloat16_convolutions),
+    ],
+)
 def test_the_users_settings_are_back_afterwards(choose: Callable[[], None]) -> None:
     choose()
     before = settings()
-    with full_float32():
+    with full_float32(CUDA):
         assert shorter() == []
-        with full_float32():
+        with full_float32(CUDA):
             assert shorter() == []
         assert shorter() == []
     assert settings() == before
-    with pytest.raises(KeyError), full_float32():
+    with pytest.raises(KeyError), full_float32(CUDA):
         raise KeyError
     assert settings() == before
-
-
-@pytest.mark.skipif(not NEW, reason="torch before 2.9 has no setting for one operator")
-def test_settings_of_single_operators() -> None:
-    before = CUDNN.conv.fp32_precision
-    CUDNN.conv.fp32_precision = "tf32"
-    CUDNN.rnn.fp32_precision = "ieee"
-    try:
-        with full_float32():
-            assert CUDNN.conv.fp32_precision == CUDNN.rnn.fp32_precision == "ieee"
-        assert (CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision) == ("tf32", "ieee")
-    finally:
-        CUDNN.conv.fp32_precision = CUDNN.rnn.fp32_precision = before
 
 
 def test_threads_share_it() -> None:
     before, go, done = settings(), threading.Event(), threading.Event()
 
     def hold() -> None:
-        with full_float32():
+        with full_float32(CUDA):
             go.set()
             done.wait(10)
 
     thread = threading.Thread(target=hold)
     thread.start()
     go.wait(10)
-    with full_float32():
+    with full_float32(CUDA):
         assert shorter() == []
     assert shorter() == []  # the other one is still inside
     done.set()
@@ -112,6 +138,7 @@ def test_a_pass_computes_in_float32(what: str) -> None:
     loaded = seviz.load(seviz.sample("se_resnet_digits"))
     seen: list[list[Any]] = []
     handle = loaded.model.register_forward_hook(lambda *_: seen.append(shorter()))
+    no_tf32()  # of cuDNN: a pass on the CPU leaves it alone
     medium()
     try:
         getattr(seviz, what)(loaded, "digits", PassOptions(device="cpu", workers=0))
@@ -122,8 +149,25 @@ def test_a_pass_computes_in_float32(what: str) -> None:
     assert torch.get_float32_matmul_precision() == "medium"
 
 
+def test_a_pass_on_the_cpu_leaves_cudnn_alone() -> None:
+    before = CUDNN.allow_tf32
+    with full_float32(torch.device("cpu")):
+        assert CUDNN.allow_tf32 is before is True
+
+
+def rounds() -> bool:
+    """Whether "medium" makes a difference here: the processor has bfloat16."""
+    one = torch.linspace(0, 1, 512 * 512).reshape(512, 512)
+    exact = one @ one
+    medium()
+    try:
+        return not torch.equal(one @ one, exact)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.skipif(not rounds(), reason="needs a processor with bfloat16")
 def test_a_users_choice_changes_no_number() -> None:
-    # Where the processor has bfloat16, "medium" rounds the excitation's layers to it.
     records: list[Record] = []
     for choose in (medium, lambda: torch.set_float32_matmul_precision("highest")):
         choose()

@@ -115,7 +115,7 @@ def ablate(
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
     bar = progress((2 + first) * images.total) if progress is not None else nullcontext()
-    with bar as on_batch, few_threads(), keeping_memory(), full_float32():
+    with bar as on_batch, few_threads(), keeping_memory(), full_float32(ready.device):
         loaded.model.to(ready.device)
         study = Study(ready, traced, images, on_batch)
         means: Means = {}

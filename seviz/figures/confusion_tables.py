@@ -19,11 +19,14 @@ def write_confusion_csv(evaluation: Evaluation, path: str | Path) -> Path:
     """
     own = len(evaluation.labels)
     kept = [i for i in range(len(evaluation.columns)) if i < own or evaluation.counts[:, i].any()]
-    rows = evaluation.counts[:, kept].tolist()
     return write_csv(
         path,
         [CORNER, *(evaluation.columns[i] for i in kept)],
-        ([name, *row] for name, row in zip(evaluation.labels, rows, strict=True)),
+        # A row at a time: as Python's objects the whole would be larger than the matrix.
+        (
+            [name, *row[kept].tolist()]
+            for name, row in zip(evaluation.labels, evaluation.counts, strict=True)
+        ),
     )
 
 

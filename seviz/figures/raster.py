@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +56,17 @@ def raster(
         normalize: As in `confusion_matrix`.
         least: Whether to look for the smallest value.
         most_dots: Rows and columns of the image at most.
-        place: Where to compute.
+        place: Where to compute. What it cannot, its memory being full of a network, the host does.
     """
+    if place is not HOST:
+        with suppress(RuntimeError):
+            return _raster(evaluation, normalize, least, most_dots, place)
+    return _raster(evaluation, normalize, least, most_dots, HOST)
+
+
+def _raster(
+    evaluation: Evaluation, normalize: Normalize, least: bool, most_dots: int, place: Place
+) -> Raster:
     xp = place.xp
     classes = len(evaluation.labels)
     outside = bool(evaluation.elsewhere.any())

@@ -14,6 +14,7 @@ from seviz.blocks import SEBlock
 from seviz.errors import CheckpointError
 from seviz.observe.states import Kept, Reduction, Tables
 from seviz.results import SATURATED_HIGH, SATURATED_LOW, Array
+from seviz.speed import sums_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +46,6 @@ class Observer(Protocol):
 
 class MergedObserver(Observer, Kept, Protocol):
     """An observer whose process may end, or share the pass with others."""
-
-
-def sums_device(device: torch.device) -> torch.device:
-    """Return where float64 sums are kept: the device itself, or the host where it has no float64."""
-    return torch.device("cpu") if device.type == "mps" else device
 
 
 class GateSums(Tables):

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from seviz.errors import CheckpointError, DataError
-from seviz.observe.observers import Observation, sums_device
+from seviz.observe.observers import Observation
 from seviz.observe.states import Exchange, Reduction, Tables
 from seviz.results import CALIBRATION_BINS, TOP, Array
+from seviz.speed import sums_device
 
 # How far from 1 the probabilities of an image may add up, and still be probabilities.
 SUMS_TO_ONE = 1e-4

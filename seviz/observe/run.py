@@ -111,7 +111,7 @@ def run(
         with (
             interrupts() as requested,
             keeping_memory(),
-            full_float32(),
+            full_float32(device),
             torch.inference_mode(),
             Chosen(model, readings, device, autocast, speed) as way,
         ):

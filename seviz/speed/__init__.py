@@ -3,7 +3,7 @@
 from seviz.speed.choice import Choice
 from seviz.speed.chosen import Chosen, Speed
 from seviz.speed.halving import Halving
-from seviz.speed.lending import lent
+from seviz.speed.lending import lent, sums_device
 from seviz.speed.memory import keeping_memory
 from seviz.speed.precision import full_float32
 from seviz.speed.threads import few_threads
@@ -21,4 +21,5 @@ __all__ = [
     "full_float32",
     "keeping_memory",
     "lent",
+    "sums_device",
 ]

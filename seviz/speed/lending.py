@@ -1,4 +1,4 @@
-"""A device as a place for large arrays that do not belong to a network."""
+"""A device as a place for numbers that do not belong to a network: sums, large matrices."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from seviz.places import HOST, Place
 from seviz.results import Array
 
 
+def sums_device(device: torch.device) -> torch.device:
+    """Return where float64 is computed: the device itself, or the host where it has none."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def lent(device: torch.device) -> Place:
     """Return the device as a place to compute; the host, with NumPy, for one that has no float64."""
-    return HOST if device.type in ("cpu", "mps") else torch_place(device)
+    return HOST if sums_device(device).type == "cpu" else torch_place(device)
 
 
 def torch_place(device: torch.device) -> Place:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
+
+from seviz.speed.together import Together
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
@@ -18,34 +18,28 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _DEFAULTS = ((_MMAP_MAX, 65_536), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20))
 _NEVER = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
 
-_lock = threading.Lock()
-_inside: list[None] = []  # one for each pass
 
-
-@contextmanager
-def keeping_memory() -> Iterator[None]:
-    """Do not give freed memory back to the system before the end; the same memory serves the next batch.
+def keeping_memory() -> AbstractContextManager[None]:
+    """Return a context in which freed memory is not given back to the system: it serves the next batch.
 
     glibc gives a large block back at once, so every map of every layer comes as fresh pages that the
     system has to clear: of a plain pass of SE-ResNet-50 on the CPU that is more than a third of the time.
     No number changes. May be nested, and entered in several threads; does nothing where another allocator
     serves, and where the user has set glibc's by the environment.
     """
-    libc = _glibc()
-    if libc is None:
-        yield
-        return
-    with _lock:
-        _inside.append(None)
-        _set(libc, _NEVER)
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside.pop()
-            if not _inside:
-                _set(libc, _DEFAULTS)
-                libc.malloc_trim(0)
+    return _KEEPING if _glibc() is not None else nullcontext()
+
+
+def _keep() -> None:
+    _set(_glibc(), _NEVER)
+
+
+def _give_back() -> None:
+    _set(_glibc(), _DEFAULTS)
+    _glibc().malloc_trim(0)
+
+
+_KEEPING = Together(_keep, _give_back)
 
 
 @cache
