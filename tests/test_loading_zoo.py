@@ -158,6 +158,10 @@ def test_a_folder_laid_out_like_the_hub(tmp_path: Path, no_network: None) -> Non
     assert loaded.preprocessing.origin == "timm"
 
 
-def test_the_hub_without_a_network(no_network: None, refuses: Refuses) -> None:
+def test_the_hub_without_a_network(
+    no_network: None, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The hub's client tries again several times, and waits longer each time.
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with refuses(CheckpointError, "expected timm:hf-hub:nobody/nothing", "check the name"):
         load("hf-hub:nobody/nothing")
