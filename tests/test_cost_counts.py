@@ -363,8 +363,11 @@ SE_NETWORKS = [
 ]
 
 
-# Of these fvcore takes 5 to 10 s each; smaller ones of their kind are among the others.
-LONG = ("timm:seresnet152d", "timm:legacy_senet154", "timm:dm_nfnet_f0", "torchvision:maxvit_t")
+# Of these fvcore takes 3 to 10 s each; smaller ones of their kind are among the others.
+LONG = {
+    *("timm:seresnet152d", "timm:legacy_senet154", "timm:dm_nfnet_f0", "torchvision:maxvit_t"),
+    *("timm:tf_efficientnet_b3", "timm:efficientnetv2_rw_t", "torchvision:efficientnet_b0"),
+}
 COUNTED = [n for n in SE_NETWORKS if n not in LONG or os.environ.get("SEVIZ_ALL_NETWORKS") == "1"]
 
 
