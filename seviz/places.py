@@ -21,11 +21,13 @@ class Place:
         xp: The module: ``numpy``, or ``torch``.
         put: Takes an array of the host there.
         take: Takes an array from there to the host.
+        full: Exceptions that say that there is no memory left there.
     """
 
     xp: Any
     put: Callable[[Array], Any]
     take: Callable[[Any], Array]
+    full: tuple[type[Exception], ...] = ()
 
 
 HOST = Place(np, np.asarray, np.asarray)

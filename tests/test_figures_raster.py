@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,8 +114,16 @@ def test_a_device_whose_memory_is_full_leaves_it_to_the_host():
 
     found = evaluation(120)
     expected = make(found, "true", least=True)
-    image = make(found, "true", least=True, place=type(TORCH)(TORCH.xp, full, TORCH.take))
+    image = make(found, "true", least=True, place=replace(TORCH, put=full))
     assert np.array_equal(image.dots, expected.dots)
+
+
+def test_any_other_error_is_not_hidden():
+    def broken(array):
+        raise RuntimeError("Expected all tensors to be on the same device")
+
+    with pytest.raises(RuntimeError, match="same device"):
+        make(evaluation(120), "true", place=replace(TORCH, put=broken))
 
 
 def test_memory_does_not_grow_with_the_matrix():
@@ -138,7 +147,7 @@ def test_the_figure_asks_the_place_that_it_is_given(monkeypatch):
         return TORCH.put(array)
 
     found = evaluation(150)
-    confusion_matrix(found, place=type(TORCH)(TORCH.xp, put, TORCH.take))
+    confusion_matrix(found, place=replace(TORCH, put=put))
     assert (150, 150) in asked
 
 

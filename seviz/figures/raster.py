@@ -56,11 +56,10 @@ def raster(
         normalize: As in `confusion_matrix`.
         least: Whether to look for the smallest value.
         most_dots: Rows and columns of the image at most.
-        place: Where to compute. What it cannot, its memory being full of a network, the host does.
+        place: Where to compute. Where its memory is full, of a network say, the host does it.
     """
-    if place is not HOST:
-        with suppress(RuntimeError):
-            return _raster(evaluation, normalize, least, most_dots, place)
+    with suppress(*place.full):
+        return _raster(evaluation, normalize, least, most_dots, place)
     return _raster(evaluation, normalize, least, most_dots, HOST)
 
 

@@ -27,4 +27,4 @@ def torch_place(device: torch.device) -> Place:
     def take(tensor: torch.Tensor) -> Array:
         return tensor.cpu().numpy()
 
-    return Place(torch, put, take)
+    return Place(torch, put, take, full=(torch.OutOfMemoryError,))
