@@ -48,7 +48,7 @@ reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder 
 	$(BIN)/python reports/make.py $(CIFAR10)
 
 index: $(READY) ## Index the networks of the timm and torchvision that are installed (some minutes)
-	$(BIN)/python -m seviz.loading.zoo_index.make
+	$(BIN)/python -m seviz.networks.recognise.zoo_index.make
 
 clean: ## Remove what was set up and cached
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

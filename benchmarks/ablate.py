@@ -21,10 +21,10 @@ import torch
 from common import HERE, machine, write_section
 
 import seviz
-from seviz.ablation.study import Study
+from seviz.collect.prepare import Prepared, prepare
 from seviz.data import KeptBatches
 from seviz.gates import Tap, trace
-from seviz.preparation import Prepared, prepare
+from seviz.pruning.ablation.study import Study
 
 CHECKPOINT = HERE.parent / "sample_checkpoints" / "se_resnet20_cifar10.pt"
 ROUNDS = 3

@@ -98,7 +98,7 @@ def bare(model: Any, stream: Stream) -> Stats:
 
 def bare_keeping(model: Any, stream: Stream) -> Stats:
     """Do the same with the C library told to keep memory, as in seviz: what that alone is worth."""
-    from seviz.speed import keeping_memory
+    from seviz.collect.fast import keeping_memory
 
     with keeping_memory():
         return bare(model, stream)
@@ -176,10 +176,10 @@ def seviz(
     model: Any, stream: Stream, autocast: torch.dtype | None = None, **options: bool
 ) -> Stats:
     """Find the blocks, and collect their sums."""
+    from seviz.collect.fast import Speed
+    from seviz.collect.observers import GateSums, run
     from seviz.gates import trace
-    from seviz.observe import GateSums, run
-    from seviz.results import BlockStats
-    from seviz.speed import Speed
+    from seviz.results.stats import BlockStats
 
     traced = trace(model, SIZE)
     sums = GateSums(traced.found.blocks, CLASSES, CPU)

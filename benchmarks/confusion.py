@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from common import machine, peak_memory, table, write_section
 
-from seviz.evaluation import Evaluation
 from seviz.figures import confusion_matrix, save_figure
 from seviz.figures.saving import DPI
+from seviz.results.evaluation import Evaluation
 
 TITLE = "Confusion matrices"
 RUNS = 7

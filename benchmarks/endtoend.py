@@ -25,13 +25,13 @@ import torch
 from common import NETWORK, machine, network, table, write_section
 from PIL import Image
 
-from seviz.classes import ClassTable
-from seviz.loading import LoadedModel
-from seviz.observe import run
-from seviz.pipeline import collect
-from seviz.preparation import PassOptions, prepare
-from seviz.preprocessing import Preprocessing
-from seviz.speed import Choice
+from seviz.collect.fast import Choice
+from seviz.collect.observers import run
+from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.run import collect
+from seviz.networks import LoadedModel
+from seviz.results.classes import ClassTable
+from seviz.results.preprocessing import Preprocessing
 
 BATCH = 32
 CLASSES = 4

@@ -50,7 +50,7 @@ def network(blocks: int, classes: int) -> Any:
     import torch
     from torch import nn
 
-    from seviz.models.se import SqueezeExcite
+    from seviz.networks.architectures.se import SqueezeExcite
 
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -71,8 +71,8 @@ def once(images: int, classes: int, blocks: int) -> None:
     """Run a pass; print processor seconds and peak memory in MB."""
     import torch
 
+    from seviz.collect.observers import GateSums, Predictions, run
     from seviz.gates import find
-    from seviz.observe import GateSums, Predictions, run
 
     @dataclass(frozen=True)
     class Batch:

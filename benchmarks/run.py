@@ -60,9 +60,9 @@ def collect_generated(count: int) -> None:
     """Stream ``count`` generated images through a small SE network: memory is that of the pass."""
     import torch
 
+    from seviz.collect.observers import GateSums, Predictions, run
     from seviz.gates import find
-    from seviz.models.registry import build
-    from seviz.observe import GateSums, Predictions, run
+    from seviz.networks.architectures.registry import build
 
     @dataclass(frozen=True)
     class Batch:

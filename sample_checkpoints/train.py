@@ -26,9 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seviz.loading.own import save_checkpoint
-from seviz.models.registry import build
-from seviz.preprocessing import Preprocessing
+from seviz.networks.architectures.registry import build
+from seviz.networks.formats.own import save_checkpoint
+from seviz.results.preprocessing import Preprocessing
 
 HERE = Path(__file__).resolve().parent
 

@@ -15,8 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seviz.ablation import ablate as ablate
-    from seviz.ablations import Ablation as Ablation
     from seviz.analysis import Findings as Findings
     from seviz.analysis import class_share as class_share
     from seviz.analysis import explain_pair as explain_pair
@@ -30,62 +28,64 @@ if TYPE_CHECKING:
     from seviz.api import confusion as confusion
     from seviz.api import evaluate as evaluate
     from seviz.api import sample as sample
-    from seviz.auditing import Insertion as Insertion
-    from seviz.auditing import Timing as Timing
-    from seviz.auditing import audit as audit
-    from seviz.auditing import insert_se as insert_se
-    from seviz.blocks import SEBlock as SEBlock
-    from seviz.costs import Audit as Audit
+    from seviz.collect.prepare import PassOptions as PassOptions
+    from seviz.collect.run import collect as collect
+    from seviz.cost.entry import Insertion as Insertion
+    from seviz.cost.entry import Timing as Timing
+    from seviz.cost.entry import audit as audit
+    from seviz.cost.entry import insert_se as insert_se
     from seviz.errors import SevizError as SevizError
-    from seviz.evaluation import Evaluation as Evaluation
     from seviz.figures import reliability_diagram as reliability_diagram
-    from seviz.folding import Folded as Folded
-    from seviz.folding import fold as fold
     from seviz.gates import Tap as Tap
     from seviz.gates import find as find
-    from seviz.loading import load as load
-    from seviz.loading import save_checkpoint as save_checkpoint
-    from seviz.pipeline import collect as collect
-    from seviz.predictions import read_predictions as read_predictions
-    from seviz.preparation import PassOptions as PassOptions
-    from seviz.preprocessing import Preprocessing as Preprocessing
+    from seviz.networks import load as load
+    from seviz.networks import save_checkpoint as save_checkpoint
+    from seviz.pruning.ablation import ablate as ablate
+    from seviz.pruning.folding import Folded as Folded
+    from seviz.pruning.folding import fold as fold
     from seviz.report import write_report as write_report
-    from seviz.results import Record as Record
+    from seviz.results.ablation import Ablation as Ablation
+    from seviz.results.blocks import SEBlock as SEBlock
+    from seviz.results.cost import Audit as Audit
+    from seviz.results.evaluation import Evaluation as Evaluation
+    from seviz.results.predictions import read_predictions as read_predictions
+    from seviz.results.preprocessing import Preprocessing as Preprocessing
+    from seviz.results.record import Record as Record
 
 _HOMES = {
-    "Ablation": "seviz.ablations",
-    "Audit": "seviz.costs",
-    "Evaluation": "seviz.evaluation",
-    "Folded": "seviz.folding",
+    "Ablation": "seviz.results.ablation",
+    "Audit": "seviz.results.cost",
+    "Evaluation": "seviz.results.evaluation",
+    "Folded": "seviz.pruning.folding",
     "Findings": "seviz.analysis",
-    "Insertion": "seviz.auditing",
-    "PassOptions": "seviz.preparation",
-    "Preprocessing": "seviz.preprocessing",
-    "Record": "seviz.results",
-    "SEBlock": "seviz.blocks",
+    "Insertion": "seviz.cost.entry",
+    "PassOptions": "seviz.collect.prepare",
+    "Preprocessing": "seviz.results.preprocessing",
+    "Record": "seviz.results.record",
+    "SEBlock": "seviz.results.blocks",
     "SevizError": "seviz.errors",
     "Tap": "seviz.gates",
-    "Timing": "seviz.auditing",
-    "ablate": "seviz.ablation",
+    "Timing": "seviz.cost.entry",
+    "ablate": "seviz.pruning.ablation",
     "activations": "seviz.api",
-    "audit": "seviz.auditing",
+    "audit": "seviz.cost.entry",
     "class_share": "seviz.analysis",
-    "collect": "seviz.pipeline",
+    "collect": "seviz.collect.run",
     "compare": "seviz.api",
     "confusion": "seviz.api",
     "evaluate": "seviz.api",
     "explain_pair": "seviz.analysis",
     "find": "seviz.gates",
-    "fold": "seviz.folding",
+    "fold": "seviz.pruning.folding",
     "findings": "seviz.analysis",
     "gate_confusion": "seviz.analysis",
-    "insert_se": "seviz.auditing",
-    "load": "seviz.loading",
+    "insert_se": "seviz.cost.entry",
+    "load": "seviz.networks",
     "ranked_confusions": "seviz.analysis",
-    "read_predictions": "seviz.predictions",
+    "read_predictions": "seviz.results.predictions",
     "reliability_diagram": "seviz.figures",
     "sample": "seviz.api",
-    "save_checkpoint": "seviz.loading",
+    "save_checkpoint": "seviz.networks",
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
     "write_report": "seviz.report",

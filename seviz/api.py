@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from seviz.blocks import select_blocks
-from seviz.classes import ClassTable
+from seviz.analysis.curves import default_classes
 from seviz.errors import UsageError
-from seviz.evaluation import Evaluation
 from seviz.figures import confusion_matrix, gate_curves
-from seviz.figures.series import default_classes
-from seviz.results import Record
-from seviz.schema import is_record
-from seviz.subjects import Subject
+from seviz.results.blocks import select_blocks
+from seviz.results.classes import ClassTable
+from seviz.results.evaluation import Evaluation
+from seviz.results.files import is_record
+from seviz.results.record import Record
+from seviz.results.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seviz.analysis import Comparison
+    from seviz.collect.prepare import PassOptions
     from seviz.data import Source
-    from seviz.loading import LoadedModel
-    from seviz.preparation import PassOptions
+    from seviz.networks import LoadedModel
 
 
 def activations(
@@ -86,7 +86,7 @@ def evaluate(
     elif isinstance(source, Record):
         found = Evaluation.of_record(source)
     else:
-        from seviz.predictions import is_predictions, read_predictions
+        from seviz.results.predictions import is_predictions, read_predictions
 
         if is_predictions(source):
             found = read_predictions(source).evaluation()
@@ -166,8 +166,8 @@ def _subject(
         of = Record.load(of)
     if isinstance(of, Record):
         return Subject(of.header.checkpoint, of)
-    from seviz.comparing import examine
-    from seviz.loading import load
+    from seviz.collect.examine import examine
+    from seviz.networks import load
 
     return examine(load(of) if isinstance(of, str | Path) else of, data, options)
 

@@ -17,7 +17,7 @@ from seviz.errors import SevizError
 if TYPE_CHECKING:
     from torch import nn
 
-    from seviz.preprocessing import Preprocessing
+    from seviz.results.preprocessing import Preprocessing
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -114,9 +114,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Build a network whose every tensor matters to its output."""
     import torch
 
-    from seviz.loading import save_checkpoint
-    from seviz.models.registry import build
-    from seviz.preprocessing import Preprocessing
+    from seviz.networks import save_checkpoint
+    from seviz.networks.architectures.registry import build
+    from seviz.results.preprocessing import Preprocessing
 
     arch_args: dict[str, Any] = {"reduction": 4, "widths": (8, 8, 16)}
     torch.manual_seed(0)

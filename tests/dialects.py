@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.ao.nn.quantized import FloatFunctional
 from torch.utils.checkpoint import checkpoint
 
-from seviz.models.senet_notes import SENetNotes
+from seviz.networks.architectures.senet_notes import SENetNotes
 
 WIDTHS = (16, 16, 24)
 HIDDEN = (4, 4, 6)

@@ -196,8 +196,8 @@ def pretended(number: int = 0, *, float64: bool = True) -> Iterator[Pretended]:
         patch.setattr("torch.cuda.is_bf16_supported", lambda *_: True)
         patch.setattr("torch.tensor", _tensor)
         if not float64:
-            for module in ("observe.observers", "observe.predictions", "speed.lending"):
-                patch.setattr(f"seviz.{module}.sums_device", lambda device: HOST)
+            for module in ("observers.gates", "observers.predictions", "fast.precision"):
+                patch.setattr(f"seviz.collect.{module}.sums_device", lambda device: HOST)
         # The data of a plain parameter cannot be on a device that is not there: it is replaced.
         patch.setattr("torch.__future__._overwrite_module_params_on_conversion", True)
         # The host has no kernels of cuDNN.

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from seviz.ranks import Ranks
+from seviz.collect.distributed import Ranks
 
 
 @dataclass

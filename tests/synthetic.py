@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seviz.blocks import SEBlock
-from seviz.classes import ClassTable
-from seviz.preprocessing import Preprocessing
-from seviz.results import SATURATED_HIGH, SATURATED_LOW, Header, Record
-from seviz.sketch import capacity, key_order
+from seviz.results.blocks import SEBlock
+from seviz.results.classes import ClassTable
+from seviz.results.header import Header
+from seviz.results.preprocessing import Preprocessing
+from seviz.results.record import Record
+from seviz.results.sample import capacity, key_order
+from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW
 
 # (blocks, channels) of each stage, from stage 2 on.
 Stages = Sequence[tuple[int, int]]

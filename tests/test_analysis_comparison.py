@@ -19,10 +19,10 @@ from seviz.analysis import (
     compare_subjects,
     unpaired_difference,
 )
-from seviz.costs import Convention
 from seviz.errors import DataError
-from seviz.predictions import PredictionTable
-from seviz.subjects import NetworkCost, Subject
+from seviz.results.cost import Convention
+from seviz.results.predictions import PredictionTable
+from seviz.results.subject import NetworkCost, Subject
 
 LABELS = ("ant", "bee", "cat")
 

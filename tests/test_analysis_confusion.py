@@ -31,8 +31,8 @@ from seviz.analysis import (
     wilson,
 )
 from seviz.errors import DataError
-from seviz.evaluation import Evaluation
-from seviz.predictions import PredictionTable, write_predictions
+from seviz.results.evaluation import Evaluation
+from seviz.results.predictions import PredictionTable, write_predictions
 
 
 def of(true, predicted, classes):

@@ -17,7 +17,7 @@ from synthetic import SE_RESNET_50, make_record, record_of_gates
 from seviz.analysis import class_share, findings, gate_warnings
 from seviz.analysis.findings import shuffling
 from seviz.errors import DataError
-from seviz.results import Record
+from seviz.results.record import Record
 
 NAMES = ("class_share", "spread", "within", "correlation", "scale_only", "high", "low")
 

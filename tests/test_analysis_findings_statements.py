@@ -12,12 +12,12 @@ from conftest import Refuses
 from statsmodels.stats.contingency_tables import mcnemar
 from synthetic import record_of_gates
 
-from seviz.ablations import Ablation, Replaced
 from seviz.analysis import findings
 from seviz.analysis.findings import Findings, sentences
 from seviz.analysis.findings.verdicts import third
 from seviz.errors import UsageError
-from seviz.results import Record
+from seviz.results.ablation import Ablation, Replaced
+from seviz.results.record import Record
 
 SHALLOW, DEEP = "shallow blocks are class-agnostic", "deeper blocks are class-specific"
 SATURATES, LAST = "a late block saturates", "the last blocks matter less"

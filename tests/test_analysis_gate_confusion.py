@@ -17,7 +17,7 @@ from seviz.analysis import (
     gate_distances,
 )
 from seviz.errors import NoSEBlockError, UsageError
-from seviz.evaluation import Evaluation
+from seviz.results.evaluation import Evaluation
 
 CLASSES = 12
 NAMES = [f"class {i}" for i in range(CLASSES)]

@@ -16,7 +16,7 @@ from PIL import Image
 
 import seviz
 from seviz.cli import main
-from seviz.results import Record
+from seviz.results.record import Record
 
 DIGITS = str(seviz.sample("se_resnet_digits"))
 
@@ -223,7 +223,7 @@ def test_demo_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
 
 SLOW = """
 import pathlib, time
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 def wait(module, args):
     time.sleep(0.2)

@@ -9,7 +9,7 @@ import pytest
 from conftest import Run, Tiny
 
 import seviz
-from seviz.ablations import Ablation
+from seviz.results.ablation import Ablation
 
 
 @pytest.fixture(autouse=True)
@@ -109,8 +109,8 @@ def test_usage(run: Run, digits: str, digits_record: Path) -> None:
 
 
 def test_refused(run: Run, tmp_path: Path, pictures: Path) -> None:
-    from seviz.loading import save_checkpoint
-    from seviz.models.registry import build
+    from seviz.networks import save_checkpoint
+    from seviz.networks.architectures.registry import build
 
     plain = save_checkpoint(
         tmp_path / "plain.pt",
@@ -128,7 +128,7 @@ def test_refused(run: Run, tmp_path: Path, pictures: Path) -> None:
 def test_interrupted(run: Run, digits: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import signal
 
-    from seviz.ablation import study
+    from seviz.pruning.ablation import study
 
     plain = study.Tally.undisturbed
 

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 import seviz
-from seviz.results import Record
-from seviz.schema import SCHEMA_VERSION
+from seviz.results.files import SCHEMA_VERSION
+from seviz.results.record import Record
 
 SAMPLE = seviz.sample("se_resnet_digits")
 MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}

@@ -204,8 +204,8 @@ def test_a_record_is_refused(run: Run, digits_record: Path, tmp_path: Path) -> N
 @pytest.fixture
 def unknown(tmp_path: Path) -> Path:
     """Return a file of a network that nobody knows: SE-ResNet-50 under other names."""
-    from seviz.loading.arch import build_architecture
-    from seviz.loading.building import no_random_numbers
+    from seviz.networks.arch import build_architecture
+    from seviz.networks.building import no_random_numbers
 
     with no_random_numbers():
         model = build_architecture(NAME, {})

@@ -15,14 +15,14 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 import seviz
-from seviz.results import Record
-from seviz.schema import SCHEMA_VERSION
+from seviz.results.files import SCHEMA_VERSION
+from seviz.results.record import Record
 
 SAMPLE = seviz.sample("se_resnet_digits")
 SLOW = """
 import os, signal
 import torch
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 class Interrupted(torch.nn.Module):
     passes = 0
@@ -204,7 +204,7 @@ def test_a_single_image(run: Run, tiny: Tiny) -> None:
 
 
 def test_a_gate_without_squeeze(run: Run, pictures: Path) -> None:
-    from seviz.models.registry import build
+    from seviz.networks.architectures.registry import build
 
     torch.save(build("senet_notes", filters=8, blocks=2, reduction=2).state_dict(), "notes.pt")
     pairs = ["filters=8", "blocks=2", "reduction=2", "squeeze=false"]
@@ -240,7 +240,9 @@ def test_a_record_shows_no_folder_of_this_machine(
 ) -> None:
     torch.save(tiny.model.state_dict(), "bare.pt")
     (elsewhere / "code").mkdir()
-    Path("code/the_net.py").write_text("from seviz.models.registry import build as make\n")
+    Path("code/the_net.py").write_text(
+        "from seviz.networks.architectures.registry import build as make\n"
+    )
     arch = ["--arch", f"{elsewhere}/code/the_net.py:make", "--arch-args", "name=se_resnet14"]
     words = [*arch, *tiny.words[3:], f"--data={pictures}", "-o", elsewhere / "out"]
     assert run("collect", elsewhere / "bare.pt", *words).code == 0

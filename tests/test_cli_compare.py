@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import seviz
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 DIGITS = seviz.sample("se_resnet_digits")
 FILES = ["compare.png", "compare.svg", "compare_blocks.csv", "compare_classes.csv"]
@@ -42,7 +42,7 @@ def test_two_checkpoints_image_by_image(run, elsewhere, nudged):
     said = run("compare", DIGITS, nudged, "--data", "digits", "-o", "out", "--json")
     assert said.code == 0, said.err
     found = json.loads(said.out)
-    from seviz.preparation import PassOptions, prepare
+    from seviz.collect.prepare import PassOptions, prepare
 
     ready = prepare(seviz.load(DIGITS), "digits", PassOptions())
     batches = list(ready.batches())

@@ -17,9 +17,9 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 import seviz
-from seviz.loading import save_checkpoint
-from seviz.models.registry import build
-from seviz.results import Record
+from seviz.networks import save_checkpoint
+from seviz.networks.architectures.registry import build
+from seviz.results.record import Record
 
 SAMPLE = seviz.sample("se_resnet_digits")
 FIGURES = [
@@ -123,7 +123,7 @@ def test_one_pass_serves_both_commands(run, digits_record, elsewhere, monkeypatc
     def never(*args, **kwargs):
         raise AssertionError("a second pass")
 
-    monkeypatch.setattr("seviz.pipeline.collect_prepared", never)
+    monkeypatch.setattr("seviz.collect.run.collect_prepared", never)
     values = document(run("confusion", digits_record, "-o", "out", "--json"))
     assert values["top1"] == Record.load(digits_record).top1
     assert values["images"] == 364

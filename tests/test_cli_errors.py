@@ -12,7 +12,7 @@ from conftest import Run, Said, Tiny
 from PIL import Image
 
 import seviz
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 SAMPLE = seviz.sample("se_resnet_digits")
 
@@ -251,7 +251,7 @@ def test_what_no_command_expects(
     def fail(*args: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("seviz.cli.inspecting.open_model", fail)
+    monkeypatch.setattr("seviz.cli.inspect.open_model", fail)
     said = run("inspect", "x.pt")
     assert said.code == code
     assert part in error_line(said)

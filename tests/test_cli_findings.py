@@ -14,8 +14,8 @@ from conftest import Run, Said
 from synthetic import record_of_gates
 
 from seviz.analysis import findings
-from seviz.classes import ClassTable
-from seviz.results import Record
+from seviz.results.classes import ClassTable
+from seviz.results.record import Record
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 STUCK = "all gates of SE_3_1 sit at 0.50"
@@ -59,7 +59,7 @@ def test_collect_warns_too(
     run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, stuck: Path
 ) -> None:
     record = Record.load(stuck)
-    monkeypatch.setattr("seviz.pipeline.collect_prepared", lambda *args, **kwargs: record)
+    monkeypatch.setattr("seviz.collect.run.collect_prepared", lambda *args, **kwargs: record)
     import seviz
 
     words = ["collect", seviz.sample("se_resnet_digits"), "--data", "digits", "-o", "out"]

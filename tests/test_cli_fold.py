@@ -16,12 +16,12 @@ import torch
 from conftest import Run, Tiny
 
 import seviz
-from seviz.ablations import Ablation, Replaced
-from seviz.folding import fold, mean_gates
+from seviz.collect.prepare import PassOptions, prepare
 from seviz.gates import evaluating, trace
 from seviz.gates.rerun import Rerun
-from seviz.preparation import PassOptions, prepare
-from seviz.slimming import choose_blocks
+from seviz.pruning.budget import choose_blocks
+from seviz.pruning.folding import fold, mean_gates
+from seviz.results.ablation import Ablation, Replaced
 
 DIGITS = seviz.sample("se_resnet_digits")
 QUICK = ("--no-export", "--pairs", 0)
@@ -148,7 +148,7 @@ def test_without_names_of_classes(run: Run, elsewhere: Path, tiny: Tiny, picture
 
 @pytest.fixture
 def fake_ablation(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Answer for `seviz.ablation.ablate`: SE_2_1 costs nothing, SE_2_2 one image, the third all."""
+    """Answer for `seviz.pruning.ablation.ablate`: SE_2_1 costs nothing, SE_2_2 one image, the third all."""
     calls: list[tuple[Any, ...]] = []
 
     def ablate(
@@ -157,9 +157,9 @@ def fake_ablation(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((loaded.name, data, by, gates))
         return ablation(0, 1, 364, images=364)
 
-    module = ModuleType("seviz.ablation")
+    module = ModuleType("seviz.pruning.ablation")
     module.ablate = ablate  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "seviz.ablation", module)
+    monkeypatch.setitem(sys.modules, "seviz.pruning.ablation", module)
     return calls
 
 
@@ -177,16 +177,16 @@ def test_a_budget_that_cannot_be_kept(
     run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, fake_ablation: list[Any]
 ) -> None:
     words = ("fold", DIGITS, "--data", "digits", "-o", "slim.pt", *QUICK)
-    monkeypatch.setattr("seviz.slimming.choose_blocks", lambda ablation, budget: ())
+    monkeypatch.setattr("seviz.pruning.budget.choose_blocks", lambda ablation, budget: ())
     said = run(*words, "--budget", 0.1)
     assert said.code == 1
     assert "nothing written: no block can be folded for 0.1 points of top-1" in said.err
     # The ablation promises what the folded network does not keep.
-    monkeypatch.setattr("seviz.slimming.choose_blocks", lambda ablation, budget: ("all",))
+    monkeypatch.setattr("seviz.pruning.budget.choose_blocks", lambda ablation, budget: ("all",))
     wrong = {
         b.name: np.zeros(b.channels) for b in seviz.find(seviz.load(DIGITS).model, (1, 8, 8)).blocks
     }
-    monkeypatch.setattr("seviz.folding.folded.mean_gates", lambda record: wrong)
+    monkeypatch.setattr("seviz.pruning.folding.fold.mean_gates", lambda record: wrong)
     said = run(*words, "--budget", 0.1)
     assert said.code == 1
     assert "nothing written: top-1 of the folded network is more than 0.1 points lower" in said.err

@@ -12,8 +12,8 @@ import torch
 from conftest import Run, Said, Tiny
 
 import seviz
-from seviz.models.registry import build
-from seviz.schema import SCHEMA_VERSION
+from seviz.networks.architectures.registry import build
+from seviz.results.files import SCHEMA_VERSION
 
 NOTES: dict[str, Any] = {"filters": 8, "blocks": 2, "reduction": 2}
 
@@ -197,7 +197,7 @@ def test_doctor(run: Run) -> None:
 
 
 def test_a_doctor_with_bad_news(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seviz.cli.doctoring._check", lambda: False)
+    monkeypatch.setattr("seviz.cli.doctor._check", lambda: False)
     said = run("doctor")
     assert said.code == 1
     assert said.out.splitlines()[-1] == "reading gates: FAILS"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import Tiny
 
-from seviz.results import Record
+from seviz.results.record import Record
 
 LIGHT = """
 import sys
@@ -31,7 +31,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 SLOW = """
 import pathlib, time
 import torch
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 class Slow(torch.nn.Sequential):
     passes = 0

@@ -14,7 +14,7 @@ from conftest import Run, Tiny
 from page_text import read
 
 import seviz
-from seviz.results import Record
+from seviz.results.record import Record
 
 MEGABYTE = 1e6
 
@@ -59,8 +59,8 @@ def test_from_a_record_without_torch(digits_record: Path, elsewhere: Path) -> No
 
 
 def test_networks_without_se_get_one_too(run: Run, elsewhere: Path) -> None:
-    from seviz.loading import save_checkpoint
-    from seviz.models.registry import build
+    from seviz.networks import save_checkpoint
+    from seviz.networks.architectures.registry import build
 
     model = build("resnet20", num_classes=10, in_chans=1)
     plain = save_checkpoint(
@@ -150,7 +150,7 @@ def test_an_interrupted_pass_is_marked(
     }
     header = replace(record.header, partial=True, images=int(reached.sum()))
     partial = replace(record, header=header, arrays={**arrays, "count": reached})
-    monkeypatch.setattr("seviz.pipeline.collect_prepared", lambda *args, **kwargs: partial)
+    monkeypatch.setattr("seviz.collect.run.collect_prepared", lambda *args, **kwargs: partial)
     said = run("demo", "--json")
     assert said.code == 130
     assert json.loads(said.out)["partial"] is True

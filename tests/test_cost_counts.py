@@ -20,12 +20,12 @@ import seviz
 from seviz.cost import audit_network
 from seviz.cost.counting import Counts, not_counted
 from seviz.cost.operators import TABLE, stored
-from seviz.costs import Audit
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.gates.graph import Graph, record
-from seviz.loading.arch import build_architecture
-from seviz.loading.building import no_random_numbers
-from seviz.models.registry import BUILDERS
+from seviz.networks.arch import build_architecture
+from seviz.networks.architectures.registry import BUILDERS
+from seviz.networks.building import no_random_numbers
+from seviz.results.cost import Audit
 
 SIZE = (3, 224, 224)
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 import seviz
 from seviz.cost import WithSE, audit_network, insert
-from seviz.costs import Audit
 from seviz.errors import CheckpointError, UsageError
-from seviz.models.cifar_resnet import CifarResNet
+from seviz.networks.architectures.cifar_resnet import CifarResNet
+from seviz.results.cost import Audit
 
 SIZE = (3, 224, 224)
 

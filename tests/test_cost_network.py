@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from seviz.cost.audit import audit_network, network_cost
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 
 @pytest.mark.parametrize(

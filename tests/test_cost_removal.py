@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seviz.cost import Removal, audit_network
 from seviz.gates import trace
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 
 def test_blocks_and_their_sum() -> None:

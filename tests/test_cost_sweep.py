@@ -6,11 +6,11 @@ import pytest
 import timm
 import torch
 
-from seviz.blocks import SEBlock
 from seviz.cost import audit_network, audit_parameters
-from seviz.cost.hidden import FALLBACK, UNKNOWN, hidden_units, recognise
-from seviz.costs import Audit
-from seviz.models.cifar_resnet import CifarResNet
+from seviz.cost.bottleneck import FALLBACK, UNKNOWN, hidden_units, recognise
+from seviz.networks.architectures.cifar_resnet import CifarResNet
+from seviz.results.blocks import SEBlock
+from seviz.results.cost import Audit
 
 SIZE = (3, 224, 224)
 RATIOS = (2, 4, 8, 16, 32)

@@ -19,9 +19,9 @@ from seviz.cost.twin import Passed
 from seviz.errors import CheckpointError
 from seviz.gates import trace, unwrap
 from seviz.gates.graph import meta_copy, record
-from seviz.models.cifar_resnet import CifarResNet
-from seviz.models.registry import build
-from seviz.models.se import SqueezeExcite
+from seviz.networks.architectures.cifar_resnet import CifarResNet
+from seviz.networks.architectures.registry import build
+from seviz.networks.architectures.se import SqueezeExcite
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),

@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional
 
-from seviz.classes import ClassTable
 from seviz.data import Batches, make_batches, match_classes, open_source
 from seviz.data.base import ArraySource
 from seviz.data.workers import Watched
 from seviz.errors import DataError, DeviceError, UsageError
-from seviz.preprocessing import Preprocessing
+from seviz.results.classes import ClassTable
+from seviz.results.preprocessing import Preprocessing
 
 EIGHT = Preprocessing((3, 8, 8), (0.0,) * 3, (1.0,) * 3, "bilinear", 1.0)
 DIGIT = Preprocessing((1, 8, 8), (0.0,), (1.0,), "bilinear", 1.0)
@@ -142,7 +142,7 @@ def test_digits_need_no_workers():
 
 
 def test_default_workers(folder, monkeypatch):
-    monkeypatch.setattr("seviz.processors.available", lambda: 32)
+    monkeypatch.setattr("seviz.data.processors.available", lambda: 32)
     assert batches_of(folder, workers=None, batch_size=1).workers == 4
     assert batches_of(folder, workers=None, batch_size=5).workers == 2
     # One batch: starting a process would only cost time.

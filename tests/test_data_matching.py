@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from seviz.classes import ClassInfo, ClassTable
 from seviz.data import match_classes, open_source
 from seviz.errors import DataError, UsageError
+from seviz.results.classes import ClassInfo, ClassTable
 
 ZOO = ClassTable.from_labels(["ant", "bee", "cat", "dog", "elk"])
 CRANES = ClassTable(

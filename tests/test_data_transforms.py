@@ -18,7 +18,7 @@ from torchvision.transforms import functional
 from seviz.data import build_transform
 from seviz.data.transforms import to_mode
 from seviz.errors import DataError, UsageError
-from seviz.preprocessing import Preprocessing
+from seviz.results.preprocessing import Preprocessing
 
 PLAIN = Preprocessing((3, 8, 8), (0.0,) * 3, (1.0,) * 3, "bilinear", 1.0)
 GREY = Preprocessing((1, 8, 8), (0.0,), (1.0,), "bilinear", 1.0)

@@ -18,16 +18,15 @@ from PIL import Image
 from pretended import Pretended, pretended
 
 import seviz
+from seviz.collect.fast import Halving
+from seviz.collect.fast.ways import Answer
+from seviz.collect.observers import EachPrediction, GateSample, GateSums, Predictions
+from seviz.collect.observers import run as run_pass
+from seviz.collect.prepare import PassOptions
 from seviz.errors import DeviceError
-from seviz.figures.raster import raster
 from seviz.gates import find
-from seviz.loading import LoadedModel
-from seviz.observe import EachPrediction, GateSample, GateSums, Predictions
-from seviz.observe import run as run_pass
-from seviz.preparation import PassOptions
-from seviz.results import Record
-from seviz.speed import Halving
-from seviz.speed.ways import Answer
+from seviz.networks import LoadedModel
+from seviz.results.record import Record
 
 CLASSES = 10
 CUDA = torch.device("cuda", 0)
@@ -184,9 +183,9 @@ def test_a_gpu_without_the_type_of_mixed_precision(refuses: Refuses) -> None:
 def test_a_fast_pass_on_a_pretended_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, float64: bool
 ) -> None:
-    monkeypatch.setattr("seviz.preparation._LEAST_BATCHES", 1)
-    monkeypatch.setattr("seviz.preparation._LEAST_NUMBERS", 1)
-    monkeypatch.setattr("seviz.speed.trial.SLOWER", float("inf"))
+    monkeypatch.setattr("seviz.collect.prepare._LEAST_BATCHES", 1)
+    monkeypatch.setattr("seviz.collect.prepare._LEAST_NUMBERS", 1)
+    monkeypatch.setattr("seviz.collect.fast.trial.SLOWER", float("inf"))
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
@@ -262,34 +261,6 @@ def test_a_command_on_a_pretended_gpu(run: Run, name: str, float64: bool) -> Non
         assert found[key] == expected[key], key
     if command == "confusion":
         assert Path("gpu.csv").read_text() == Path("cpu.csv").read_text()
-
-
-@pytest.mark.usefixtures("elsewhere")
-@pytest.mark.parametrize("command", ["confusion", "report"])
-def test_a_large_matrix_is_drawn_where_the_pass_was(
-    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    monkeypatch.setattr("seviz.figures.confusion.LABELLED", 9)
-    places = []
-
-    def noted(*args: Any, place: Any, **kwargs: Any) -> Any:
-        places.append(place.xp)
-        return raster(*args, place=place, **kwargs)
-
-    def empty(record: Path, folder: Path, *args: Any, **kwargs: Any) -> Path:
-        (page := Path(folder) / "report.html").touch()
-        return page
-
-    monkeypatch.setattr("seviz.figures.large_confusion.raster", noted)
-    monkeypatch.setattr("seviz.report.write_report", empty)
-    words = [command, DIGITS, "--data", "digits", "-j", 0, "--formats", "svg"]
-    with pretended():
-        said = run(*words, "--device", "cuda:0", "-o", "gpu")
-    assert said.code == 0, said.err
-    assert places[0] is torch
-    assert run(*words, "--device", "cpu", "-o", "cpu").code == 0
-    assert places[-1] is np
-    assert Path("gpu/confusion.svg").read_bytes() == Path("cpu/confusion.svg").read_bytes()
 
 
 @pytest.mark.usefixtures("elsewhere")

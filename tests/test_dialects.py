@@ -31,8 +31,8 @@ from timm.models.senet import SEModule as LegacySE
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation as TorchvisionSE
 
-from seviz.blocks import SEBlock
 from seviz.gates import Found, Tap, find
+from seviz.results.blocks import SEBlock
 
 pytestmark = [
     pytest.mark.filterwarnings("error"),

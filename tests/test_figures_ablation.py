@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.lines import Line2D
 from statsmodels.stats.contingency_tables import mcnemar
-from test_ablations import make
+from test_results_ablation import make
 
-from seviz.ablations import Ablation, Replaced
 from seviz.figures import ablation_figure, save_figure, write_ablation_csv
-from seviz.figures.ablation_table import COLUMNS
 from seviz.figures.point_labels import Box, around, place_labels
+from seviz.results.ablation import Ablation, Replaced
+from seviz.tables.ablation import COLUMNS
 
 
 def many(count: int) -> Ablation:

@@ -12,7 +12,7 @@ from synthetic import CIFAR, make_record
 from seviz.analysis import compare_subjects
 from seviz.errors import UsageError
 from seviz.figures import comparison, save_figure
-from seviz.subjects import Subject
+from seviz.results.subject import Subject
 
 
 def made(classes, seed=0, long_names=False):

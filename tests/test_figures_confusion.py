@@ -13,12 +13,11 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from PIL import Image
 from synthetic import CIFAR, make_record
-from test_evaluation import COUNTS, with_predictions
+from test_results_evaluation import COUNTS, with_predictions
 
 import seviz
 from seviz.analysis import gate_confusion
 from seviz.errors import UsageError
-from seviz.evaluation import Evaluation
 from seviz.figures import (
     confusion_matrix,
     gate_confusion_scatter,
@@ -28,9 +27,10 @@ from seviz.figures import (
     write_confusion_csv,
     write_pairs_csv,
 )
-from seviz.figures.cells import luminance
-from seviz.figures.large_confusion import gathered
-from seviz.predictions import PredictionTable
+from seviz.figures.confusion.cells import luminance
+from seviz.figures.confusion.large import gathered
+from seviz.results.evaluation import Evaluation
+from seviz.results.predictions import PredictionTable
 
 LONG = "sulphur-crested cockatoo, Kakatoe galerita, Cacatua galerita " * 5
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from seviz.blocks import SEBlock
-from seviz.costs import Audit, BlockCost, BlockParams, BlockWork, Convention, Totals
 from seviz.errors import UsageError
 from seviz.figures import block_bars, save_figure, stage_bars, write_cost_csv
-from seviz.figures.cost_table import BLOCK_COLUMNS, formatted
+from seviz.results.blocks import SEBlock
+from seviz.results.cost import Audit, BlockCost, BlockParams, BlockWork, Convention, Totals
+from seviz.tables.cost import BLOCK_COLUMNS, formatted
 
 
 def cost(stage: int, index: int, channels: int, side: int) -> BlockCost:

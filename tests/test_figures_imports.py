@@ -14,7 +14,7 @@ REDRAW = f"""
 import sys
 from seviz.analysis import class_share
 from seviz.figures import gate_curves, save_figure, write_gate_csv
-from seviz.results import Record
+from seviz.results.record import Record
 assert "matplotlib" not in sys.modules
 folder = sys.argv[1]
 record = Record.load(folder)

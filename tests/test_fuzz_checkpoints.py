@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seviz.errors import SevizError
-from seviz.loading import BareWeights, LoadedModel, LoadOptions, open_checkpoint, save_checkpoint
-from seviz.models.registry import build
+from seviz.networks import BareWeights, LoadedModel, LoadOptions, open_checkpoint, save_checkpoint
+from seviz.networks.architectures.registry import build
 
 EXAMPLES = settings(max_examples=int(os.environ.get("SEVIZ_FUZZ", "25")), deadline=None)
 SUFFIX = {"safetensors": ".safetensors", "export": ".pt2"}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seviz.errors import CheckpointError, NoSEBlockError
 from seviz.gates import Tap, find
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 
 class ExpandedGate(nn.Module):

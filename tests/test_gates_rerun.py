@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from seviz.errors import CheckpointError
 from seviz.gates import trace
 from seviz.gates.rerun import Rerun
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),

@@ -14,7 +14,7 @@ from browser import TOOLTIP, Opened, needs_browser, opened, running
 
 import seviz
 from seviz.analysis import gate_distances
-from seviz.results import Record
+from seviz.results.record import Record
 
 pytestmark = needs_browser
 

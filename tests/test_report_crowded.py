@@ -14,7 +14,7 @@ from browser import TOOLTIP, Opened, needs_browser, opened, running
 from synthetic import record_of_gates
 
 import seviz
-from seviz.results import Record
+from seviz.results.record import Record
 
 pytestmark = needs_browser
 

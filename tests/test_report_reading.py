@@ -14,8 +14,8 @@ from browser import TOOLTIP, Opened, needs_browser, opened, running
 from synthetic import CIFAR, make_record, record_of_gates, with_predictions
 
 import seviz
-from seviz.ablations import Ablation, Replaced
-from seviz.results import Record
+from seviz.results.ablation import Ablation, Replaced
+from seviz.results.record import Record
 
 pytestmark = needs_browser
 

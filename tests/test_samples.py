@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import seviz
-from seviz.preparation import PassOptions
-from seviz.results import Record
+from seviz.collect.prepare import PassOptions
+from seviz.results.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "sample_checkpoints"

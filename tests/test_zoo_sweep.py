@@ -17,11 +17,11 @@ import pytest
 import torch
 from torch import nn
 
-from seviz.loading import BareWeights, LoadOptions, open_checkpoint
-from seviz.loading.arch import build_architecture
-from seviz.loading.building import no_random_numbers, on_meta
-from seviz.loading.zoo import zoo_names
-from seviz.loading.zoo_index import entries
+from seviz.networks import BareWeights, LoadOptions, open_checkpoint
+from seviz.networks.arch import build_architecture
+from seviz.networks.building import no_random_numbers, on_meta
+from seviz.networks.recognise.zoo_index import entries
+from seviz.networks.zoo import zoo_names
 
 ALL = os.environ.get("SEVIZ_ALL_NETWORKS") == "1"
 SAMPLE = [
@@ -155,4 +155,4 @@ def test_the_index_has_every_network_of_the_zoos() -> None:
     """Those of the timm and torchvision it was made with; newer ones are named, not skipped silently."""
     listed = {e.name for e in entries()}
     new = sorted(set(zoo_names()) - listed)
-    assert not new, f"not in networks.json: {', '.join(new[:10])}; run seviz.loading.zoo_index.make"
+    assert not new, f"not in networks.json: {', '.join(new[:10])}; run make index"

@@ -1,6 +1,6 @@
 """Numbers from records. Never imports torch."""
 
-from seviz.analysis.block_effects import Effect, cumulative_effects, single_effects
+from seviz.analysis.ablation import Effect, cumulative_effects, single_effects
 from seviz.analysis.calibration import CalibrationCurve, ConfidenceBin, calibration_curve
 from seviz.analysis.class_share import ClassShare, class_share
 from seviz.analysis.comparison import ClassChange, Comparison, compare_subjects
@@ -32,10 +32,15 @@ from seviz.analysis.gate_confusion import (
     gate_confusion,
     gate_distances,
 )
-from seviz.analysis.intervals import Share, wilson
 from seviz.analysis.ordering import class_order, confusion_rate
-from seviz.analysis.paired import PairedDifference, paired_difference
-from seviz.analysis.unpaired import UnpairedDifference, unpaired_difference
+from seviz.analysis.proportions import (
+    PairedDifference,
+    Share,
+    UnpairedDifference,
+    paired_difference,
+    unpaired_difference,
+    wilson,
+)
 
 __all__ = [
     "BlockComparison",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seviz.evaluation import Evaluation
+from seviz.results.evaluation import Evaluation
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError
-from seviz.results import BlockStats, Floats, Record
+from seviz.results.record import Record
+from seviz.results.stats import BlockStats, Floats
 
 MOVES = 0.01
 STILL = 1e-6

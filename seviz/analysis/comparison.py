@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seviz.analysis.difference import Difference
 from seviz.analysis.findings import Findings, findings
 from seviz.analysis.gate_comparison import BlockComparison, compare_gates
-from seviz.analysis.paired import PairedDifference, holm, paired_difference
-from seviz.analysis.unpaired import unpaired_difference
+from seviz.analysis.proportions import (
+    Difference,
+    PairedDifference,
+    holm,
+    paired_difference,
+    unpaired_difference,
+)
 from seviz.errors import DataError
-from seviz.evaluation import Evaluation
-from seviz.predictions import PredictionTable
-from seviz.results import TOP, Record
-from seviz.subjects import Subject
+from seviz.results.evaluation import Evaluation
+from seviz.results.predictions import PredictionTable
+from seviz.results.record import TOP, Record
+from seviz.results.subject import Subject
 
 NAMED = 5
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.analysis.calibration import CalibrationCurve, calibration_curve
-from seviz.analysis.intervals import Share, wilson
+from seviz.analysis.proportions import Share, wilson
 from seviz.errors import DataError
-from seviz.evaluation import Evaluation, Floats, Ints
+from seviz.results.evaluation import Evaluation, Floats, Ints
 
 
 @dataclass(frozen=True)

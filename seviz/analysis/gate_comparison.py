@@ -9,7 +9,8 @@ import numpy as np
 
 from seviz.analysis.class_share import MOVES
 from seviz.analysis.gate_confusion import gate_distances
-from seviz.results import Floats, Record
+from seviz.results.record import Record
+from seviz.results.stats import Floats
 
 # Below this, a difference is what float32 rounds away.
 EQUAL = 1e-6

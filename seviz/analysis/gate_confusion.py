@@ -11,8 +11,9 @@ import numpy.typing as npt
 from seviz.analysis.class_share import MOVES, STILL
 from seviz.analysis.ordering import confusion_rate
 from seviz.errors import NoSEBlockError, UsageError
-from seviz.evaluation import Evaluation
-from seviz.results import BlockStats, Floats, Record
+from seviz.results.evaluation import Evaluation
+from seviz.results.record import Record
+from seviz.results.stats import BlockStats, Floats
 
 PERMUTATIONS = 999
 SEED = 0

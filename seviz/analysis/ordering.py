@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from seviz.evaluation import Evaluation, Floats
+from seviz.results.evaluation import Evaluation, Floats
 
 Order = Literal["index", "cluster", "recall"]
 # Up to that many classes the leaves of the tree are turned so that neighbours are alike: cubic time.

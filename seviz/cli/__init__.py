@@ -12,19 +12,19 @@ from contextlib import suppress
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
-from seviz.cli.ablating import ablate
-from seviz.cli.auditing import audit
-from seviz.cli.comparing import compare
+from seviz.cli.ablate import ablate
+from seviz.cli.activations import activations, collect
+from seviz.cli.audit import audit
+from seviz.cli.compare import compare
+from seviz.cli.confusion import confusion
 from seviz.cli.console import say_details
-from seviz.cli.doctoring import doctor
-from seviz.cli.drawing import activations, collect
-from seviz.cli.evaluating import confusion
-from seviz.cli.folding import fold
-from seviz.cli.inspecting import inspect
-from seviz.cli.reporting import demo, report
-from seviz.cli.work import INTERRUPTED, given_words
+from seviz.cli.doctor import doctor
+from seviz.cli.fold import fold
+from seviz.cli.inspect import inspect
+from seviz.cli.report import demo, report
+from seviz.cli.shared import INTERRUPTED, given_words
+from seviz.collect.distributed import launched
 from seviz.errors import SevizError, UsageError
-from seviz.ranks import launched
 
 USAGE, FAILED = 2, 1
 # Under torchrun: the commands whose pass is shared, and how long the others leave the first word to the

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seviz.cli.console import Speaker
 
 if TYPE_CHECKING:
-    from seviz.costs import Audit, BlockCost
+    from seviz.results.cost import Audit, BlockCost
 
 # arXiv 1709.01507v4, section 4: SE-ResNet-50 against ResNet-50, 224 x 224, one image on a CPU.
 _PAPER_MS = (164, 167)
@@ -74,7 +74,7 @@ def _conventions(result: Audit, speaker: Speaker) -> None:
 
 
 def _stages(result: Audit, speaker: Speaker) -> None:
-    from seviz.figures.cost_table import STAGE_COLUMNS, stage_rows
+    from seviz.tables.cost import STAGE_COLUMNS, stage_rows
 
     speaker.table(STAGE_COLUMNS, stage_rows(result))
     speaker.line(
@@ -136,7 +136,7 @@ def _formula(result: Audit, speaker: Speaker) -> None:
 def _sweep(result: Audit, speaker: Speaker) -> None:
     if not result.sweep:
         return
-    from seviz.cost.hidden import FALLBACK, UNKNOWN
+    from seviz.cost.bottleneck import FALLBACK, UNKNOWN
 
     paper = any(r.paper is not None for r in result.sweep)
     columns = ["r", "parameters", "of SE", "MACs", "size", "size with biases"]

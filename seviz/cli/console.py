@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from seviz.errors import SevizError
-from seviz.ranks import launched
-from seviz.schema import SCHEMA_VERSION
-from seviz.text import one_line, printable
+from seviz.collect.distributed import launched
+from seviz.errors import SevizError, one_line, printable
+from seviz.results.files import SCHEMA_VERSION
 
 # Lines that the details of an error take at most.
 MOST_LINES = 10

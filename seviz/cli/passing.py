@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import EarlierOptions
-from seviz.schema import record_path
+from seviz.results.files import record_path
 
 if TYPE_CHECKING:
-    from seviz.loading import LoadedModel
-    from seviz.predictions import PredictionTable
-    from seviz.preparation import PassOptions, Plan
-    from seviz.results import Record
+    from seviz.collect.prepare import PassOptions, Plan
+    from seviz.networks import LoadedModel
+    from seviz.results.predictions import PredictionTable
+    from seviz.results.record import Record
 
 
 def pass_into(
@@ -48,11 +48,11 @@ def pass_into(
         SystemExit: In each process but the first of those that torchrun started, when the record is
             written: the rest is not theirs.
     """
-    from seviz.pipeline import collect_prepared
-    from seviz.preparation import prepare
-    from seviz.ranks import joined
-    from seviz.resuming import Keeper
-    from seviz.reuse import fitting_record
+    from seviz.collect.distributed import joined
+    from seviz.collect.prepare import prepare
+    from seviz.collect.resume import Keeper
+    from seviz.collect.reuse import fitting_record
+    from seviz.collect.run import collect_prepared
 
     with joined(options.device) as ranks:
         ready = prepare(loaded, data, replace(options, device=ranks.device(options.device)))

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 from torch import nn
 
-from seviz.blocks import SEBlock
 from seviz.cost.attribution import Split, is_chain, split, used_parameters
 from seviz.cost.blocks import block_params, block_work, formula_reduction, split_params
+from seviz.cost.bottleneck import recognise
 from seviz.cost.conventions import DEFAULT, check_names, conventions, fvcore_count
 from seviz.cost.counting import Counts, not_counted
-from seviz.cost.hidden import recognise
 from seviz.cost.sweep import sweep
 from seviz.cost.twin import bypassed, without_se
-from seviz.costs import NO_WORK, Audit, BlockCost, Totals, total_work
 from seviz.errors import CheckpointError
 from seviz.gates import Trace, trace, unwrap
 from seviz.gates.find import recorded
 from seviz.gates.graph import is_on_meta, meta_copy
-from seviz.subjects import NetworkCost
+from seviz.results.blocks import SEBlock
+from seviz.results.cost import NO_WORK, Audit, BlockCost, Totals, total_work
+from seviz.results.subject import NetworkCost
 
 
 def audit_network(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seviz.blocks import SEBlock
 from seviz.cost.attribution import Part, leaves
 from seviz.cost.counting import BYTES, Counts
 from seviz.cost.operators import is_constant, moves_memory, stored
-from seviz.costs import BlockParams, BlockWork
 from seviz.gates.graph import Graph, Op
 from seviz.gates.ops import LINEAR, NORM
+from seviz.results.blocks import SEBlock
+from seviz.results.cost import BlockParams, BlockWork
 
 
 def block_params(part: Part, own: set[str], reduction: float) -> BlockParams:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from seviz.costs import BlockWork, Convention, Totals
 from seviz.errors import CheckpointError, UsageError
+from seviz.results.cost import BlockWork, Convention, Totals
 
 MACS = "1 MAC = 1: convolution, linear, matrix products"
 TORCH = "torch's FlopCounterMode: 2 x MACs"

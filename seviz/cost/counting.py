@@ -13,8 +13,8 @@ from seviz.cost.operators import (
     is_constant,
     moves_memory,
 )
-from seviz.costs import NotCounted
 from seviz.gates.graph import Graph, Op
+from seviz.results.cost import NotCounted
 
 BYTES = 4  # of a float32
 

@@ -25,7 +25,7 @@ from seviz.gates import trace, unwrap
 from seviz.gates.flow import root
 from seviz.gates.graph import Graph, Op, Value, walk_back
 from seviz.gates.ops import LINEAR, NORM, VIEW
-from seviz.models.se import SqueezeExcite
+from seviz.networks.architectures.se import SqueezeExcite
 
 _CONVOLUTION = frozenset({"convolution", "_convolution", "conv2d"})
 

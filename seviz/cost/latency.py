@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seviz.costs import Latency
 from seviz.errors import DeviceError, UsageError
 from seviz.gates import evaluating
+from seviz.results.cost import Latency
 
 _RESAMPLES = 2000
 _CONFIDENCE = 95

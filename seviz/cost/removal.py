@@ -24,7 +24,7 @@ class Removal:
         trace: What `seviz.gates.trace` found in it.
 
     >>> from seviz.gates import trace
-    >>> from seviz.models.registry import build
+    >>> from seviz.networks.architectures.registry import build
     >>> model = build("se_resnet20", reduction=8)
     >>> Removal(model, trace(model, (3, 32, 32))).of(["SE_4_2", "SE_4_3"])
     (2048, 2048)

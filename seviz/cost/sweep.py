@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from seviz.cost.hidden import hidden_units
-from seviz.costs import Audit, SweepRow
+from seviz.cost.bottleneck import hidden_units
+from seviz.results.cost import Audit, SweepRow
 
 # arXiv 1709.01507v4, Table 10: millions of parameters of SE-ResNet-50 by reduction ratio.
 PAPER_SIZES = {2: 45.7, 4: 35.7, 8: 30.7, 16: 28.1, 32: 26.9}

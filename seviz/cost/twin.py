@@ -12,7 +12,7 @@ from seviz.cost.operators import TABLE, moves_memory
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Value
 from seviz.gates.ops import VIEW
-from seviz.models.folded import Passed, shared_copy
+from seviz.networks.architectures.folded import Passed, shared_copy
 
 
 def without_se(model: nn.Module, split: Split) -> nn.Module:

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from seviz.data.base import Source
 from seviz.data.decoding import Collated, Decoder, collate
 from seviz.data.matching import Match
+from seviz.data.processors import divide
 from seviz.data.transforms import build_transform
 from seviz.data.workers import Watched
 from seviz.errors import DataError, DeviceError, UsageError
-from seviz.preprocessing import Preprocessing
-from seviz.processors import divide
+from seviz.results.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor

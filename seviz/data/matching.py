@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from seviz.classes import CARPENTERS_PLANE, ClassInfo, ClassTable, normalise
 from seviz.errors import DataError, UsageError
+from seviz.results.classes import CARPENTERS_PLANE, ClassInfo, ClassTable, normalise
 
 Labels = Literal["model", "data"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seviz.errors import DataError, UsageError
-from seviz.preprocessing import Preprocessing
+from seviz.results.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from PIL.Image import Image

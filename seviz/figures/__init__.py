@@ -1,24 +1,24 @@
 """Figures and tables from records. Never imports torch; matplotlib only when it draws."""
 
 from seviz.figures.ablation import ablation_figure
-from seviz.figures.ablation_table import write_ablation_csv
 from seviz.figures.comparison import comparison
-from seviz.figures.comparison_tables import write_block_changes_csv, write_class_changes_csv
-from seviz.figures.confusion import confusion_matrix
-from seviz.figures.confusion_tables import (
+from seviz.figures.confusion.matrix import confusion_matrix
+from seviz.figures.cost import block_bars, stage_bars
+from seviz.figures.depth import depth
+from seviz.figures.gate_confusion import gate_confusion_scatter
+from seviz.figures.gate_curves import gate_curves
+from seviz.figures.reliability import reliability_diagram
+from seviz.figures.saving import save_figure
+from seviz.tables.ablation import write_ablation_csv
+from seviz.tables.comparison import write_block_changes_csv, write_class_changes_csv
+from seviz.tables.confusion import (
     write_classes_csv,
     write_confusion_csv,
     write_pairs_csv,
 )
-from seviz.figures.cost import block_bars, stage_bars
-from seviz.figures.cost_table import write_cost_csv
-from seviz.figures.curves import gate_curves
-from seviz.figures.depth import depth
-from seviz.figures.findings_tables import write_findings_csv, write_selective_csv
-from seviz.figures.gate_confusion import gate_confusion_scatter
-from seviz.figures.reliability import reliability_diagram
-from seviz.figures.saving import save_figure
-from seviz.figures.table import write_gate_csv
+from seviz.tables.cost import write_cost_csv
+from seviz.tables.findings import write_findings_csv, write_selective_csv
+from seviz.tables.gates import write_gate_csv
 
 __all__ = [
     "ablation_figure",

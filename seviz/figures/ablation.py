@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from seviz.ablations import Ablation
 from seviz.analysis import Effect, cumulative_effects, single_effects
-from seviz.figures.confusion import add_notes, wrapped
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.point_labels import Box, along, around, place_labels
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
-from seviz.figures.text import set_plain, shown_name, text_width
+from seviz.figures.text import add_notes, set_plain, shown_name, text_width, wrapped
+from seviz.results.ablation import Ablation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

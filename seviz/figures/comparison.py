@@ -9,7 +9,7 @@ from seviz.analysis import BlockComparison, ClassChange, Comparison
 from seviz.errors import UsageError
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
 from seviz.figures.text import set_plain, shown_name, text_width
-from seviz.subjects import Subject
+from seviz.results.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seviz.costs import Audit, BlockCost, BlockWork
 from seviz.errors import UsageError
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
+from seviz.results.cost import Audit, BlockCost, BlockWork
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

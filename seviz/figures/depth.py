@@ -13,7 +13,7 @@ from seviz.analysis.findings import BlockFindings, Estimate, Findings
 from seviz.errors import NoSEBlockError
 from seviz.figures.layout import PAGE_WIDTH, WIDE
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, figure_style
-from seviz.results import Floats
+from seviz.results.stats import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

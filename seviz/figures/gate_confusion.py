@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from seviz.analysis import GateConfusion, confusion_rate, describe_gate_confusion, gate_distances
 from seviz.errors import UsageError
-from seviz.evaluation import Evaluation
 from seviz.figures.layout import Layout
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
 from seviz.figures.text import text_width
-from seviz.results import Floats, Record
+from seviz.results.evaluation import Evaluation
+from seviz.results.record import Record
+from seviz.results.stats import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.analysis import calibration_curve
 from seviz.errors import DataError
-from seviz.evaluation import Evaluation
-from seviz.figures.confusion import TITLE, add_notes, wrapped
-from seviz.figures.style import COLOURS, GREY, INK, SMALL, figure_style
+from seviz.figures.style import COLOURS, GREY, INK, SMALL, TITLE, figure_style
+from seviz.figures.text import add_notes, wrapped
+from seviz.results.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

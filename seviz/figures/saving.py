@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.errors import UsageError
 from seviz.figures.style import figure_style
-from seviz.files import written_whole
+from seviz.results.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

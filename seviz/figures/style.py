@@ -25,6 +25,7 @@ PALE = "#E6E6E6"
 
 TEXT = 8.0
 SMALL = 7.0
+TITLE = 10.0
 SALT = "seviz"
 
 _RC: Mapping[str, Any] = {

@@ -1,12 +1,16 @@
-"""Names in figures: how wide they are, and how they are shown."""
+"""Text in figures: names, how wide they are and how they are shown; small print."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from seviz.figures.style import GREY, SMALL
+
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from matplotlib.text import Text
 
 
@@ -52,3 +56,18 @@ def set_plain(text: Text, name: str) -> None:
     """Show a name as it is: it is no markup, "$" starts no formula in it."""
     text.set_parse_math(False)
     text.set_text(name)
+
+
+def add_notes(figure: Figure, lines: Sequence[str]) -> None:
+    """Write the small print at the foot."""
+    width, height = figure.get_size_inches()
+    note = figure.text(
+        0.1 / width, 0.06 / height, "", fontsize=SMALL, color=GREY, va="bottom", linespacing=1.15
+    )
+    set_plain(note, "\n".join(lines))
+
+
+def wrapped(notes: Sequence[str], width: float) -> list[str]:
+    """Return the small print in lines at most ``width`` inches wide."""
+    character = text_width(SMALL)("n" * 100) / 100
+    return [line for note in notes for line in textwrap.wrap(note, int(width / character))]

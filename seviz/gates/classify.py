@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seviz.blocks import SE
 from seviz.gates.elementwise import function_name, starts
 from seviz.gates.flow import Followed, Site, root
 from seviz.gates.graph import Call, Op, Value, walk_back
 from seviz.gates.ops import AVERAGE, LINEAR, MAXIMUM, SELECT, SOFTMAX
+from seviz.results.blocks import SE
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from seviz.blocks import SE, WITHOUT_SQUEEZE, SEBlock
 from seviz.errors import CheckpointError, NoSEBlockError
 from seviz.gates.classify import (
     Excitation,
@@ -26,6 +25,7 @@ from seviz.gates.lookalikes import other_mechanisms, pixel_gates
 from seviz.gates.ops import MAXIMUM
 from seviz.gates.reading import Reading, plan
 from seviz.gates.tap import evaluating, unwrap
+from seviz.results.blocks import SE, WITHOUT_SQUEEZE, SEBlock
 
 _BATCH = 2
 # A map of one pixel cannot be told from its squeeze; the trace is repeated on images up to this many
@@ -142,7 +142,7 @@ def find(model: nn.Module, input_size: Sequence[int]) -> Found:
         CheckpointError: If the network cannot run on such an image, or the image is so small that a
             block scales a map of one pixel and larger images are refused.
 
-    >>> from seviz.models.registry import build
+    >>> from seviz.networks.architectures.registry import build
     >>> found = find(build("se_resnet20"), (3, 32, 32))
     >>> [b.name for b in found.blocks][-1], found.blocks[-1].channels, found.blocks[-1].gate
     ('SE_4_3', 64, 'sigmoid')

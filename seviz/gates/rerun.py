@@ -72,7 +72,7 @@ class Rerun:
         CheckpointError: If the network takes another way for these images than in the traced pass.
 
     >>> from seviz.gates import trace
-    >>> from seviz.models.registry import build
+    >>> from seviz.networks.architectures.registry import build
     >>> model = build("se_resnet14").eval()
     >>> images = torch.rand(4, 3, 32, 32)
     >>> rerun = Rerun(model, trace(model, (3, 32, 32)), images)

@@ -71,7 +71,7 @@ class Tap:
         stop: Whether `run` ends a pass once every gate is read.
 
     >>> from seviz.gates import find
-    >>> from seviz.models.registry import build
+    >>> from seviz.networks.architectures.registry import build
     >>> import torch
     >>> model = build("se_resnet14")
     >>> with Tap(model, find(model, (3, 32, 32))) as tap, torch.no_grad():

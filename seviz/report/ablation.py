@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seviz.ablations import Ablation, Replaced
-from seviz.analysis.paired import PairedDifference, paired_difference
+from seviz.analysis.proportions import PairedDifference, paired_difference
 from seviz.report.charts import BLUE, GREY_TAG, chart, tooltip
 from seviz.report.tables import Cell, Table, number
+from seviz.results.ablation import Ablation, Replaced
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

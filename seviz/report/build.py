@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seviz.ablations import Ablation
-from seviz.costs import Audit
-from seviz.files import written_whole
 from seviz.report import ablation as ablating
 from seviz.report import confusion, cost, depth, provenance, summary
 from seviz.report.charts import line_styles
@@ -22,7 +19,10 @@ from seviz.report.maps import matrix_chart, palettes
 from seviz.report.names import short, shown
 from seviz.report.page import environment
 from seviz.report.pictures import pictures
-from seviz.results import Record
+from seviz.results.ablation import Ablation
+from seviz.results.cost import Audit
+from seviz.results.files import written_whole
+from seviz.results.record import Record
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

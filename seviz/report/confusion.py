@@ -9,13 +9,13 @@ import numpy as np
 
 from seviz.analysis import class_order, ranked_confusions
 from seviz.analysis.calibration import CalibrationCurve
-from seviz.evaluation import Evaluation
-from seviz.figures.confusion import table
+from seviz.figures.confusion.draw import table
 from seviz.report.charts import BLUE, GREY_TAG, INK_TAG, ORANGE, chart, tooltip
 from seviz.report.data import counts_packed
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
 from seviz.report.tables import Cell, Table, number
+from seviz.results.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

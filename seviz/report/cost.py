@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seviz.costs import Audit
-from seviz.figures.cost_table import STAGE_COLUMNS, stage_rows
 from seviz.figures.style import GREY
 from seviz.report.charts import BLUE, GREEN, ORANGE, chart, tooltip
 from seviz.report.tables import Cell, Table, number, plain_rows
+from seviz.results.cost import Audit
+from seviz.tables.cost import STAGE_COLUMNS, stage_rows
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

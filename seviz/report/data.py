@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seviz.results import Floats
+from seviz.results.stats import Floats
 
 LEVELS = 65535
 # What the gates of all blocks may take, before base64: four bytes for each class and channel.

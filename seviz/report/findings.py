@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from seviz.ablations import Ablation
 from seviz.analysis import BlockFindings, Estimate, Findings, findings
 from seviz.analysis.class_share import variance_parts
-from seviz.results import BlockStats, Floats, Record
+from seviz.results.ablation import Ablation
+from seviz.results.record import Record
+from seviz.results.stats import BlockStats, Floats
 
 __all__ = ["BlockFindings", "Estimate", "Findings", "find", "selectivity"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seviz.blocks import SE, SEBlock, paper_panels
-from seviz.figures.curves import sampled_channels
+from seviz.figures.gate_curves import sampled_channels
 from seviz.report.charts import INK_TAG, chart, tooltip
 from seviz.report.data import channels_per_block, packed, quantised
 from seviz.report.findings import BlockFindings, selectivity
 from seviz.report.inputs import Inputs
-from seviz.results import BlockStats, Floats
+from seviz.results.blocks import SE, SEBlock, paper_panels
+from seviz.results.stats import BlockStats, Floats
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seviz.files import written_whole
 from seviz.report import summary
 from seviz.report.build import REPORT_NAME
 from seviz.report.embedding import stylesheet
@@ -12,7 +11,7 @@ from seviz.report.inputs import gather
 from seviz.report.names import shown
 from seviz.report.page import environment
 from seviz.report.tables import Cell, Table, number
-from seviz.schema import RECORD_NAME
+from seviz.results.files import RECORD_NAME, written_whole
 
 
 def write_index(folder: str | Path) -> Path:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seviz.ablations import Ablation
 from seviz.analysis import Scores, scores
-from seviz.audits import AUDIT_NAME, load_audit
-from seviz.classes import Choice
-from seviz.costs import Audit
+from seviz.analysis.curves import default_classes
 from seviz.errors import DataError
-from seviz.evaluation import Evaluation
-from seviz.figures.series import default_classes
 from seviz.report.findings import Findings, find
-from seviz.results import Record
-from seviz.schema import record_path
+from seviz.results.ablation import Ablation
+from seviz.results.audits import AUDIT_NAME, load_audit
+from seviz.results.classes import Choice
+from seviz.results.cost import Audit
+from seviz.results.evaluation import Evaluation
+from seviz.results.files import record_path
+from seviz.results.record import Record
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seviz.text import printable
+from seviz.errors import printable
 
 LONGEST = 60
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seviz.ablations import Ablation
 from seviz.analysis import gate_distances
-from seviz.blocks import select_blocks
 from seviz.figures import block_bars, confusion_matrix, gate_curves, reliability_diagram
-from seviz.figures.cells import CMAP
-from seviz.figures.raster import pool
+from seviz.figures.confusion.cells import CMAP
+from seviz.figures.confusion.raster import pool
 from seviz.figures.style import COLOURS, GREY, PALE, SMALL, figure_style
 from seviz.report.ablation import difference
 from seviz.report.depth import CHARTS
 from seviz.report.findings import Findings
 from seviz.report.inputs import Inputs
+from seviz.results.ablation import Ablation
+from seviz.results.blocks import select_blocks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
 from seviz.report.tables import Cell, Table, number
-from seviz.results import CALIBRATION_BINS, SATURATED_HIGH, SATURATED_LOW
+from seviz.results.record import CALIBRATION_BINS
+from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW
 
 # A path of this machine, at the start of a word or after a quote, "=" or ":": only its last part says
 # anything to a reader elsewhere.

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from bad_checkpoints.cases import ARGS, CLASSES, NAMED, case, network, saved, state
-from seviz.loading import save_checkpoint
+from seviz.networks import save_checkpoint
 
 FACTORIES = """
 import sys

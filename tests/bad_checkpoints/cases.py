@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 ARGS: dict[str, Any] = {"widths": (4, 4, 4), "reduction": 2}
 NAMED = ["--arch", "se_resnet14", "--arch-args", "widths=(4,4,4)", "reduction=2"]

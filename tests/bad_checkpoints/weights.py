@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bad_checkpoints.cases import NAMED, case, saved, state
-from seviz.models.registry import build
+from seviz.networks.architectures.registry import build
 
 
 @cache

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from seviz.ablations import Ablation
 from seviz.analysis.findings.blocks import BlockFindings, Measured, measure
 from seviz.analysis.findings.estimates import Drawn, Estimate
 from seviz.analysis.findings.selective import SelectiveChannel, selective_channels
 from seviz.analysis.findings.shuffling import shuffle_labels
 from seviz.analysis.findings.statements import judge, no_intervals
 from seviz.analysis.findings.verdicts import Statement
-from seviz.analysis.findings.wording import failures, remarks, sentences
+from seviz.analysis.findings.wording import Findings, failures, remarks, sentences
 from seviz.errors import DataError
-from seviz.results import Record
+from seviz.results.ablation import Ablation
+from seviz.results.record import Record
 
 __all__ = [
     "BlockFindings",
@@ -32,33 +31,6 @@ __all__ = [
     "selective_channels",
     "sentences",
 ]
-
-
-@dataclass(frozen=True)
-class Findings:
-    """The findings on a network.
-
-    Attributes:
-        blocks: On each block, in forward order.
-        statements: The SENet paper's statements, judged.
-        warnings: What a user must know before using the network or the numbers.
-        method: How the intervals were made, in a sentence.
-        images: Images of the record.
-        sampled: Images of its sample.
-    """
-
-    blocks: tuple[BlockFindings, ...]
-    statements: tuple[Statement, ...]
-    warnings: tuple[str, ...]
-    method: str
-    images: int
-    sampled: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict with every number, and the sentences."""
-        told = ("moves", "dead", "beyond_chance", "scaled")
-        blocks = [{**asdict(b), **{n: getattr(b, n) for n in told}} for b in self.blocks]
-        return {**asdict(self), "blocks": blocks, "sentences": sentences(self)}
 
 
 def findings(record: Record, ablation: Ablation | None = None) -> Findings:

@@ -11,8 +11,9 @@ from seviz.analysis.class_share import MOVES, VarianceParts, block_share, varian
 from seviz.analysis.findings.estimates import Drawn, Estimate
 from seviz.analysis.findings.influences import influences
 from seviz.analysis.findings.patterns import Correlation, ScaleOnly
-from seviz.blocks import SEBlock
-from seviz.results import BlockStats, Floats, Record
+from seviz.results.blocks import SEBlock
+from seviz.results.record import Record
+from seviz.results.stats import BlockStats, Floats
 
 # Gates within so small a range over all images and channels are one constant.
 CONSTANT_RANGE = 0.01

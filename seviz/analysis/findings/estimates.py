@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seviz.analysis.intervals import CONFIDENCE
-from seviz.results import Floats
+from seviz.analysis.proportions import CONFIDENCE
+from seviz.results.stats import Floats
 
 FEWEST = 3  # images of a class that tell how much one image more or less does
 

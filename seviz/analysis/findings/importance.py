@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from seviz.ablations import Ablation, Replaced
 from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.findings.verdicts import UNKNOWN, Verdict, third, verdict
 from seviz.analysis.findings.wording import named
 from seviz.errors import UsageError
-from seviz.results import Floats, Record
+from seviz.results.ablation import Ablation, Replaced
+from seviz.results.record import Record
+from seviz.results.stats import Floats
 
 _BY = {"one": "one", "mean": "their mean", "shuffle": "those of another image"}
 
@@ -61,7 +62,7 @@ def last_matter_less(
 
 def _cost(ablation: Ablation, part: Replaced) -> Estimate:
     """Return the points of top-1 that one replacement costs."""
-    from seviz.analysis.paired import paired_difference
+    from seviz.analysis.proportions import paired_difference
 
     both = ablation.right - part.lost
     neither = ablation.images - ablation.right - part.won

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from seviz.analysis.class_share import VarianceParts
 from seviz.analysis.findings.patterns import Correlation, ScaleOnly
-from seviz.results import SATURATED_HIGH, SATURATED_LOW, BlockStats, Floats
+from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW, BlockStats, Floats
 
 Gates = npt.NDArray[np.floating]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.analysis.class_share import STILL, VarianceParts
-from seviz.results import Floats
+from seviz.results.stats import Floats
 
 
 @dataclass(frozen=True, eq=False)

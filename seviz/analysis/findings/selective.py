@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from seviz.analysis.class_share import MOVES, variance_parts
 from seviz.analysis.findings.estimates import Estimate
-from seviz.analysis.intervals import CONFIDENCE
-from seviz.blocks import SEBlock
-from seviz.classes import Choice
+from seviz.analysis.proportions import CONFIDENCE
 from seviz.errors import UsageError
-from seviz.results import Floats, Record
+from seviz.results.blocks import SEBlock
+from seviz.results.classes import Choice
+from seviz.results.record import Record
+from seviz.results.stats import Floats
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.analysis.class_share import STILL
-from seviz.results import Floats
+from seviz.results.stats import Floats
 
 SHUFFLES = 499
 SEED = 0

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seviz.ablations import Ablation
 from seviz.analysis.findings.blocks import BlockFindings, Measured
 from seviz.analysis.findings.estimates import Drawn, Estimate
 from seviz.analysis.findings.importance import last_matter_less
 from seviz.analysis.findings.verdicts import UNKNOWN, Statement, third, verdict
 from seviz.analysis.findings.wording import listed, named, percent, shown
-from seviz.analysis.intervals import CONFIDENCE
-from seviz.results import Floats, Record
+from seviz.analysis.proportions import CONFIDENCE
+from seviz.results.ablation import Ablation
+from seviz.results.record import Record
+from seviz.results.stats import Floats
 
 SHALLOW = "shallow blocks are class-agnostic"
 DEEP = "deeper blocks are class-specific"

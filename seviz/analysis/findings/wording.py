@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from seviz.analysis.findings.blocks import BlockFindings
 from seviz.analysis.findings.estimates import Estimate
-
-if TYPE_CHECKING:
-    from seviz.analysis.findings import Findings
+from seviz.analysis.findings.verdicts import Statement
 
 _NAMED = 3
 
@@ -84,6 +83,33 @@ def _some(names: Sequence[str], most: int = 8) -> str:
 
 def _does(names: Sequence[str]) -> str:
     return "the block does" if len(names) == 1 else "these blocks do"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings on a network.
+
+    Attributes:
+        blocks: On each block, in forward order.
+        statements: The SENet paper's statements, judged.
+        warnings: What a user must know before using the network or the numbers.
+        method: How the intervals were made, in a sentence.
+        images: Images of the record.
+        sampled: Images of its sample.
+    """
+
+    blocks: tuple[BlockFindings, ...]
+    statements: tuple[Statement, ...]
+    warnings: tuple[str, ...]
+    method: str
+    images: int
+    sampled: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict with every number, and the sentences."""
+        told = ("moves", "dead", "beyond_chance", "scaled")
+        blocks = [{**asdict(b), **{n: getattr(b, n) for n in told}} for b in self.blocks]
+        return {**asdict(self), "blocks": blocks, "sentences": sentences(self)}
 
 
 def sentences(findings: Findings) -> list[str]:

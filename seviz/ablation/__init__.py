@@ -1,5 +1,0 @@
-"""Top-1 with the gates of SE blocks replaced: which blocks matter?"""
-
-from seviz.ablation.running import ablate
-
-__all__ = ["ablate"]

@@ -1,0 +1,294 @@
+"""``seviz ablate``: which SE blocks matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from seviz.cli.console import Speaker
+from seviz.cli.options import ABLATION, DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.shared import (
+    INTERRUPTED,
+    check_formats,
+    load_model,
+    output_folder,
+    pass_options,
+    shown_command,
+    some,
+)
+from seviz.errors import DataError, UsageError
+from seviz.results.files import is_record
+
+if TYPE_CHECKING:
+    from seviz.analysis import Effect
+    from seviz.results.ablation import Ablation
+    from seviz.results.record import Record
+
+
+@Parameter(name="*", group=ABLATION)
+@dataclass(frozen=True)
+class AblationOptions:
+    """What is replaced, and by what."""
+
+    by: Annotated[
+        Literal["block", "stage"],
+        Parameter(help="Replace the gates of one block, or of one stage."),
+    ] = "block"
+    gates: Annotated[
+        Literal["one", "mean", "shuffle"],
+        Parameter(
+            name="--with",
+            help="Replace gates by 1, by their mean over all images, or by those of another image.",
+        ),
+    ] = "one"
+    seed: Annotated[int, Parameter(help="Of the random order of images for --with shuffle.")] = 0
+    record: Annotated[
+        str | None,
+        Parameter(
+            help="Record of a pass over the same images, for --with mean; one in the folder of the "
+            "results is taken where it fits. A first pass otherwise."
+        ),
+    ] = None
+    formats: Formats = ("png", "svg")
+
+
+def ablate(
+    ckpt: str,
+    *,
+    ablation: AblationOptions | None = None,
+    model: ModelOptions | None = None,
+    data: DataOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Replace gates, and see what the network gets wrong: which SE blocks matter?
+
+    One block (or stage) at a time, then more and more of them, from the one
+    that matters least to the one that matters most. Prints the change of
+    top-1 with its 95 % interval and the parameters that go; writes a figure,
+    a table (CSV) and the result (JSON). Images are decoded once, and only
+    what comes after a replaced gate is computed again.
+
+    Args:
+        ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
+        ablation: What is replaced, and by what.
+        model: How the checkpoint becomes a network.
+        data: The images.
+        output: Where results go.
+    """
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    asked, pictures = ablation or AblationOptions(), data or DataOptions()
+    _check_options(ckpt, asked, pictures)
+    folder = output_folder(ckpt, said.output)
+    result = _replace(ckpt, asked, model or ModelOptions(), pictures, folder, speaker)
+    files = _write(result, folder, asked.formats)
+    speaker.document(_document(result, files))
+    _say(result, files, speaker)
+    return INTERRUPTED if result.partial else 0
+
+
+def _check_options(spec: str, asked: AblationOptions, data: DataOptions) -> None:
+    """Refuse what cannot be done, before any work."""
+    check_formats(asked.formats)
+    if is_record(spec):
+        raise UsageError(
+            f"expected a checkpoint, found the record {spec}, which holds no network; name the checkpoint, "
+            "with --record for its mean gates"
+        )
+    if data.data is None:
+        raise UsageError(
+            "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found none"
+        )
+    if asked.record is not None and asked.gates != "mean":
+        raise UsageError(
+            f"expected --record with --with mean, found it with --with {asked.gates}; leave it out"
+        )
+
+
+def _replace(
+    spec: str,
+    asked: AblationOptions,
+    model: ModelOptions,
+    data: DataOptions,
+    folder: Path,
+    speaker: Speaker,
+) -> Ablation:
+    from seviz.pruning.ablation import ablate as run
+
+    record = _record(asked, folder)
+    loaded = load_model(spec, model)
+    speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
+    speaker.remark(f"input: {loaded.preprocessing.describe()}")
+
+    def progress(total: int) -> AbstractContextManager[Any]:
+        return speaker.progress(total, "replacing gates")
+
+    result = run(
+        loaded,
+        data.data or "",
+        pass_options(data),
+        by=asked.by,
+        gates=asked.gates,
+        record=record,
+        must_fit=asked.record is not None,
+        seed=asked.seed,
+        command=shown_command(),
+        progress=progress,
+    )
+    for note in result.notes:
+        speaker.remark(f"note: {note}")
+    if result.skipped:
+        listed = tuple(f"{name} ({why})" for name, why in result.skipped)
+        speaker.remark(f"warning: {len(listed)} images could not be read: {some(listed)}")
+    if result.partial:
+        speaker.remark(
+            f"interrupted: the result is of {result.images} images, has no cumulative part, and is marked "
+            "as partial"
+        )
+    return result
+
+
+def _record(asked: AblationOptions, folder: Path) -> Record | None:
+    """Return the record that the user named, or the one in the folder of the results."""
+    from seviz.results.record import Record
+
+    if asked.record is not None:
+        return Record.load(asked.record)
+    if asked.gates != "mean" or not is_record(folder):
+        return None
+    try:
+        return Record.load(folder)
+    except DataError:  # of another seviz, perhaps: nobody asked for it
+        return None
+
+
+def _write(result: Ablation, folder: Path, formats: Sequence[str]) -> list[Path]:
+    from seviz.figures import ablation_figure, save_figure, write_ablation_csv
+
+    return [
+        result.save(folder),
+        write_ablation_csv(result, folder / "ablation.csv"),
+        *save_figure(ablation_figure(result), folder / "ablation", formats),
+    ]
+
+
+def _document(result: Ablation, files: Sequence[Path]) -> dict[str, Any]:
+    """Return the JSON document; its first keys are what scripts depend on."""
+    from seviz.analysis import cumulative_effects, single_effects, wilson
+
+    share = wilson(result.right, result.images)
+    assert share is not None
+    return {
+        "baseline": {
+            "top1": share.value,
+            "top1_interval": [share.low, share.high],
+            "right": result.right,
+            "params": result.params,
+            "se_params": result.se_params,
+            "macs": result.macs,
+        },
+        "blocks": [_row(effect) for effect in single_effects(result)],
+        "cumulative": [_row(effect) for effect in cumulative_effects(result)],
+        "by": result.by,
+        "gates": result.gates,
+        "seed": result.seed,
+        "images": result.images,
+        "partial": result.partial,
+        "checkpoint": result.checkpoint,
+        "checkpoint_sha256": result.checkpoint_sha256,
+        "architecture": result.architecture,
+        "source": result.source,
+        "split": result.split,
+        "dtype": result.dtype,
+        "interval": "95 %, paired (Agresti and Min)",
+        "test": "exact McNemar; p_holm is adjusted for all tests of the same list",
+        "files": [str(path) for path in files],
+        "skipped": [{"image": name, "reason": why} for name, why in result.skipped],
+        "notes": list(result.notes),
+    }
+
+
+def _row(effect: Effect) -> dict[str, Any]:
+    part, found = effect.replaced, effect.difference
+    return {
+        "name": part.name,
+        "top1": found.after,
+        "delta": found.delta,
+        "ci_low": found.low,
+        "ci_high": found.high,
+        "params": part.params,
+        "macs": part.macs,
+        "p": found.p_value,
+        "p_holm": effect.p_adjusted,
+        "lost": part.lost,
+        "won": part.won,
+        "blocks": list(part.blocks),
+    }
+
+
+def _say(result: Ablation, files: Sequence[Path], speaker: Speaker) -> None:
+    """Print the text."""
+    from seviz.analysis import cumulative_effects, single_effects, wilson
+    from seviz.figures.ablation import WITH
+
+    partial = " (partial)" if result.partial else ""
+    subject = f"{result.architecture} on {result.source} {result.split}".rstrip()
+    speaker.line(f"{subject}: {result.images:,} images{partial}, {WITH[result.gates]}")
+    speaker.line()
+    speaker.line(
+        f"top-1 with no gate replaced: {wilson(result.right, result.images)} (95 % interval, Wilson)"
+    )
+    speaker.line()
+    singles, together = single_effects(result), cumulative_effects(result)
+    _say_table(result.by, singles, speaker)
+    if together:
+        speaker.line("more and more together, from the one that matters least")
+        _say_table(f"and {result.by}", together, speaker)
+        speaker.line(
+            "the order was found on these images, so its beginning looks a little better than on others"
+        )
+    speaker.line(
+        "change: points of top-1, with its 95 % interval, paired over the same images (Agresti and Min); p: "
+        "exact McNemar test"
+    )
+    if len(singles) > 1:
+        by_chance = 0.05 * len(singles)
+        speaker.line(
+            f"p is of each test alone: of {len(singles)}, {by_chance:.2g} would be below 0.05 by chance; p "
+            "(Holm) allows for their number"
+        )
+    speaker.line(
+        f"parameters and MACs (one image) that nothing else needs; SE has {result.se_params:,} of the "
+        f"network's {result.params:,} parameters"
+    )
+    speaker.line()
+    for path in files:
+        speaker.line(f"wrote {path}")
+
+
+def _say_table(what: str, effects: Sequence[Effect], speaker: Speaker) -> None:
+    columns = [what, "top-1", "change", "95 % interval", "p", "p (Holm)", "parameters", "MACs"]
+    rows = [
+        [
+            e.replaced.name,
+            f"{e.difference.after:.2%}",
+            f"{100 * e.difference.delta:+.2f}",
+            f"{100 * e.difference.low:+.2f} .. {100 * e.difference.high:+.2f}",
+            _shown_p(e.difference.p_value),
+            _shown_p(e.p_adjusted),
+            f"{e.replaced.params:,}",
+            f"{e.replaced.macs:,}",
+        ]
+        for e in effects
+    ]
+    speaker.table(columns, rows)
+    speaker.line()
+
+
+def _shown_p(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"

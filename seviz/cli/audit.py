@@ -1,0 +1,240 @@
+"""``seviz audit``: what SE costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from seviz.cli.audit_text import say
+from seviz.cli.console import Speaker
+from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
+from seviz.cli.shared import open_model, output_folder
+from seviz.errors import NoSEBlockError, UsageError
+from seviz.results.audits import audit_document, save_audit
+from seviz.results.files import is_record
+
+if TYPE_CHECKING:
+    from seviz.networks import BareWeights, LoadedModel
+    from seviz.results.cost import Audit
+
+_FAILED = 1
+
+
+@Parameter(name="*", group=AUDIT)
+@dataclass(frozen=True)
+class AuditOptions:
+    """What is counted, and what may not be exceeded."""
+
+    convention: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(
+            help="Ways to count the whole network: macs, torch (2 x MACs), paper (the SENet paper's "
+            "GFLOPs), fvcore (runs fvcore itself); all but fvcore by default."
+        ),
+    ] = ()
+    sweep: Annotated[
+        tuple[int, ...],
+        Words,
+        Parameter(help="Reduction ratios to give parameters and MACs for: --sweep 2 4 8 16 32."),
+    ] = ()
+    insert_se: Annotated[
+        bool,
+        Parameter(
+            help="Put SE into a network that has none, and count that.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
+    reduction: Annotated[
+        int | None, Parameter(help="Reduction ratio of the SE that is put in; 16 by default.")
+    ] = None
+    after: Annotated[
+        str | None,
+        Parameter(
+            help="Regular expression of the module paths that SE follows; by default the end of each "
+            "residual branch, each dense or inception block, or each (pointwise) convolution."
+        ),
+    ] = None
+    latency: Annotated[
+        bool,
+        Parameter(
+            help="Measure wall time with and without SE, for one image and for a batch.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
+    batch_size: Annotated[
+        int | None,
+        Parameter(alias="-b", help="Images per batch for --latency; 32 by default."),
+    ] = None
+    device: Annotated[
+        str,
+        Parameter(help="Device for --latency: auto (a GPU where there is one), cpu, cuda, mps."),
+    ] = "auto"
+    max_se_params_pct: Annotated[
+        float | None,
+        Parameter(help="Exit with 1 if SE adds more parameters, in per cent of those without it."),
+    ] = None
+    max_se_macs_pct: Annotated[
+        float | None,
+        Parameter(help="Exit with 1 if SE adds more MACs, in per cent of those without it."),
+    ] = None
+    format: Annotated[
+        Literal["latex", "markdown", "csv"] | None,
+        Parameter(help="Print tables for a paper in place of the text."),
+    ] = None
+
+
+def audit(
+    ckpt: str,
+    *,
+    count: AuditOptions | None = None,
+    model: ModelOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Count what SE costs a network: parameters, multiplications, memory, time.
+
+    Writes a table of the blocks (CSV), everything as JSON, and two figures.
+    Nothing is downloaded: for a zoo name, its published weights do not matter.
+
+    Args:
+        ckpt: A checkpoint file, timm:NAME, torchvision:NAME or a registered name.
+        count: What is counted.
+        model: How the checkpoint becomes a network.
+        output: Where results go.
+    """
+    asked, said = count or AuditOptions(), output or OutputOptions()
+    _check(ckpt, asked)
+    folder = output_folder(ckpt, said.output)
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    loaded = _load(ckpt, asked, model or ModelOptions())
+    try:
+        result = _count(loaded, asked, speaker)
+    except NoSEBlockError as exc:
+        raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
+    failed = _exceeded(result, asked)
+    document = {**audit_document(result), "exceeded": failed}
+    files = write_audit(result, folder, exceeded=failed)
+    speaker.document({**document, "files": [str(f) for f in files]})
+    if asked.format is None:
+        say(result, speaker)
+        for file in files:
+            speaker.line(f"wrote {file}")
+    else:
+        from seviz.tables.cost import formatted
+
+        speaker.line(formatted(result, asked.format))
+    for note in (*loaded.notes, *result.notes):
+        speaker.remark(f"note: {note}")
+    for what in failed:
+        speaker.remark(f"exceeded: {what}")
+    return _FAILED if failed else 0
+
+
+def _check(ckpt: str, asked: AuditOptions) -> None:
+    """Refuse what cannot be meant, before the work."""
+    if is_record(ckpt):
+        raise UsageError(
+            f"expected a checkpoint or the name of a network, found the record {ckpt}; an audit needs "
+            "the network"
+        )
+    for option, given in (("--reduction", asked.reduction), ("--after", asked.after)):
+        if given is not None and not asked.insert_se:
+            raise UsageError(
+                f"expected {option} with --insert-se, found it alone; add --insert-se, or use --sweep for "
+                "other reduction ratios of the network's own SE"
+            )
+    if asked.batch_size is not None and not asked.latency:
+        raise UsageError(
+            "expected --batch-size with --latency, found it alone; counts are for one image"
+        )
+    if asked.batch_size is not None and asked.batch_size < 1:
+        raise UsageError(
+            f"expected --batch-size of at least 1, found {asked.batch_size}; 32 is the default"
+        )
+
+
+def _load(ckpt: str, asked: AuditOptions, model: ModelOptions) -> LoadedModel | BareWeights:
+    """Build the network by its name, without weights; else load the file.
+
+    A file whose network is not known still has parameters.
+    """
+    from seviz.cost.entry import blueprint, has_blueprint
+    from seviz.networks import parse_arch_args
+
+    if not has_blueprint(ckpt):
+        return open_model(ckpt, model, mapped=not asked.latency)
+    if model.arch is not None:
+        raise UsageError(
+            f"expected --arch with a checkpoint file, found it with {ckpt}; leave it out, or name a file"
+        )
+    args = parse_arch_args(model.arch_args)
+    loaded = blueprint(ckpt, arch_args=args, on_meta=not asked.latency)
+    return loaded.with_preprocessing(input_size=model.input_size)
+
+
+def _count(loaded: LoadedModel | BareWeights, asked: AuditOptions, speaker: Speaker) -> Audit:
+    from seviz.cost.conventions import DEFAULT
+    from seviz.cost.entry import DEFAULT_BATCH, Insertion, Timing, audit_weights
+    from seviz.cost.entry import audit as count
+    from seviz.networks import BareWeights
+
+    if isinstance(loaded, BareWeights):
+        if (
+            asked.convention
+            or asked.insert_se
+            or asked.latency
+            or asked.max_se_macs_pct is not None
+        ):
+            raise loaded.refuse()
+        return audit_weights(loaded, asked.sweep)
+    timing = None
+    if asked.latency:
+        timing = Timing(asked.batch_size or DEFAULT_BATCH, _device(asked.device))
+        speaker.remark(f"timing on {timing.device}, batches of 1 and {timing.batch_size}")
+    return count(
+        loaded,
+        conventions=asked.convention or DEFAULT,
+        sweep=asked.sweep,
+        insertion=Insertion(asked.reduction or 16, asked.after) if asked.insert_se else None,
+        timing=timing,
+    )
+
+
+def _device(word: str) -> str:
+    import torch
+
+    if word != "auto":
+        return word
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _exceeded(result: Audit, asked: AuditOptions) -> list[str]:
+    """Return a line for each threshold that is exceeded."""
+    limits = (
+        ("parameters", result.params_increase, asked.max_se_params_pct),
+        ("MACs", result.macs_increase, asked.max_se_macs_pct),
+    )
+    return [
+        f"SE adds {100 * share:.4g} % {what}, more than the {most:g} % allowed"
+        for what, share, most in limits
+        if most is not None and share is not None and 100 * share > most
+    ]
+
+
+def write_audit(
+    result: Audit, folder: Path, formats: Sequence[str] = ("png", "svg"), **more: Any
+) -> list[Path]:
+    """Write the table of the blocks, the whole result and the figures; return the files."""
+    from seviz.figures import block_bars, save_figure, stage_bars, write_cost_csv
+
+    files = [write_cost_csv(result, folder / "audit.csv"), save_audit(result, folder, more)]
+    if result.totals is not None:
+        files += save_figure(stage_bars(result), folder / "audit_stages", formats)
+        files += save_figure(block_bars(result), folder / "audit_blocks", formats)
+    return files

@@ -1,0 +1,177 @@
+"""``seviz compare``: two networks, or two records, side by side."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from seviz.cli.compare_text import document, say
+from seviz.cli.console import Speaker
+from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.shared import (
+    INTERRUPTED,
+    check_folder,
+    check_formats,
+    load_model,
+    pass_options,
+    say_what_happened,
+    shown_command,
+)
+from seviz.errors import DataError, UsageError
+from seviz.results.files import is_record, record_path
+
+if TYPE_CHECKING:
+    from seviz.analysis import Comparison
+    from seviz.results.subject import Subject
+
+
+@Parameter(name="*", group=DRAWING)
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """What is said and drawn."""
+
+    top: Annotated[int, Parameter(help="Classes and blocks to list; the CSV files hold all.")] = 20
+    formats: Formats = ("png", "svg")
+
+
+def compare(
+    a: str,
+    b: str,
+    *,
+    figure: ComparisonOptions | None = None,
+    model: ModelOptions | None = None,
+    data: DataOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Compare two networks: accuracy, cost, the classes that gained and lost, gates.
+
+    Two checkpoints with --data are compared image by image (exact McNemar
+    test); without it, in parameters and operations alone. Two records are
+    compared without the networks and the images, and without knowledge of
+    single images. All differences are B minus A.
+
+    Args:
+        a: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
+        b: Another one.
+        figure: What is said and drawn.
+        model: How checkpoints become networks.
+        data: The images, the same for both.
+        output: Where results go.
+    """
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    shown, pictures = figure or ComparisonOptions(), data or DataOptions()
+    check_formats(shown.formats)
+    if shown.top < 1:
+        raise UsageError(f"expected --top as at least 1, found {shown.top}; give a larger number")
+    if pictures.data is not None and is_record(a) and is_record(b):
+        raise UsageError(
+            "expected --data with a checkpoint, found it with two records; leave it out, or name the "
+            "checkpoints"
+        )
+    folder = Path(said.output or f"reports/{_stem(a)}_and_{_stem(b)}")
+    check_folder(folder)
+    subjects: list[Subject] = []
+    for spec in (a, b):
+        subject, interrupted = _subject(
+            spec, folder / f"{'ab'[len(subjects)]}_{_stem(spec)}", model, pictures, speaker
+        )
+        subjects.append(subject)
+        if interrupted:
+            speaker.remark("not compared: the pass was interrupted")
+            return INTERRUPTED
+    compared = _compared(*subjects)
+    written = _write(compared, folder, shown)
+    speaker.document(document(compared, written))
+    say(compared, shown.top, written, speaker)
+    return 0
+
+
+def _subject(
+    spec: str,
+    folder: Path,
+    model: ModelOptions | None,
+    data: DataOptions,
+    speaker: Speaker,
+) -> tuple[Subject, bool]:
+    """Open a record, or make a network's pass; return whether that was interrupted as well."""
+    from seviz.results.subject import Subject
+
+    if is_record(spec):
+        from seviz.results.ablation import Ablation
+        from seviz.results.record import Record
+
+        record = Record.load(spec)
+        own = record.header.checkpoint_sha256
+        ablation, why_not = Ablation.beside(record_path(spec), own)
+        if why_not:
+            speaker.remark(f"note: {why_not}")
+        return Subject(_name(record.header.checkpoint), record, ablation=ablation), False
+    from seviz.collect.examine import examine
+
+    loaded = load_model(spec, model or ModelOptions())
+    speaker.remark(f"network: {loaded.architecture}, input: {loaded.preprocessing.describe()}")
+    if data.data is None:
+        subject = examine(loaded)
+        return replace(subject, name=_name(subject.name)), False
+    subject = examine(
+        loaded,
+        data.data,
+        pass_options(data),
+        command=shown_command(),
+        progress=speaker.progress,
+    )
+    interrupted = False
+    if subject.record is not None:
+        say_what_happened(subject.record, speaker)
+        subject.record.save(folder)
+        interrupted = subject.record.header.partial
+    return replace(subject, name=_name(subject.name)), interrupted
+
+
+def _compared(a: Subject, b: Subject) -> Comparison:
+    from seviz.analysis import compare_subjects
+
+    if a.name == b.name:
+        a, b = replace(a, name=f"{a.name} (A)"), replace(b, name=f"{b.name} (B)")
+    compared = compare_subjects(a, b)
+    if compared.top1 is None and not compared.blocks and (a.cost is None or b.cost is None):
+        raise DataError(
+            "expected something that is known of both, found a record without predictions and a network "
+            "without images; give --data, or two records"
+        )
+    return compared
+
+
+def _write(compared: Comparison, folder: Path, shown: ComparisonOptions) -> tuple[Path, ...]:
+    from seviz import figures
+
+    tables = []
+    if compared.classes:
+        tables.append(figures.write_class_changes_csv(compared, folder / "compare_classes.csv"))
+    if compared.blocks:
+        tables.append(figures.write_block_changes_csv(compared, folder / "compare_blocks.csv"))
+    drawn = []
+    if tables:
+        figure = figures.comparison(compared, top=shown.top)
+        drawn = figures.save_figure(figure, folder / "compare", shown.formats)
+    return (*drawn, *tables)
+
+
+def _stem(spec: str) -> str:
+    path = Path(spec)
+    if is_record(spec) and path.suffix == ".npz":
+        path = path.resolve().parent
+    elif is_record(spec):
+        path = path.resolve()
+    name = path.stem if path.suffix and not path.is_dir() else path.name
+    return re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network"
+
+
+def _name(checkpoint: str) -> str:
+    """Return a checkpoint's name without the suffix of its file."""
+    return re.sub(r"\.(pt|pth|ckpt|bin|safetensors|keras|h5|hdf5|pt2|tar)$", "", checkpoint)

@@ -1,0 +1,312 @@
+"""``seviz confusion``: how good a network is, and what it takes for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from seviz.cli.confusion_text import Drawn, Evaluated, document, say
+from seviz.cli.console import Speaker
+from seviz.cli.options import (
+    DRAWING,
+    DataOptions,
+    EarlierOptions,
+    Formats,
+    ModelOptions,
+    OutputOptions,
+    Words,
+)
+from seviz.cli.shared import (
+    INTERRUPTED,
+    check_classes,
+    check_formats,
+    obtain_record,
+    output_folder,
+    remarked_warnings,
+)
+from seviz.errors import DataError, UsageError
+from seviz.results.files import is_record
+
+if TYPE_CHECKING:
+    from seviz.collect.prepare import Plan
+    from seviz.results.classes import ClassTable
+    from seviz.results.evaluation import Evaluation
+
+# Names of each list that fit an error's line; --json has all.
+NAMED = 10
+
+
+@Parameter(name="*", group=DRAWING)
+@dataclass(frozen=True)
+class ConfusionOptions:
+    """What is evaluated and drawn, and how."""
+
+    classes: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(
+            help="Evaluate the images of these classes alone; predictions of others are counted as "
+            "(other). All classes by default."
+        ),
+    ] = ()
+    allow_missing: Annotated[
+        bool,
+        Parameter(
+            help="Evaluate the classes that network and data share, where one has more than the other; "
+            "otherwise an error.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
+    normalize: Annotated[
+        Literal["true", "pred", "all", "none"],
+        Parameter(
+            help="Percentages of the row (true), the column (pred) or all images; or counts."
+        ),
+    ] = "none"
+    order: Annotated[
+        Literal["index", "cluster", "recall"],
+        Parameter(help="As they are, similar classes together, or the hardest first."),
+    ] = "index"
+    log: Annotated[
+        bool, Parameter(help="Logarithmic colours.", negative=(), show_default=False)
+    ] = False
+    top: Annotated[
+        int,
+        Parameter(
+            help="Confusions and classes to list; above 100 classes, the most confused ones to draw "
+            "apart. The CSV files hold all."
+        ),
+    ] = 20
+    explain: Annotated[
+        tuple[str, str] | None,
+        Parameter(
+            help="Two classes: how far their gates are apart, block by block.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = None
+    predictions: Annotated[
+        str | None,
+        Parameter(help="Write a row per image to this .csv, .tsv or .parquet file."),
+    ] = None
+    formats: Formats = ("png", "svg")
+
+
+def confusion(
+    ckpt: str,
+    *,
+    figure: ConfusionOptions | None = None,
+    model: ModelOptions | None = None,
+    data: DataOptions | None = None,
+    earlier: EarlierOptions | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Evaluate a network: confusion matrix, precision, recall, calibration.
+
+    Rows are true classes, columns predicted ones. Writes figures, the full
+    matrix, the scores of each class and all confusions (CSV), and the record
+    of the pass. Given a record, or a table of predictions from any tool
+    (.csv, .tsv or .parquet with a column of true and one of predicted
+    classes), evaluates it without the network. SE is not needed; where there
+    is some, tells whether classes that are gated alike are confused more.
+
+    Args:
+        ckpt: A checkpoint file, timm:NAME, torchvision:NAME, a record, or a table of predictions.
+        figure: What is evaluated and drawn.
+        model: How the checkpoint becomes a network.
+        data: The images.
+        earlier: What becomes of an earlier pass.
+        output: Where results go.
+    """
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    shown = figure or ConfusionOptions()
+    pictures = data or DataOptions()
+    before = earlier or EarlierOptions()
+    _check_options(ckpt, shown, pictures, before)
+    folder = output_folder(ckpt, said.output)
+    if _is_table(ckpt):
+        evaluated = _read_table(ckpt, shown, speaker)
+    else:
+        evaluated = _pass(
+            ckpt, shown, model or ModelOptions(), pictures, before, folder, speaker, said.json
+        )
+    drawn = draw_confusion(evaluated, folder, shown)
+    speaker.document(document(evaluated, drawn, shown.top))
+    say(evaluated, drawn, shown.top, speaker)
+    return INTERRUPTED if evaluated.interrupted else 0
+
+
+def _is_table(spec: str) -> bool:
+    from seviz.results.predictions import is_predictions
+
+    return is_predictions(spec) and not is_record(spec)
+
+
+def _check_options(
+    spec: str, shown: ConfusionOptions, data: DataOptions, earlier: EarlierOptions
+) -> None:
+    """Refuse what cannot be done, before any work."""
+    from seviz.results.predictions import check_writable
+
+    check_formats(shown.formats)
+    if shown.top < 1:
+        raise UsageError(f"expected --top as at least 1, found {shown.top}; give a larger number")
+    if _is_table(spec):
+        for name, given in (
+            ("--data", data.data),
+            ("--predictions", shown.predictions),
+            ("--explain", shown.explain),
+            ("--resume", earlier.resume or None),
+        ):
+            if given is not None:
+                raise UsageError(
+                    f"expected {name} with a network, found it with the table of predictions {spec}; leave "
+                    "it out, or name the checkpoint"
+                )
+    if shown.predictions is not None:
+        if is_record(spec):
+            raise UsageError(
+                f"expected --predictions with a checkpoint and --data, found it with the record {spec}, "
+                "which holds no single images; name the checkpoint"
+            )
+        check_writable(shown.predictions)
+
+
+def _read_table(spec: str, shown: ConfusionOptions, speaker: Speaker) -> Evaluated:
+    from seviz.results.classes import ClassTable
+    from seviz.results.predictions import read_predictions
+
+    evaluation = read_predictions(spec).evaluation()
+    if shown.allow_missing:
+        evaluation = evaluation.with_images()
+    table = ClassTable.from_labels(evaluation.labels)
+    return Evaluated(_chosen(evaluation, table, shown, speaker))
+
+
+def _pass(
+    spec: str,
+    shown: ConfusionOptions,
+    model: ModelOptions,
+    data: DataOptions,
+    earlier: EarlierOptions,
+    folder: Path,
+    speaker: Speaker,
+    as_json: bool,
+) -> Evaluated:
+    """Open a record or make one, and evaluate it."""
+    from seviz.analysis import explain_pair, gate_confusion, gate_warnings
+    from seviz.results.evaluation import Evaluation
+    from seviz.results.predictions import PredictionTable, write_predictions
+
+    written: list[Path] = []
+
+    def write(table: PredictionTable) -> None:
+        written.append(write_predictions(table, shown.predictions or ""))
+
+    def check(plan: Plan) -> None:
+        if not plan.scored:
+            raise DataError(
+                "expected folders matched to the network's classes, found folders as classes of their "
+                "own: nothing to compare predictions with; give a checkpoint that names its classes, "
+                "without --labels data, or --labels sorted if "
+                "its outputs are the folders in sorted order"
+            )
+        _compare(plan.missing, plan.extra, shown, as_json)
+        check_classes(plan, [*shown.classes, *(shown.explain or ())])
+        if shown.explain and not plan.blocks:
+            raise UsageError("expected SE blocks for --explain, found none; leave it out")
+
+    old = is_record(spec)
+    record, path = obtain_record(
+        spec,
+        model,
+        data,
+        folder,
+        speaker,
+        check,
+        require_se=False,
+        earlier=earlier,
+        each=write if shown.predictions is not None else None,
+    )
+    if old:
+        _compare(record.header.missing, record.header.extra, shown, as_json)
+    evaluation = Evaluation.of_record(record)
+    return Evaluated(
+        evaluation=_chosen(evaluation, record.classes, shown, speaker),
+        record=record,
+        record_path=path,
+        gates=tuple(gate_confusion(record)) if record.blocks else (),
+        warnings=tuple(gate_warnings(record)),
+        pair=shown.explain,
+        contrasts=tuple(explain_pair(record, *shown.explain)) if shown.explain else (),
+        predictions=written[0] if written else None,
+        interrupted=record.header.partial and not old,
+    )
+
+
+def _compare(
+    missing: Sequence[str], extra: Sequence[str], shown: ConfusionOptions, as_json: bool
+) -> None:
+    """Refuse classes that only the network has, or only the data, unless the user knows of them."""
+    if shown.allow_missing or shown.classes or not (missing or extra):
+        return
+    lists = {"only in the network": missing, "only in the data": extra}
+    found = " and ".join(
+        f"{len(names)} {where} ({', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)})"
+        for where, names in lists.items()
+        if names
+    )
+    raise DataError(
+        f"expected the same classes in network and data, found {found}; --allow-missing evaluates those "
+        "that both have, --classes those that you name",
+        details=lists if as_json else None,
+    )
+
+
+def _chosen(
+    evaluation: Evaluation, table: ClassTable, shown: ConfusionOptions, speaker: Speaker
+) -> Evaluation:
+    """Return the evaluation of the classes that the user named."""
+    if not shown.classes:
+        return evaluation
+    with remarked_warnings(speaker):
+        choices = table.choose(shown.classes)
+    return evaluation.only([table.labels[c.row] for c in choices])
+
+
+def draw_confusion(evaluated: Evaluated, folder: Path, shown: ConfusionOptions) -> Drawn:
+    """Draw the matrix and what belongs to it, and write the tables."""
+    from seviz import figures
+
+    evaluation, scores = evaluated.evaluation, evaluated.scores
+    drawn = {
+        "confusion": figures.confusion_matrix(
+            evaluation,
+            normalize=shown.normalize,
+            order=shown.order,
+            log=shown.log,
+            top=shown.top,
+        )
+    }
+    if scores.calibration is not None:
+        drawn["reliability"] = figures.reliability_diagram(evaluation)
+    if evaluated.record is not None and any(g.correlation is not None for g in evaluated.gates):
+        drawn["gate_confusion"] = figures.gate_confusion_scatter(evaluated.record, evaluated.gates)
+    return Drawn(
+        figures=tuple(
+            path
+            for name, figure in drawn.items()
+            for path in figures.save_figure(figure, folder / name, shown.formats)
+        ),
+        matrix=figures.write_confusion_csv(evaluation, folder / "confusion.csv"),
+        tables=(
+            figures.write_classes_csv(scores, folder / "confusion_classes.csv"),
+            figures.write_pairs_csv(evaluation, folder / "confusion_pairs.csv"),
+        ),
+    )

@@ -1,0 +1,73 @@
+"""``seviz doctor``: the environment, for a bug report or before a long run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from typing import Any
+
+from seviz.cli.console import Speaker
+from seviz.cli.options import OutputOptions
+from seviz.data.processors import available
+
+
+def doctor(*, output: OutputOptions | None = None) -> int:
+    """Show versions and devices, and check that gates can be read here.
+
+    Args:
+        output: How much is said.
+    """
+    said = output or OutputOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    versions = _versions()
+    devices = _devices()
+    healthy = _check()
+    speaker.document({"versions": versions, "devices": devices, "gates_readable": healthy})
+    speaker.table(["library", "version"], [[k, v] for k, v in versions.items()])
+    speaker.line()
+    for name, what in devices.items():
+        speaker.line(f"{name}: {what}")
+    speaker.line(f"reading gates: {'works' if healthy else 'FAILS'}")
+    return 0 if healthy else 1
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    found = {"python": platform.python_version(), "seviz": version("seviz")}
+    for requirement in requires("seviz") or ():
+        name = re.split(r"[^\w.\-]", requirement, maxsplit=1)[0]
+        if "extra ==" in requirement:
+            continue
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _devices() -> dict[str, Any]:
+    import torch
+
+    found = {"cpu": f"{os.cpu_count()} cores, {available()} for this process"}
+    for i in range(torch.cuda.device_count()):
+        memory = torch.cuda.get_device_properties(i).total_memory / 2**30
+        found[f"cuda:{i}"] = f"{torch.cuda.get_device_name(i)}, {memory:.0f} GiB"
+    if torch.backends.mps.is_available():
+        found["mps"] = "available"
+    return found
+
+
+def _check() -> bool:
+    """Read the gates of a small network, and compare one with its formula."""
+    import torch
+
+    from seviz.gates import Tap, evaluating, find
+    from seviz.networks.architectures.registry import build
+
+    model = build("se_resnet14")
+    with evaluating(model), torch.no_grad(), Tap(model, find(model, (3, 32, 32))) as tap:
+        model(torch.rand(2, 3, 32, 32))
+        gates = tap.take()
+    return len(gates) == 6 and all(bool(((g > 0) & (g < 1)).all()) for g in gates.values())

@@ -1,0 +1,387 @@
+"""``seviz fold``: a smaller checkpoint, without the SE blocks that matter little."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from seviz.cli.console import Speaker
+from seviz.cli.options import FOLDING, OUTPUT, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.shared import check_folder, load_model, pass_options, say_what_happened
+from seviz.errors import UsageError
+from seviz.results.files import is_record, record_path
+
+if TYPE_CHECKING:
+    from seviz.analysis.proportions import PairedDifference
+    from seviz.collect.prepare import PassOptions
+    from seviz.networks import LoadedModel
+    from seviz.pruning.budget import Right
+    from seviz.pruning.folding import Folded
+    from seviz.results.cost import Latency
+    from seviz.results.record import Record
+
+_FAILED = 1
+
+
+@Parameter(name="*", group=FOLDING)
+@dataclass(frozen=True)
+class FoldOptions:
+    """Which blocks are folded, and with which gates."""
+
+    blocks: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(help="Block names (SE_5_2), stages (SE_5) or all."),
+    ] = ()
+    budget: Annotated[
+        float | None,
+        Parameter(
+            help="In place of --blocks: as many as keep top-1 within so many percentage points of the "
+            "network's own, on --data."
+        ),
+    ] = None
+    record: Annotated[
+        str | None,
+        Parameter(help="Take the mean gates from this record instead of a pass over --data."),
+    ] = None
+    checkpoint: Annotated[
+        str | None,
+        Parameter(
+            help="For a record: the checkpoint that it is of; by default a file of its name beside the "
+            "record, here, or among the samples."
+        ),
+    ] = None
+    export: Annotated[
+        bool,
+        Parameter(
+            help="Write a torch.export program (.pt2) beside the checkpoint, which runs without seviz."
+        ),
+    ] = True
+    pairs: Annotated[
+        int,
+        Parameter(help="Runs before and after, in turns, for the ratio of times; 0 for none."),
+    ] = 20
+
+
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True)
+class FoldOutput(OutputOptions):
+    """Where the checkpoint goes and how much is said."""
+
+    output: Annotated[
+        str | None, Parameter(alias="-o", help="The checkpoint to write: a file NAME.pt.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What folding changed, as far as it was measured."""
+
+    macs_before: int
+    macs_after: int
+    top1: PairedDifference | None
+    latency: Latency | None
+
+
+def fold(
+    ckpt: str,
+    *,
+    what: FoldOptions | None = None,
+    model: ModelOptions | None = None,
+    data: DataOptions | None = None,
+    output: FoldOutput | None = None,
+) -> int:
+    """Replace SE blocks by their mean gates, and write the smaller checkpoint.
+
+    The mean gate over all images is multiplied into the norm, convolution or
+    linear layer before or after the block, or kept as a fixed scale. The
+    result is compared with the network whose gates are held at their means
+    before anything is written. Given a record, takes its mean gates.
+
+    Args:
+        ckpt: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
+        what: Which blocks are folded.
+        model: How the checkpoint becomes a network.
+        data: The images that give the mean gates and judge the result.
+        output: Where the checkpoint goes.
+    """
+    asked, said, pictures = what or FoldOptions(), output or FoldOutput(), data or DataOptions()
+    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    source = record_path(asked.record or ckpt) if asked.record or is_record(ckpt) else None
+    target = _target(said.output)
+    _check(ckpt, asked, pictures, source)
+
+    from seviz.pruning.folding import fold as fold_blocks
+    from seviz.pruning.folding.fold import check_saveable
+    from seviz.results.record import Record
+
+    record = Record.load(source) if source is not None else None
+    spec = ckpt
+    if record is not None and source is not None and is_record(ckpt):
+        spec = asked.checkpoint or _checkpoint_of(record, source)
+    if Path(spec).exists() and Path(spec).resolve() == target.resolve():
+        raise UsageError(
+            f"expected --output to name a new file, found the checkpoint {target} itself; name another"
+        )
+    loaded = load_model(spec, model or ModelOptions())
+    check_saveable(loaded)
+    speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
+    options = pass_options(pictures)
+    before: Right | None = None
+    if pictures.data is not None:
+        record, before = _passed(loaded, pictures.data, options, speaker, record)
+    assert record is not None, "without --data there is a record"
+    names = asked.blocks
+    if asked.budget is not None:
+        names = _affordable(loaded, pictures, options, asked.budget, before, speaker)
+        if not names:
+            speaker.remark(
+                f"nothing written: no block can be folded for {asked.budget:g} points of top-1"
+            )
+            return _FAILED
+    folded = fold_blocks(loaded, names, record)
+    judged = _judge(folded, pictures.data, options, before, asked, speaker)
+    if asked.budget is not None and _exceeds(judged, asked.budget):
+        speaker.remark(
+            f"nothing written: top-1 of the folded network is more than {asked.budget:g} points lower"
+        )
+        return _FAILED
+    exported = folded.export(target.with_suffix(".pt2")) if asked.export else None
+    folded.save(target)
+    notes = _notes(loaded, asked, judged)
+    speaker.document(_document(folded, judged, target, exported, notes))
+    _say(folded, judged, target, exported, speaker)
+    for note in notes:
+        speaker.remark(f"note: {note}")
+    return 0
+
+
+def _target(output: str | None) -> Path:
+    if output is None or Path(output).suffix != ".pt":
+        raise UsageError(
+            f"expected --output as the checkpoint to write, NAME.pt, found {output or 'none'}; for example "
+            "-o slim.pt"
+        )
+    target = Path(output)
+    if target.is_dir():
+        raise UsageError(
+            f"expected --output as a file, found the folder {target}; name a file in it"
+        )
+    check_folder(target.parent)
+    return target
+
+
+def _check(ckpt: str, asked: FoldOptions, data: DataOptions, source: Path | None) -> None:
+    """Refuse what cannot be meant, before the work."""
+    if bool(asked.blocks) == (asked.budget is not None):
+        found = "both" if asked.blocks else "neither"
+        raise UsageError(
+            f"expected --blocks or --budget, found {found}; 'seviz inspect {ckpt}' lists the blocks"
+        )
+    if asked.budget is not None and not 0 <= asked.budget <= 100:
+        raise UsageError(
+            f"expected --budget in percentage points from 0 to 100, found {asked.budget:g}; for example 0.1"
+        )
+    if asked.budget is not None and data.data is None:
+        raise UsageError(
+            "expected --data with --budget, found none; the accuracy is measured on images"
+        )
+    if data.data is None and source is None:
+        raise UsageError(
+            "expected --data (a folder with one folder per class, cifar10[:DIR], or digits) or --record for "
+            "the mean gates, found neither; give one"
+        )
+    if is_record(ckpt) and asked.record is not None:
+        raise UsageError(
+            f"expected --record with a checkpoint, found it with the record {ckpt}; leave one out"
+        )
+    if asked.checkpoint is not None and not is_record(ckpt):
+        raise UsageError(f"expected --checkpoint with a record, found it with {ckpt}; leave it out")
+    if asked.pairs < 0:
+        raise UsageError(f"expected --pairs of at least 0, found {asked.pairs}; 20 is the default")
+
+
+def _checkpoint_of(record: Record, source: Path) -> str:
+    """Return the checkpoint that a record was made from: a zoo's name, or a file with its hash."""
+    import hashlib
+
+    from seviz.api import sample
+    from seviz.networks.zoo import is_zoo_name
+
+    header = record.header
+    if is_zoo_name(header.checkpoint):
+        return header.checkpoint
+    name = Path(header.checkpoint).name
+    places = [source.parent / name, Path(name), Path("sample_checkpoints") / name]
+    with suppress(UsageError):
+        places.append(sample(Path(name).stem))
+    for place in places:
+        if place.is_file():
+            with place.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == header.checkpoint_sha256:
+                    return str(place)
+    raise UsageError(
+        f"expected the checkpoint {name} ({header.checkpoint_sha256[:12]}) beside the record or here, found "
+        "none with this hash; add --checkpoint PATH"
+    )
+
+
+def _passed(
+    loaded: LoadedModel,
+    data: str,
+    options: PassOptions,
+    speaker: Speaker,
+    record: Record | None,
+) -> tuple[Record, Right | None]:
+    """Run the network over the images; its record serves where none was given."""
+    from seviz.pruning.budget import answers
+
+    made, right = answers(loaded, data, options, progress=speaker.progress)
+    if record is None:
+        say_what_happened(made, speaker)
+    return record or made, right
+
+
+def _affordable(
+    loaded: LoadedModel,
+    data: DataOptions,
+    options: PassOptions,
+    budget: float,
+    before: Right | None,
+    speaker: Speaker,
+) -> tuple[str, ...]:
+    from seviz.pruning.budget import affordable
+
+    if before is None:
+        raise UsageError(
+            "expected images of the network's classes with --budget, found folders that are none; give "
+            "--labels sorted if they are its outputs in sorted order"
+        )
+    assert data.data is not None
+    return affordable(loaded, data.data, options, budget, progress=speaker.progress)
+
+
+def _judge(
+    folded: Folded,
+    data: str | None,
+    options: PassOptions,
+    before: Right | None,
+    asked: FoldOptions,
+    speaker: Speaker,
+) -> Judged:
+    from seviz.analysis.proportions import paired_difference
+    from seviz.collect.observers import resolve_device
+    from seviz.cost.audit import network_cost
+    from seviz.cost.latency import measure
+    from seviz.pruning.budget import answers, check_same_images
+
+    original, loaded = folded.original, folded.loaded
+    size = loaded.preprocessing.input_size
+    top1 = latency = None
+    if data is not None and before is not None:
+        _, after = answers(loaded, data, options, progress=speaker.progress)
+        assert after is not None, "the classes are the same as before"
+        check_same_images(before, after)
+        top1 = paired_difference(before, after)
+    if asked.pairs:
+        device = str(resolve_device(options.device))
+        latency = measure(
+            original.model, loaded.model, size, batch=1, device=device, pairs=asked.pairs
+        )
+    before_macs, after_macs = (network_cost(m.model, size).macs for m in (original, loaded))
+    return Judged(before_macs, after_macs, top1, latency)
+
+
+def _exceeds(judged: Judged, budget: float) -> bool:
+    top1 = judged.top1
+    return top1 is not None and 100 * (top1.lost - top1.won) > budget * top1.images * (1 + 1e-12)
+
+
+def _notes(loaded: LoadedModel, asked: FoldOptions, judged: Judged) -> tuple[str, ...]:
+    notes = list(loaded.notes)
+    if asked.budget is not None:
+        notes.append(
+            "the blocks were chosen on the images that judge them: on others the loss may be larger; hold "
+            "some back, and score the result on those"
+        )
+    if judged.top1 is None:
+        notes.append("accuracy was not measured: --data gives it")
+    return tuple(notes)
+
+
+def _document(
+    folded: Folded, judged: Judged, target: Path, exported: Path | None, notes: tuple[str, ...]
+) -> dict[str, Any]:
+    top1, latency = judged.top1, judged.latency
+    return {
+        "output": str(target),
+        "exported": str(exported) if exported is not None else None,
+        "params_before": folded.params_before,
+        "params_after": folded.params_after,
+        "macs_before": judged.macs_before,
+        "macs_after": judged.macs_after,
+        "top1": {
+            "before": top1.before,
+            "after": top1.after,
+            "delta": top1.delta,
+            "ci_low": top1.low,
+            "ci_high": top1.high,
+            "p_value": top1.p_value,
+            "lost": top1.lost,
+            "won": top1.won,
+            "images": top1.images,
+        }
+        if top1 is not None
+        else None,
+        "latency": asdict(latency) if latency is not None else None,
+        "difference": folded.difference,
+        "blocks": [
+            {
+                "name": b.name,
+                "path": b.block.path,
+                "into": list(b.into),
+                "how": b.how,
+                "params": b.params,
+            }
+            for b in folded.blocks
+        ],
+        "notes": list(notes),
+    }
+
+
+def _say(
+    folded: Folded, judged: Judged, target: Path, exported: Path | None, speaker: Speaker
+) -> None:
+    speaker.table(
+        ("block", "parameters", "how", "into"),
+        [(b.name, f"{b.params:,}", b.how, ", ".join(b.into) or "-") for b in folded.blocks],
+    )
+    speaker.line()
+    gone = folded.params_before - folded.params_after
+    speaker.line(
+        f"parameters  {folded.params_before:,} -> {folded.params_after:,} (-{gone:,}, "
+        f"-{gone / folded.params_before:.2%})"
+    )
+    speaker.line(f"MACs        {judged.macs_before:,} -> {judged.macs_after:,}")
+    if (top1 := judged.top1) is not None:
+        speaker.line(
+            f"top-1       {top1.before:.2%} -> {top1.after:.2%} ({100 * top1.delta:+.2f} points, 95 % "
+            f"interval {100 * top1.low:+.2f} to {100 * top1.high:+.2f}; {top1.lost} images lost, {top1.won} "
+            f"won, p = {top1.p_value:.2g})"
+        )
+    if (time := judged.latency) is not None:
+        speaker.line(
+            f"one image   {time.with_se_ms:.2f} -> {time.without_se_ms:.2f} ms on {time.device}: before "
+            f"takes {time.ratio:.3f} times as long [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
+        )
+    speaker.line(
+        f"check       outputs within {folded.difference:.1g} of those with the gates held, relative to the "
+        "largest"
+    )
+    for file in (target, exported):
+        if file is not None:
+            speaker.line(f"wrote {file}")

@@ -1,0 +1,54 @@
+"""From a network to what a comparison needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from seviz.collect.prepare import PassOptions, Plan, Progress
+from seviz.collect.run import collect
+from seviz.cost.audit import network_cost
+from seviz.data import Source
+from seviz.networks import LoadedModel
+from seviz.results.predictions import PredictionTable
+from seviz.results.subject import Subject
+
+
+def examine(
+    loaded: LoadedModel,
+    data: str | Source | None = None,
+    options: PassOptions | None = None,
+    *,
+    command: str = "",
+    check: Callable[[Plan], Any] | None = None,
+    progress: Progress | None = None,
+) -> Subject:
+    """Count what a network costs, and, where there are images, what it answers for each.
+
+    Args:
+        loaded: The network, with SE or without.
+        data: As for `seviz.collect`; without it, cost alone is known.
+        options: How the pass is made.
+        command: The command line, for the record.
+        check: Called before the first image is read.
+        progress: As for `seviz.collect`.
+
+    Raises:
+        CheckpointError: If the network does not run on such images.
+        DataError: If predictions cannot be scored.
+    """
+    cost = network_cost(loaded.model, loaded.preprocessing.input_size)
+    if data is None:
+        return Subject(loaded.name, cost=cost)
+    tables: list[PredictionTable] = []
+    record = collect(
+        loaded,
+        data,
+        replace(options or PassOptions(), require_se=False),
+        command=command,
+        check=check,
+        progress=progress,
+        each=tables.append,
+    )
+    return Subject(loaded.name, record, tables[0], cost)

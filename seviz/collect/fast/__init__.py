@@ -1,0 +1,23 @@
+"""Faster ways to the same numbers: checked against the untouched network, on copies of it."""
+
+from seviz.collect.fast.choice import Choice
+from seviz.collect.fast.chosen import Chosen, Speed
+from seviz.collect.fast.halving import Halving
+from seviz.collect.fast.memory import keeping_memory
+from seviz.collect.fast.precision import full_float32, sums_device
+from seviz.collect.fast.threads import few_threads
+from seviz.collect.fast.ways import Answer, Eager, Way
+
+__all__ = [
+    "Answer",
+    "Choice",
+    "Chosen",
+    "Eager",
+    "Halving",
+    "Speed",
+    "Way",
+    "few_threads",
+    "full_float32",
+    "keeping_memory",
+    "sums_device",
+]

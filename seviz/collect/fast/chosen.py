@@ -1,0 +1,222 @@
+"""The fastest way through a network that gives its numbers, chosen on the first batch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from seviz.collect.fast.agreement import Agreement
+from seviz.collect.fast.choice import CHANGES, UNTOUCHED, Choice
+from seviz.collect.fast.compiled import Compiled, NotCompilableError
+from seviz.collect.fast.copies import changed_copy, has_foreign_hooks, has_maps, is_float32
+from seviz.collect.fast.norms import folds
+from seviz.collect.fast.trial import RefusedError, Trial
+from seviz.collect.fast.ways import Answer, Eager, Way
+from seviz.gates import unwrap
+from seviz.gates.graph import Graph
+from seviz.gates.reading import HookReading, Reading
+
+_Build = Callable[[], Eager]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What may be done for speed.
+
+    Attributes:
+        fast: Try changed copies of the network on the first batch: batch norms folded, channels last.
+        compiled: Compile the one that is chosen with ``torch.compile``.
+        outputs: Whether the network's output is needed; else a pass ends at the last gate.
+        graph: The recorded pass of the network, without which no batch norm is folded.
+        choice: What an earlier part of the pass chose; takes what is chosen now.
+    """
+
+    fast: bool = False
+    compiled: bool = False
+    outputs: bool = True
+    graph: Graph | None = None
+    choice: Choice = field(default_factory=Choice)
+
+
+class Chosen:
+    """A way that begins as the untouched network, and goes on as the fastest that agrees with it.
+
+    The copies are tried in a fixed order, and the first is taken whose gates and outputs for the first
+    batch agree with the untouched network's; a clearly slower one is passed over. That batch counts as
+    the chosen way computes it, like all others: however a pass is divided, its numbers are the same.
+
+    Args:
+        model: The network, on its device; it is left as it is.
+        readings: How to read each gate.
+        device: Its device.
+        autocast: Type of automatic mixed precision, or ``None`` for none.
+        speed: What may be done.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        readings: Mapping[str, Reading],
+        device: torch.device,
+        autocast: torch.dtype | None = None,
+        speed: Speed | None = None,
+    ) -> None:
+        self._model, self._readings, self._device = model, readings, device
+        self._autocast, self._speed = autocast, speed or Speed()
+        self._reference = self._eager(model)
+        self._way: Way | None = None
+        self._held = ExitStack()
+        self.notes: tuple[str, ...] = ()
+
+    def __enter__(self) -> Chosen:
+        self._held = ExitStack()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._held.close()
+        self._way = None
+
+    def __call__(self, images: Tensor) -> Answer:
+        """Return the answer for images [N, C, H, W] on the network's device.
+
+        Raises:
+            CheckpointError: If a block gives no gate.
+        """
+        if self._way is not None:
+            return self._way(images)
+        if not (self._speed.fast or self._speed.compiled or self._autocast is not None):
+            self._go_on_with(self._reference)
+            return self._reference(images)
+        exact = None
+        if self._autocast is not None:
+            exact = Eager(self._model, self._readings, self._device, outputs=self._speed.outputs)
+        trial = Trial(self._reference, exact, images)
+        self._go_on_with(self._choose(trial))
+        return trial.answer
+
+    def _go_on_with(self, way: Way) -> None:
+        self._held.enter_context(way)
+        self._way = way
+
+    def _eager(self, model: nn.Module, *, channels_last: bool = False) -> Eager:
+        return Eager(
+            model,
+            self._readings,
+            self._device,
+            autocast=self._autocast,
+            outputs=self._speed.outputs,
+            channels_last=channels_last,
+        )
+
+    def _choose(self, trial: Trial) -> Way:
+        notes: list[str] = []
+        way: Way = self._reference
+        build: _Build = lambda: self._eager(changed_copy(self._model))  # noqa: E731
+        agreement, done = trial.rounding, "the untouched network"
+        choice = self._speed.choice
+        chosen = UNTOUCHED
+        for place, name, candidate in self._candidates(notes):
+            if not choice.allows(place):
+                continue
+            try:
+                eager = candidate()
+                agreement, _ = trial.check(eager, may_be_slower=not choice.by_time)
+            except RefusedError as refused:
+                notes.append(f"not computed with {name}: {refused}")
+            except Exception as exc:  # a network that cannot be copied
+                notes.append(f"not computed on a copy of the network: {type(exc).__name__}")
+            else:
+                way, build, done, chosen = eager, candidate, name, place
+                break
+        choice.made = chosen
+        if self._speed.compiled:
+            try:
+                way, agreement, note = self._compile(trial, way, build)
+                notes.append(note)
+                done = f"torch.compile and {done}"
+            except (NotCompilableError, RefusedError) as refused:
+                notes.append(f"--torchcompile is not used: {refused}")
+        if way is not self._reference and self._autocast is None and agreement is not None:
+            notes.append(
+                f"computed with {done}; on the first batch no gate is further than "
+                f"{agreement.gates:.0e} from the untouched network's, and no answer is another"
+            )
+        if self._autocast is not None and agreement is not None:
+            notes.append(_rounding(agreement, str(self._autocast), done, trial))
+        self.notes = tuple(dict.fromkeys(notes))
+        return way
+
+    def _candidates(self, notes: list[str]) -> Iterator[tuple[int, str, _Build]]:
+        """Yield changed copies of the network with what was changed, the best first."""
+        if not self._speed.fast:
+            return
+        if unwrap(self._model) is not self._model or not is_float32(self._model):
+            return
+        if has_foreign_hooks(self._model):
+            notes.append("hooks of others are on the network: it is run as it is")
+            return
+        graph, found = self._speed.graph, []
+        if graph is not None:
+            read = {r.call.path for r in self._readings.values() if isinstance(r, HookReading)}
+            found = folds(self._model, graph, read)
+        maps = has_maps(self._model) and self._device.type in ("cpu", "cuda")
+        for place, (folded, last) in enumerate(CHANGES):
+            if (folded and not found) or (last and not maps):
+                continue
+
+            def build(folded: bool = folded, last: bool = last) -> Eager:
+                copy = changed_copy(self._model, folds=found if folded else (), channels_last=last)
+                return self._eager(copy, channels_last=last)
+
+            words = [f"{len(found)} batch norms folded"] * folded + ["channels last"] * last
+            yield place, " and ".join(words), build
+
+    def _compile(self, trial: Trial, way: Way, build: _Build) -> tuple[Way, Agreement, str]:
+        """Return the compiled network, how well it agrees, and for how many images it pays."""
+        try:
+            compiled = Compiled(build())
+        except NotCompilableError:
+            raise
+        except Exception as exc:
+            raise RefusedError(f"the network cannot be copied ({type(exc).__name__})") from exc
+        with _no_remarks():
+            agreement, first = trial.check(compiled, may_be_slower=True)
+        pairs = [(trial.seconds(way), trial.seconds(compiled)) for _ in range(2)]
+        saved = (min(p[0] for p in pairs) - min(p[1] for p in pairs)) / trial.images
+        if saved <= 0:
+            return compiled, agreement, f"torch.compile took {first:.0f} s and saves no time here"
+        return (
+            compiled,
+            agreement,
+            f"torch.compile took {first:.0f} s and saves {1000 * saved:.1f} ms per image: it pays from "
+            f"{first / saved:,.0f} images on",
+        )
+
+
+@contextmanager
+def _no_remarks() -> Iterator[None]:
+    """Keep what the compiler says about code and machine to itself; what matters is checked."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _rounding(agreement: Agreement, autocast: str, done: str, trial: Trial) -> str:
+    name = autocast.removeprefix("torch.")
+    return (
+        f"{name} with {done}: the gates of the first batch differ from float32 by at most "
+        f"{agreement.gates:.1e} ({agreement.block or 'no block'}), and the answers for "
+        f"{agreement.top1} of {trial.images} images"
+    )

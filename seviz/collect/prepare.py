@@ -1,0 +1,362 @@
+"""What a pass over a data set needs, got ready and checked before the first image is read."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+
+from seviz.collect.cache_key import digest, dtype_name, network_request, runs_versioned_code
+from seviz.collect.fast import Choice, Speed
+from seviz.collect.observers import resolve_device
+from seviz.data import Batches, Match, Source, make_batches, match_classes, open_source
+from seviz.errors import CheckpointError, DataError, DeviceError, UsageError
+from seviz.gates import Found, trace
+from seviz.gates.graph import Graph
+from seviz.networks import LoadedModel
+from seviz.networks.imagenet import imagenet_classes
+from seviz.results.blocks import WITHOUT_SQUEEZE, SEBlock, select_blocks
+from seviz.results.classes import ClassTable
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
+_AMP_TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+# Trying faster ways costs a batch or two and a fraction of a second. A pass of so many batches and numbers
+# (27 images of 224 x 224, 1,400 of 32 x 32) pays it back.
+_LEAST_BATCHES, _LEAST_NUMBERS = 8, 2**22
+
+
+@dataclass(frozen=True)
+class PassOptions:
+    """How a pass is made.
+
+    Attributes:
+        split: Part of the source; its test or validation part by default.
+        batch_size: Images per batch; chosen by image size where it is ``None``.
+        workers: Processes that decode images; chosen by the source where it is ``None``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        amp_dtype: ``float16`` or ``bfloat16`` for automatic mixed precision, ``None`` for none.
+        num_samples: At most that many images of each class.
+        strict: Whether an image that cannot be read is an error.
+        labels: ``model`` matches folders to the network's classes; ``data`` makes each folder a class;
+            ``sorted`` takes the folders in sorted order for the network's outputs, as ImageFolder
+            numbers them.
+        download: Whether the data set may be fetched.
+        without_squeeze: Read the spatial means of per-pixel gates instead of SE gates.
+        require_se: Whether a network without SE is an error; else its predictions alone are recorded.
+        blocks: Names (``SE_4_6``) or stages (``SE_4``) of the blocks to read; none for all.
+        predictions: Whether to record predictions; without them each pass ends at the last gate.
+        fast: Whether a long pass may run on a faster copy of the network, if that gives the same gates and
+            answers for the first batch.
+        torchcompile: Compile the network first.
+    """
+
+    split: str | None = None
+    batch_size: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+    amp_dtype: str | None = None
+    num_samples: int | None = None
+    strict: bool = False
+    labels: Literal["model", "data", "sorted"] = "model"
+    download: bool = False
+    without_squeeze: bool = False
+    require_se: bool = True
+    blocks: tuple[str, ...] = ()
+    predictions: bool = True
+    fast: bool = True
+    torchcompile: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pass will give, known before the first image.
+
+    Attributes:
+        blocks: The blocks that will be read.
+        classes: The classes that have images.
+        network_classes: All classes of the network, where they are known.
+        scored: Whether the classes are the network's, so that predictions are scored.
+        missing: Classes of the network that have no images.
+        extra: Folders of the data that are no class of the network.
+    """
+
+    blocks: tuple[SEBlock, ...]
+    classes: ClassTable
+    network_classes: ClassTable | None
+    scored: bool = False
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network and images that are ready to meet.
+
+    Attributes:
+        loaded: The network.
+        options: How the pass is made.
+        device: Where to compute.
+        autocast: Type of automatic mixed precision, or ``None`` for none.
+        found: What was found in the network.
+        blocks: The blocks that will be read.
+        source: Where the images come from.
+        classes: All classes of the network, where they are known.
+        match: How its folders and those classes go together.
+        notes: Remarks on the classes.
+        graph: The recorded pass, by images of the size that will come.
+    """
+
+    loaded: LoadedModel
+    options: PassOptions
+    device: torch.device
+    autocast: torch.dtype | None
+    found: Found
+    blocks: tuple[SEBlock, ...]
+    source: Source
+    classes: ClassTable | None
+    match: Match
+    notes: tuple[str, ...]
+    graph: Graph
+
+    @property
+    def scored(self) -> bool:
+        """Return whether predictions are wanted, and the classes are the network's."""
+        known = self.match.is_model and self.found.outputs is not None
+        return self.options.predictions and known
+
+    @property
+    def targets(self) -> list[int]:
+        """Return the output of the network that stands for each row, where predictions are scored."""
+        return [c.index for c in self.match.table.classes]
+
+    @property
+    def dtype(self) -> str:
+        """Return the floating-point type of the pass, as in a record's header."""
+        return dtype_name(self.loaded, self.options.amp_dtype)
+
+    @property
+    def plan(self) -> Plan:
+        """Return what the pass will give."""
+        match = self.match
+        return Plan(self.blocks, match.table, self.classes, self.scored, match.missing, match.extra)
+
+    def require_scored(self) -> None:
+        """Raise unless predictions can be scored.
+
+        Raises:
+            UsageError: If they are not wanted.
+            DataError: If the network's classes are not known, or not those of the folders.
+        """
+        if not self.options.predictions:
+            raise UsageError(
+                "expected predictions to be wanted, found that they are left out; leave out --no-predictions"
+            )
+        if not self.scored:
+            raise DataError(
+                "expected class names to score predictions with, found none that are the network's "
+                f"({', '.join(self.match.table.labels[:5])} are the folders); give --labels sorted if the "
+                "network's outputs are the folders in sorted order, or a checkpoint that names its classes"
+            )
+
+    @cached_property
+    def request(self) -> dict[str, Any]:
+        """Return everything that the numbers depend on, as names and JSON values."""
+        return {
+            **network_request(self.loaded),
+            "data": self.source.name,
+            "data: split": self.source.split,
+            "images (sha256 of names, sizes, times)": self.batches().fingerprint(times=True),
+            "classes": self.match.table.labels,
+            "--labels": self.options.labels,
+            "--num-samples": self.options.num_samples,
+            "blocks": [b.name for b in self.blocks],
+            "dtype": self.dtype,
+            "predictions": self.scored,
+            "--no-fast": not self.options.fast,
+            "--torchcompile": self.options.torchcompile,
+        }
+
+    @property
+    def request_digest(self) -> str:
+        """Return the hash of the request; empty if the network runs code whose version nobody knows."""
+        return digest(self.request) if runs_versioned_code(self.loaded) else ""
+
+    def batches(self, *, seed: int | None = None, processes: int = 1) -> Batches:
+        """Return the images in batches.
+
+        Args:
+            seed: Take them in the random order that it gives; by default as the source has them.
+            processes: Passes that share this machine's processors.
+
+        Raises:
+            DataError: If there are no images.
+        """
+        options = self.options
+        size = self.loaded.preprocessing.input_size
+        return make_batches(
+            self.source,
+            self.match,
+            self.loaded.preprocessing,
+            batch_size=_batch_size(size) if options.batch_size is None else options.batch_size,
+            workers=options.workers,
+            num_samples=options.num_samples,
+            strict=options.strict,
+            pin_memory=self.device.type == "cuda",
+            seed=seed,
+            processes=processes,
+        )
+
+    def speed(self, batches: Batches, choice: Choice) -> Speed:
+        """Return what may be done for speed in a pass over these batches.
+
+        Args:
+            batches: All images of the pass, whoever computes them.
+            choice: What an earlier part of the pass chose; takes what is chosen now.
+        """
+        options = self.options
+        numbers = batches.total * math.prod(self.loaded.preprocessing.input_size)
+        long = batches.steps >= _LEAST_BATCHES and numbers >= _LEAST_NUMBERS
+        return Speed(
+            fast=options.fast and (long or options.torchcompile),
+            compiled=options.torchcompile,
+            outputs=options.predictions,
+            graph=self.graph,
+            choice=choice,
+        )
+
+
+def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Prepared:
+    """Find the blocks, open the images, and match their classes.
+
+    Args:
+        loaded: The network, from `seviz.load`.
+        data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
+        options: How the pass is made.
+
+    Raises:
+        NoSEBlockError: If the network has no SE block, and that is required.
+        CheckpointError: If the network does not run on such images.
+        DataError: If there are no images, or their classes are not the network's.
+        DeviceError: If the device does not exist, or has no mixed precision of the wanted type.
+    """
+    device = resolve_device(options.device)
+    autocast = _autocast(options.amp_dtype, device)
+    traced = trace(loaded.model, loaded.preprocessing.input_size)
+    found = traced.found
+    blocks = found.without_squeeze if options.without_squeeze else found.blocks
+    if not blocks and not options.without_squeeze and options.require_se:
+        found.require_se()
+    if not blocks and options.without_squeeze:
+        raise UsageError(
+            f"expected a {WITHOUT_SQUEEZE} in this network, found none; leave out --without-squeeze"
+        )
+    if options.blocks and not blocks:
+        found.require_se()
+    if options.blocks:
+        blocks = tuple(select_blocks(blocks, options.blocks))
+    source = (
+        open_source(data, split=options.split, download=options.download)
+        if isinstance(data, str)
+        else data
+    )
+    classes, notes = _class_table(loaded, found)
+    if options.labels == "sorted":
+        classes, notes = _sorted_folders(source, found.outputs)
+    match = match_classes(
+        source.folders,
+        source.counts,
+        classes,
+        labels="data" if options.labels == "data" else "model",
+    )
+    return Prepared(
+        loaded,
+        options,
+        device,
+        autocast,
+        found,
+        tuple(blocks),
+        source,
+        classes,
+        match,
+        notes,
+        traced.own_size,
+    )
+
+
+def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:
+    """Return the network's classes, checked against its output, and remarks on them."""
+    table = loaded.classes
+    if table is not None:
+        if found.outputs is not None and len(table) != found.outputs:
+            raise CheckpointError(
+                f"expected as many class names as outputs, found {len(table)} names and "
+                f"{found.outputs} outputs in {loaded.name}"
+            )
+        return table, ()
+    if found.outputs == 1000:
+        return imagenet_classes(), (
+            "1,000 outputs without class names: taken for ImageNet-1k's classes in their usual order",
+        )
+    return None, (
+        "the checkpoint names no classes: the folders' names are used, and predictions are not scored",
+    )
+
+
+def _sorted_folders(source: Source, outputs: int | None) -> tuple[ClassTable, tuple[str, ...]]:
+    """Return a class for each folder, in the order in which ImageFolder numbers them."""
+    names = sorted(source.folders)
+    if len(names) != outputs:
+        raise DataError(
+            f"expected as many folders as the network has outputs ({outputs}) for --labels sorted, found "
+            f"{len(names)}; a missing folder would shift the labels of all that follow"
+        )
+    return ClassTable.from_labels(names), (
+        "the network's outputs are taken for the folders in sorted order, as --labels sorted says",
+    )
+
+
+def _autocast(name: str | None, device: torch.device) -> torch.dtype | None:
+    """Return the type of mixed precision.
+
+    Raises:
+        UsageError: If it is none.
+        DeviceError: If torch does not compute in it on the device.
+    """
+    if name is None:
+        return None
+    if name not in _AMP_TYPES:
+        raise UsageError(
+            f"expected --amp-dtype float16 or bfloat16, found {name!r}; give one of them"
+        )
+    kind = _AMP_TYPES[name]
+    current = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with warnings.catch_warnings(), current:
+        # Where it cannot, torch warns, computes in float32, and the record would say otherwise.
+        warnings.simplefilter("ignore")
+        try:
+            with torch.autocast(device.type, kind):
+                possible = torch.is_autocast_enabled(device.type)
+        except RuntimeError as exc:
+            reason = str(exc).splitlines()[0].partition(". ")[0]
+            other = next(n for n in _AMP_TYPES if n != name)
+            raise DeviceError(
+                f"expected a device that computes in {name}, found {device} ({reason}); give "
+                f"--amp-dtype {other}, or leave --amp out"
+            ) from exc
+    if not possible:
+        raise DeviceError(
+            f"expected a device that computes in {name}, found {device}, on which torch would go on in "
+            "float32; leave --amp out"
+        )
+    return kind
+
+
+def _batch_size(input_size: tuple[int, ...]) -> int:
+    """Return a batch that keeps a small machine busy and fits its memory."""
+    return 256 if input_size[-1] * input_size[-2] <= 64 * 64 else 32

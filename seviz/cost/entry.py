@@ -1,0 +1,238 @@
+"""What SE costs: from a name, a checkpoint or a network to an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from seviz.cost import Place, audit_network, audit_parameters, insert, measure, split, without_se
+from seviz.cost.conventions import DEFAULT, check_names
+from seviz.errors import NoSEBlockError, UsageError
+from seviz.gates import trace
+from seviz.gates.graph import is_on_meta
+from seviz.networks import BareWeights, LoadedModel, load
+from seviz.networks.arch import build_architecture, describe_architecture, is_known_name
+from seviz.networks.building import on_meta as build_on_meta
+from seviz.networks.zoo import is_zoo_name, zoo_config
+from seviz.results.cost import Audit, Latency
+from seviz.results.preprocessing import ASSUMED, Preprocessing
+
+DEFAULT_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """How SE is put into a network that has none.
+
+    Attributes:
+        reduction: Ratio r.
+        after: Regular expression of module paths; the paper's places by default.
+    """
+
+    reduction: int = 16
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How wall time is measured.
+
+    Attributes:
+        batch_size: Images per batch, beside batches of one.
+        device: Where.
+        pairs: Pairs of runs with and without SE.
+    """
+
+    batch_size: int = DEFAULT_BATCH
+    device: str = "cpu"
+    pairs: int = 20
+
+
+def blueprint(
+    spec: str | Path, *, arch_args: Mapping[str, Any] | None = None, on_meta: bool = True
+) -> LoadedModel:
+    """Build a network by its name, without its trained weights: nothing is fetched.
+
+    Args:
+        spec: A registered name, ``timm:NAME`` or ``torchvision:NAME``.
+        arch_args: Keyword arguments of the architecture.
+        on_meta: Allocate no weights; ``False`` gives random ones, for a network that is to run.
+
+    Raises:
+        UsageError: If there is no such architecture.
+        CheckpointError: If the arguments do not fit.
+    """
+    name, args = str(spec), {k: v for k, v in (arch_args or {}).items() if k != "pretrained"}
+    model = None
+    if on_meta:
+        with suppress(Exception):  # it reads numbers while it is built: build it with some
+            model = build_on_meta(lambda: build_architecture(name, args))
+    model = model if model is not None else build_architecture(name, args)
+    preprocessing, classes = Preprocessing(origin=ASSUMED), None
+    if is_zoo_name(name):
+        preprocessing, classes = zoo_config(name, model)
+    shown = describe_architecture(name, args)
+    return LoadedModel(model.eval(), name, shown, "", classes, preprocessing)
+
+
+def has_blueprint(spec: str | Path) -> bool:
+    """Return whether a name says all about a network but its weights."""
+    return is_known_name(str(spec)) and not Path(spec).exists()
+
+
+def audit(
+    network: str | Path | LoadedModel | nn.Module,
+    input_size: Sequence[int] | None = None,
+    *,
+    conventions: Sequence[str] = DEFAULT,
+    sweep: Sequence[int] = (),
+    insertion: Insertion | None = None,
+    timing: Timing | None = None,
+) -> Audit:
+    """Count what SE costs a network: parameters, operations, memory, and, if asked for, time.
+
+    Args:
+        network: ``timm:NAME``, ``torchvision:NAME`` or a registered name (no weights are needed or
+            fetched), a checkpoint file, what `seviz.load` returned, or any network. Left as it is.
+        input_size: Channels, height and width of an image; the network's own where it is known.
+        conventions: Any of ``macs``, ``torch``, ``paper``, ``fvcore``.
+        sweep: Other reduction ratios.
+        insertion: For a network without SE: put it in, and count that.
+        timing: Measure wall time with and without SE as well.
+
+    Returns:
+        The result; ``to_dict`` gives it for JSON.
+
+    Raises:
+        NoSEBlockError: If the network has no SE block and none is inserted.
+        CheckpointError: If the network cannot run on such an image.
+        UsageError: If the input size is not known, or an argument is not understood.
+
+    >>> result = audit("timm:legacy_seresnet50")
+    >>> result.params, result.se_params, result.totals.macs
+    (28088024, 2530992, 3860488192)
+    >>> result.convention("paper").printed
+    ('3.86 G', '3.87 G')
+    """
+    check_names(conventions)
+    if any(r < 1 for r in sweep):
+        raise UsageError(
+            f"expected reduction ratios of at least 1, found {min(sweep)}; for example 2 4 8 16 32"
+        )
+    loaded = _loaded(network, input_size, runs=timing is not None)
+    size = loaded.preprocessing.input_size
+    model, plain = loaded.model, None
+    places: tuple[Place, ...] = ()
+    if insertion is not None:
+        plain = model
+        model, places = insert(model, size, reduction=insertion.reduction, after=insertion.after)
+    result = audit_network(
+        model,
+        size,
+        name=loaded.name,
+        counted=conventions,
+        reductions=sweep,
+        inserted=[place.path for place in places],
+    )
+    result = replace(result, checkpoint_sha256=loaded.sha256)
+    if timing is None:
+        return result
+    return replace(result, latency=_timed(model, plain, size, timing))
+
+
+def audit_weights(weights: BareWeights, sweep: Sequence[int] = ()) -> Audit:
+    """Return the parameter part of an audit of weights whose network is not known.
+
+    Args:
+        weights: From `seviz.networks.open_checkpoint`.
+        sweep: Other reduction ratios.
+
+    Raises:
+        NoSEBlockError: If no excitation is among them.
+    """
+    if not weights.blocks:
+        raise NoSEBlockError(
+            f"expected SE blocks in {weights.name}, found none: no pair of matrices C -> C/r -> C under "
+            "one prefix, and no known architecture; give --arch"
+        )
+    result = audit_parameters(
+        weights.blocks,
+        weights.params,
+        name=weights.name,
+        running_stats=weights.running_stats,
+        reductions=sweep,
+    )
+    return replace(result, checkpoint_sha256=weights.sha256)
+
+
+def insert_se(
+    network: str | Path | LoadedModel | nn.Module,
+    input_size: Sequence[int] | None = None,
+    *,
+    reduction: int = 16,
+    after: str | None = None,
+    bias: bool = True,
+) -> nn.Module:
+    """Return a copy of a network with real SE blocks in it, ready to train; the network is left as it is.
+
+    SE goes to the end of every residual branch, after its last norm; without residuals, after every
+    dense or inception block; in a plain chain after every (pointwise) convolution and its norm.
+
+    Args:
+        network: As for `audit`; a name gives random weights.
+        input_size: Channels, height and width of an image; the network's own where it is known.
+        reduction: Ratio r; the bottleneck has ``max(1, C // r)`` units.
+        after: Regular expression that module paths must match as a whole to be followed by SE.
+        bias: Whether the fully connected layers have biases.
+
+    Raises:
+        CheckpointError: If it has SE already, or no place is found.
+        UsageError: If ``after`` matches nothing, or the input size is not known.
+
+    >>> import torch
+    >>> network = insert_se("resnet20", (3, 32, 32), reduction=8)
+    >>> network(torch.rand(1, 3, 32, 32)).shape
+    torch.Size([1, 10])
+    """
+    loaded = _loaded(network, input_size, runs=True)
+    size = loaded.preprocessing.input_size
+    made, _ = insert(loaded.model, size, reduction=reduction, after=after, bias=bias)
+    return made
+
+
+def _loaded(
+    network: str | Path | LoadedModel | nn.Module, size: Sequence[int] | None, *, runs: bool
+) -> LoadedModel:
+    if isinstance(network, nn.Module):
+        if size is None:
+            raise UsageError(
+                "expected the input size of the network, found none; give it as (channels, height, width)"
+            )
+        name = type(network).__name__
+        network = LoadedModel(network, name, name, "", None, Preprocessing(origin="not known"))
+    elif not isinstance(network, LoadedModel):
+        known = has_blueprint(network)
+        network = blueprint(network, on_meta=not runs) if known else load(network)
+    given = tuple(int(n) for n in size) if size is not None else None
+    return network.with_preprocessing(input_size=given)
+
+
+def _timed(
+    model: nn.Module, plain: nn.Module | None, size: Sequence[int], timing: Timing
+) -> tuple[Latency, ...]:
+    """Time batches of one and of the given size."""
+    if is_on_meta(model):
+        raise UsageError(
+            "expected a network with weights to time, found one on the meta device; give it weights with "
+            "to_empty"
+        )
+    twin = plain if plain is not None else without_se(model, split(trace(model, size)))
+    return tuple(
+        measure(model, twin, size, batch=batch, device=timing.device, pairs=timing.pairs)
+        for batch in dict.fromkeys((1, timing.batch_size))
+    )

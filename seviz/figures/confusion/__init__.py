@@ -1,0 +1,1 @@
+"""The confusion matrix, readable at any number of classes."""

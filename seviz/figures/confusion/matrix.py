@@ -1,0 +1,151 @@
+"""The confusion matrix: rows true, columns predicted, readable at any number of classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seviz.analysis import class_order, scores
+from seviz.analysis.ordering import Order
+from seviz.errors import UsageError
+from seviz.figures.confusion.cells import Normalize, draw_annotated, draw_raster, scale
+from seviz.figures.confusion.draw import (
+    UNITS,
+    add_colour_bar,
+    cell_texts,
+    hatch_empty,
+    label_classes,
+    name_axes,
+    other_name,
+    table,
+)
+from seviz.figures.confusion.large import draw_large
+from seviz.figures.confusion.layout import MatrixLayout
+from seviz.figures.style import figure_style
+from seviz.figures.text import add_notes, wrapped
+from seviz.results.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NUMBERED = 30  # up to that many classes, cells hold numbers
+LABELLED = 100  # up to that many, each class has its label
+_ORDERS = {"cluster": "in clustered order", "recall": "from lowest to highest recall"}
+
+
+def confusion_matrix(
+    evaluation: Evaluation,
+    *,
+    normalize: Normalize = "none",
+    order: Order = "index",
+    log: bool = False,
+    top: int = 20,
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw the confusion matrix of an evaluation.
+
+    Up to 30 classes the cells hold their numbers; up to 100 each class has its label. Above, the whole
+    matrix is an image, and beside it stand the most frequent confusions and the matrix of the most
+    confused classes with the rest as "(other)". A row of a class without images is hatched.
+
+    Args:
+        evaluation: What to draw.
+        normalize: ``none`` for counts, or percentages of the row (``true``), of the column (``pred``)
+            or of all images (``all``).
+        order: Classes as they are (``index``), similar ones together (``cluster``), or the hardest
+            first (``recall``).
+        log: Logarithmic colours.
+        top: Above 100 classes: how many of the most confused ones to draw apart, and how many
+            confusions to list.
+        figure: A figure to draw on: it is cleared, and its size set. A new one by default.
+
+    Returns:
+        The figure; `save_figure` writes it.
+
+    Raises:
+        UsageError: If an option is none of those named here.
+        DataError: If there is no image.
+    """
+    from matplotlib.figure import Figure
+
+    check_options(normalize, order, top)
+    placed = evaluation
+    if order != "index":
+        placed = evaluation.only([evaluation.labels[i] for i in class_order(evaluation, order)])
+    notes = _notes(evaluation, order)
+    with figure_style():
+        figure = figure or Figure()
+        figure.clear()
+        figure.set_layout_engine("none")
+        if len(evaluation.labels) > LABELLED:
+            draw_large(figure, placed, normalize, log, top, notes)
+        else:
+            _draw(figure, placed, normalize, log, notes)
+    return figure
+
+
+def check_options(normalize: str, order: str, top: int) -> None:
+    """Make sure that a matrix can be drawn in this way.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    for name, value, known in (
+        ("normalize", normalize, ("true", "pred", "all", "none")),
+        ("order", order, ("index", "cluster", "recall")),
+    ):
+        if value not in known:
+            raise UsageError(
+                f"expected {name} as one of {', '.join(known)}, found {value!r}; give one of them"
+            )
+    if top < 1:
+        raise UsageError(f"expected top as at least 1, found {top}; give a larger number")
+
+
+def _draw(
+    figure: Figure, evaluation: Evaluation, normalize: Normalize, log: bool, notes: list[str]
+) -> None:
+    values, columns = table(evaluation, normalize)
+    numbered = len(evaluation.labels) <= NUMBERED
+    texts = cell_texts(values, normalize) if numbered else np.array([[""]])
+    longest = max(texts.ravel().tolist(), key=len) if numbered else None
+    layout = MatrixLayout.fitted(evaluation.labels, columns, longest)
+    lines = wrapped(notes, layout.width - 0.2)
+    layout = layout.with_notes(len(lines))
+    figure.set_size_inches(layout.width, layout.height)
+    panel = figure.add_axes(layout.box)
+    norm = scale(values, log=log, top=100.0 if normalize in ("true", "pred") else None)
+    unit = UNITS[normalize]
+    if numbered:
+        mesh = draw_annotated(panel, values, texts, norm, layout.number_size)
+    else:
+        mesh, unit = draw_raster(panel, values, norm), f"{unit} (white: 0)"
+    hatch_empty(panel, evaluation, values, layout.label_size)
+    label_classes(panel, evaluation.labels, columns, layout, ticks=numbered)
+    name_axes(figure, panel, layout)
+    add_colour_bar(figure, layout.bar, mesh, unit)
+    add_notes(figure, lines)
+
+
+def _notes(evaluation: Evaluation, order: Order) -> list[str]:
+    """Return what a reader must know before trusting the figure."""
+    found = scores(evaluation)
+    top5 = f", top-5 {found.top5.value:.2%}" if found.top5 is not None else ""
+    subject = f"{evaluation.subject}: " if evaluation.subject else ""
+    notes = [f"{subject}{found.images:,} images, top-1 {found.top1}{top5}."]
+    if order in _ORDERS:
+        notes.append(f"Classes {_ORDERS[order]}.")
+    if evaluation.partial:
+        notes.insert(0, f"Partial record: interrupted after {found.images:,} images.")
+    if evaluation.missing:
+        names = ", ".join(evaluation.missing[:5]) + ", ..." * (len(evaluation.missing) > 5)
+        notes.append(
+            f"{len(evaluation.missing)} classes of the network have no images and are left out: {names}."
+        )
+    if evaluation.elsewhere.any():
+        notes.append(
+            f"{other_name(evaluation)}: {evaluation.elsewhere.sum():,} images taken for classes outside the "
+            "matrix."
+        )
+    return notes

@@ -1,0 +1,215 @@
+"""The figure of the SENet paper: mean gate by channel, one line per class, one panel per block."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from seviz.analysis.curves import Curves, check_blocks, choose_curves, means, stds
+from seviz.errors import UsageError
+from seviz.figures.layout import Layout
+from seviz.figures.legend import add_legend
+from seviz.figures.style import (
+    GREY,
+    INK,
+    PALE,
+    SMALL,
+    TEXT,
+    curve_styles,
+    figure_style,
+)
+from seviz.results.blocks import SE, SEBlock
+from seviz.results.classes import Choice
+from seviz.results.record import Record
+from seviz.results.stats import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAPER_CHANNELS = 50
+_MARK = "†"
+_NOTE_CHARACTER = 0.050  # width of a character of the small print, inches
+
+
+def gate_curves(
+    record: Record,
+    classes: Sequence[Choice],
+    blocks: Sequence[SEBlock],
+    *,
+    channels: int | Literal["all"] = PAPER_CHANNELS,
+    spread: bool = False,
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw the mean gate over the channel index, one panel per block and one line per class.
+
+    This is figure 6 of the SENet paper (arXiv 1709.01507v4); with ``spread`` its figure 7. The
+    dashed line ``all`` is the mean over every class of the record, drawn or not, each weighing the
+    same.
+
+    Args:
+        record: Where the numbers come from.
+        classes: The classes to draw, in order; may be empty.
+        blocks: Blocks of the record, one panel each, in this order.
+        channels: How many channels to draw, evenly spaced from the first to the last and placed at
+            their true index; ``all`` for every one.
+        spread: Add a band of one standard deviation on either side of each class's mean, over the
+            images of that class.
+        figure: A figure to draw on: it is cleared, and its size set. A new one by default, which
+            belongs to no window and needs no closing.
+
+    Returns:
+        The figure; `save_figure` writes it.
+
+    Raises:
+        UsageError: If a chosen class has no image in the record, a block is not the record's, or
+            ``channels`` is neither positive nor ``all``.
+
+    >>> gate_curves(record, record.classes.choose(["pug"]), record.blocks)  # doctest: +SKIP
+    <Figure size 720x402 with 6 Axes>
+    """
+    from matplotlib.figure import Figure
+
+    check_blocks(record, blocks)
+    curves = choose_curves(record, classes)
+    picked = {b.name: sampled_channels(b.channels, channels) for b in blocks}
+    centres = {b.name: means(record, b, curves)[:, picked[b.name]] for b in blocks}
+    widths = {b.name: stds(record, b, curves)[:, picked[b.name]] for b in blocks} if spread else {}
+    notes = _notes(record, blocks, Layout(len(blocks)).inner_width)
+    with figure_style():
+        figure = figure or Figure()
+        figure.clear()
+        figure.set_layout_engine("none")
+        layout = _draw_frame(figure, curves, len(blocks), notes, spread)
+        panels = _add_panels(figure, layout, blocks)
+        for block, panel in zip(blocks, panels, strict=True):
+            weight = _weight(len(picked[block.name]), layout.panel[0])
+            _draw_lines(panel, picked[block.name], centres[block.name], curves, weight)
+            if spread:
+                _draw_bands(panel, picked[block.name], centres[block.name], widths[block.name])
+        panels[0].set_ylim(*_limits(centres, widths))
+    return figure
+
+
+def sampled_channels(channels: int, most: int | Literal["all"]) -> npt.NDArray[np.intp]:
+    """Return up to ``most`` distinct channel indices, evenly spaced, both ends among them.
+
+    >>> sampled_channels(256, 5).tolist()
+    [0, 63, 127, 191, 255]
+
+    Raises:
+        UsageError: If ``most`` is neither positive nor ``all``.
+    """
+    if most == "all":
+        return np.arange(channels)
+    if isinstance(most, str) or most < 1:
+        raise UsageError(f"expected a positive number of channels or 'all', found {most!r}")
+    drawn = min(most, channels)
+    # Integers, so that no rounding can pick one channel twice or depend on the machine.
+    return np.arange(drawn) * (channels - 1) // max(drawn - 1, 1)
+
+
+def _limits(centres: dict[str, Floats], widths: dict[str, Floats]) -> tuple[float, float]:
+    """Return the vertical range of all panels: 0 to 1 and a little room, more if gates need it."""
+    edges = [centres[b][:-1] + sign * w[:-1] for b, w in widths.items() for sign in (-1, 1)]
+    drawn = [*centres.values(), *edges]
+    lowest = min(float(v.min(initial=0.0)) for v in drawn)
+    highest = max(float(v.max(initial=1.0)) for v in drawn)
+    room = 0.03 * (highest - lowest)
+    return lowest - room, highest + room
+
+
+def _draw_frame(
+    figure: Figure, curves: Curves, panels: int, notes: list[str], spread: bool
+) -> Layout:
+    """Draw all that stands outside the panels; return the layout that leaves room for it."""
+    layout = Layout(panels, notes=len(notes))
+    figure.set_size_inches(layout.width, layout.height)
+    legend, tall = add_legend(figure, curves.all_names, layout.inner_width)
+    layout = Layout(panels, legend=tall, notes=len(notes))
+    figure.set_size_inches(layout.width, layout.height)
+    across, up = layout.middle
+    left, bottom = layout.label_edges
+    legend.set_bbox_to_anchor((across, layout.top_edge), transform=figure.transFigure)
+    label = "mean gate ± 1 std within class" if spread else "mean gate"
+    figure.supxlabel("channel index", x=across, y=bottom, va="bottom", fontsize=TEXT)
+    figure.supylabel(label, x=left, y=up, ha="left", fontsize=TEXT)
+    if notes:
+        x, y = layout.note_edges
+        figure.text(
+            x, y, "\n".join(notes), fontsize=SMALL, color=GREY, va="bottom", linespacing=1.15
+        )
+    return layout
+
+
+def _weight(points: int, width: float) -> float:
+    """Return the width of a line: thinner where points crowd a panel ``width`` inches wide."""
+    return float(np.clip(np.sqrt(30 * width / points), 0.3, 1.0))
+
+
+def _notes(record: Record, blocks: Sequence[SEBlock], width: float) -> list[str]:
+    """Return the small print, in lines: what a reader must know before trusting the figure."""
+    notes = []
+    if record.header.partial:
+        notes.append(f"Partial record: interrupted after {record.header.images:,} images.")
+    notes += [
+        f"{_MARK} {kind}: the gate differs from pixel to pixel; its spatial mean is drawn."
+        for kind in dict.fromkeys(b.kind for b in blocks if b.kind != SE)
+    ]
+    return [line for note in notes for line in textwrap.wrap(note, int(width / _NOTE_CHARACTER))]
+
+
+def _add_panels(figure: Figure, layout: Layout, blocks: Sequence[SEBlock]) -> list[Axes]:
+    """Add an empty panel for each block, with one shared vertical axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    wide, tall = layout.panel
+    panels: list[Axes] = []
+    for position, block in enumerate(blocks):
+        panel = figure.add_axes(layout.box(position), sharey=panels[0] if panels else None)
+        # At x = 0 and still the one central title: that is the one `get_title` returns.
+        panel.set_title(block.name, x=0, ha="left", color=INK)
+        mark = "" if block.kind == SE else f" {_MARK}"
+        panel.set_title(f"C = {block.channels}{mark}", loc="right", fontsize=SMALL, color=GREY)
+        room = max(0.02 * (block.channels - 1), 0.5)
+        panel.set_xlim(-room, block.channels - 1 + room)
+        panel.xaxis.set_major_locator(
+            MaxNLocator(nbins=max(2, int(wide / 0.38)), steps=[1, 2, 5, 10], integer=True)
+        )
+        panel.grid(axis="y", color=PALE, linewidth=0.5)
+        if position % layout.columns:
+            panel.tick_params(axis="y", labelleft=False)
+        panels.append(panel)
+    panels[0].yaxis.set_major_locator(
+        MaxNLocator(nbins=6 if tall > 1.1 else 3, steps=[1, 2, 5, 10])
+    )
+    return panels
+
+
+def _draw_lines(
+    panel: Axes, index: npt.NDArray[np.intp], centres: Floats, curves: Curves, weight: float
+) -> None:
+    # A single channel has no line to draw.
+    marker: dict[str, Any] = {"marker": "o", "markersize": 3} if len(index) == 1 else {}
+    styles = curve_styles(len(centres), weight)
+    for name, centre, style in zip(curves.all_names, centres, styles, strict=True):
+        (line,) = panel.plot(index, centre, **style, **marker)
+        line.set_label(name)
+
+
+def _draw_bands(panel: Axes, index: npt.NDArray[np.intp], centres: Floats, widths: Floats) -> None:
+    styles = curve_styles(len(centres))[:-1]
+    for centre, width, style in zip(centres[:-1], widths[:-1], styles, strict=True):
+        panel.fill_between(
+            index,
+            centre - width,
+            centre + width,
+            color=style["color"],
+            alpha=0.22,
+            linewidth=0,
+            zorder=2,
+        )

@@ -1,0 +1,198 @@
+"""Architectures: from a name, or a factory of the user's own, to a network with random weights."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from seviz.errors import CheckpointError, UsageError
+from seviz.networks.architectures.registry import BUILDERS
+from seviz.networks.zoo import check_zoo_name, is_zoo_name
+
+
+def parse_arch_args(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return keyword arguments from ``k=v`` words; values are read as Python literals, else as text.
+
+    Raises:
+        UsageError: If a word has no ``=``.
+
+    >>> parse_arch_args(["squeeze=false", "widths=(16,32)", "name=plain"])
+    {'squeeze': False, 'widths': (16, 32), 'name': 'plain'}
+    """
+    parsed: dict[str, Any] = {}
+    words = {"true": True, "false": False, "none": None}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise UsageError(
+                f"expected --arch-args as NAME=VALUE words, found {pair!r}; for example reduction=8"
+            )
+        try:
+            parsed[key] = words.get(value.lower())
+            if value.lower() not in words:
+                parsed[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parsed[key] = value
+    return parsed
+
+
+def build_architecture(name: str, arch_args: Mapping[str, Any]) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        name: A registered name (``se_resnet20``), ``timm:NAME``, ``torchvision:NAME``,
+            ``package.module:factory`` or ``file.py:factory``.
+        arch_args: Keyword arguments for it.
+
+    Raises:
+        UsageError: If there is no such architecture.
+        CheckpointError: If it raises, or gives something else than a network.
+    """
+    factory = _factory(name)
+    try:
+        model = factory(**arch_args)
+    except (Exception, SystemExit) as exc:  # a script that parses its arguments exits
+        raise CheckpointError(
+            f"expected --arch {name} to build a network, found {type(exc).__name__}: "
+            f"{_first_line(exc)}; check --arch-args {dict(arch_args)}"
+        ) from exc
+    if not isinstance(model, nn.Module):
+        raise CheckpointError(
+            f"expected --arch {name} to return a torch.nn.Module, found {type(model).__name__}; "
+            "name the function or class that builds the network"
+        )
+    return model
+
+
+def is_known_name(name: str) -> bool:
+    """Return whether building ``name`` runs no code but that of seviz and the zoos, offline."""
+    return name in BUILDERS or (is_zoo_name(name) and name.count(":") == 1)
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    if name in BUILDERS:
+        return BUILDERS[name]
+    if is_zoo_name(name):
+        return _from_zoo(name)
+    place, _, attribute = name.rpartition(":")
+    if place and attribute:
+        return _users_own(name, place, attribute)
+    close = difflib.get_close_matches(name, BUILDERS, n=3)
+    hint = f"closest: {', '.join(close)}" if close else f"known: {', '.join(sorted(BUILDERS))}"
+    raise UsageError(
+        "expected a registered architecture, timm:NAME, torchvision:NAME, package.module:factory or "
+        f"file.py:factory, found {name!r}; {hint}"
+    )
+
+
+def _from_zoo(name: str) -> Callable[..., Any]:
+    """Return what builds ``timm:NAME`` or ``torchvision:NAME``; the weights come from the file."""
+    zoo, _, entry = name.partition(":")
+    check_zoo_name(zoo, entry)
+    if zoo == "timm":
+        import timm
+
+        def build(pretrained: bool = False, checkpoint_path: str = "", **kwargs: Any) -> Any:
+            return timm.create_model(entry, **kwargs)
+
+        return build
+
+    import torchvision
+
+    def build_other(pretrained: bool = False, weights: Any = None, **kwargs: Any) -> Any:
+        return torchvision.models.get_model(entry, weights=None, **kwargs)
+
+    return build_other
+
+
+def takes(name: str, argument: str) -> bool:
+    """Return whether an architecture takes a keyword argument."""
+    return _takes(_factory(name), argument)
+
+
+def _takes(factory: Callable[..., Any], argument: str) -> bool:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _users_own(name: str, place: str, attribute: str) -> Callable[..., Any]:
+    """Import the user's factory; this runs the user's code because the user named it."""
+    try:
+        module = _run_file(Path(place)) if place.endswith(".py") else _import(place)
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as exc:
+        raise CheckpointError(
+            f"expected to import {place} for --arch {name}, found {type(exc).__name__}: "
+            f"{_first_line(exc)}; check that it can be imported from this folder"
+        ) from exc
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        known = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
+        close = difflib.get_close_matches(attribute, known, n=3) or known[:5]
+        raise UsageError(
+            f"expected a function or class {attribute!r} in {place}, found none; "
+            f"it has {', '.join(close) or 'nothing callable'}"
+        )
+    found: Callable[..., Any] = factory
+    return found
+
+
+def _run_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(
+            f"expected a Python file for --arch, found none at {path}; name it as file.py:factory"
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"expected a Python file for --arch, found {path}")
+    module = importlib.util.module_from_spec(spec)
+    _look_in(path.parent)
+    # Dataclasses and pickling look their module up by name.
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        if sys.modules[path.stem] is module:
+            del sys.modules[path.stem]
+        raise
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    _look_in(Path())
+    return importlib.import_module(name)
+
+
+def _look_in(folder: Path) -> None:
+    """Let imports find what lies in a folder, after everything that is installed."""
+    place = os.path.abspath(folder)
+    if place not in sys.path:
+        sys.path.append(place)
+
+
+def describe_architecture(name: str, arch_args: Mapping[str, Any]) -> str:
+    """Return ``name(k=v, ...)``; of a file, its name alone."""
+    place, colon, attribute = name.rpartition(":")
+    if place.endswith(".py"):
+        name = f"{Path(place).name}{colon}{attribute}"
+    listed = ", ".join(f"{k}={v}" for k, v in arch_args.items())
+    return f"{name}({listed})" if listed else name
+
+
+def _first_line(exc: BaseException) -> str:
+    return next(iter(str(exc).strip().splitlines()), "no message")[:300]

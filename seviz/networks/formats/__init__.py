@@ -1,0 +1,1 @@
+"""Files of weights, whatever wrote them: read without running anything from them."""

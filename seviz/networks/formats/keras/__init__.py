@@ -1,0 +1,1 @@
+"""Networks that Keras saved, rebuilt from their description."""

@@ -1,0 +1,325 @@
+"""One function for every way of naming a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from seviz.errors import CheckpointError, UsageError
+from seviz.networks.arch import build_architecture, describe_architecture, is_known_name, takes
+from seviz.networks.architectures.registry import AMBIGUOUS
+from seviz.networks.building import no_random_numbers
+from seviz.networks.documented import documented
+from seviz.networks.filling import check_finite, check_fit, check_plain, fill
+from seviz.networks.folds import apply_folds
+from seviz.networks.formats.own import check_arguments
+from seviz.networks.formats.payload import Payload
+from seviz.networks.formats.read import CheckpointFile, read_checkpoint
+from seviz.networks.model import LoadedModel
+from seviz.networks.recognise.bare import BareWeights, excitations, largest_view
+from seviz.networks.recognise.fit import Fit, compare, fit
+from seviz.networks.recognise.recognise import Recognised, recognise
+from seviz.networks.recognise.views import Shape, views
+from seviz.networks.zoo import is_hub_name, is_zoo_name, load_zoo
+
+# Folded blocks that a remark names.
+_SHOWN = 9
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a file becomes a network.
+
+    Attributes:
+        arch: Architecture: a registered name, ``timm:NAME``, ``torchvision:NAME``,
+            ``package.module:factory`` or ``file.py:factory``. Not needed where the file says it, or
+            where the tensors fit a known one.
+        arch_args: Keyword arguments of the architecture; stronger than the file's own.
+        ema: Which weights to take where the file has both: the running average (True, and by
+            default) or those of the last step (False).
+        unsafe: Let the file run whatever code it names.
+        allow_nan: Take weights that are not finite.
+        mapped: Leave the weights in the file where its format can be mapped into memory: quick, and
+            takes no memory, but the file must not change while the network is used.
+    """
+
+    arch: str | None = None
+    arch_args: Mapping[str, Any] | None = None
+    ema: bool | None = None
+    unsafe: bool = False
+    allow_nan: bool = False
+    mapped: bool = False
+
+
+def load(
+    spec: str | Path,
+    *,
+    arch: str | None = None,
+    arch_args: Mapping[str, Any] | None = None,
+    ema: bool | None = None,
+    unsafe: bool = False,
+    allow_nan: bool = False,
+) -> LoadedModel:
+    """Load a network.
+
+    Args:
+        spec: A checkpoint file of any format, ``timm:NAME``, ``torchvision:NAME`` or ``hf-hub:NAME``.
+        arch: Architecture, where the file does not say it and its tensors fit no known one.
+        arch_args: Keyword arguments of the architecture; added to, and stronger than, the file's own.
+        ema: Which weights to take where the file has both; the running average by default.
+        unsafe: Let the file run whatever code it names. Never from a file that is not yours.
+        allow_nan: Take weights that are not finite.
+
+    Raises:
+        CheckpointError: If the file is refused, or does not fit the architecture.
+        UnknownArchitectureError: If its tensors fit no known architecture.
+        UsageError: If there is no such architecture, or two are named.
+
+    >>> load("timm:seresnet18", arch_args={"pretrained": False}).params  # doctest: +SKIP
+    11776552
+    """
+    options = LoadOptions(arch, arch_args, ema, unsafe, allow_nan)
+    opened = open_checkpoint(spec, options)
+    if isinstance(opened, BareWeights):
+        raise opened.refuse()
+    return opened
+
+
+def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | BareWeights:
+    """Load a network, or, where no architecture is known, what can be said of its weights alone.
+
+    Raises:
+        CheckpointError: If the file is refused, or does not fit the architecture.
+        UsageError: If there is no such architecture, or two are named.
+    """
+    given = dict(options.arch_args or {})
+    if is_zoo_name(str(spec)) or is_hub_name(str(spec)):
+        if options.arch is not None:
+            raise UsageError(
+                f"expected --arch with a checkpoint file, found it with {spec}; leave it out, or name a "
+                "file"
+            )
+        loaded = load_zoo(str(spec), given)
+        loaded.model.eval()
+        return loaded
+    file = read_checkpoint(Path(spec), unsafe=options.unsafe)
+    if file.payload is None:
+        return _ready(file, options)
+    name = options.arch or file.metadata.get("arch")
+    if name is None:
+        return _unnamed(file, file.payload, options)
+    return _named(file, file.payload, name, options)
+
+
+def _ready(file: CheckpointFile, options: LoadOptions) -> LoadedModel:
+    """Return a file that is a network itself."""
+    assert file.network is not None
+    model = file.network.float()
+    with suppress(NotImplementedError):  # an exported program is in the mode it was exported in
+        model.eval()
+    note = "the file's own code was run" if file.ran_code else None
+    trouble = check_finite(model.state_dict(), file.name, allow_nan=options.allow_nan)
+    preprocessing, table, more = documented(file, None, model)
+    return LoadedModel(
+        model,
+        file.name,
+        file.description or type(model).__qualname__,
+        file.sha256,
+        table,
+        preprocessing,
+        (*filter(None, [note, trouble]), *file.notes, *more),
+        format=file.format,
+    )
+
+
+def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptions) -> LoadedModel:
+    """Load into the architecture that the user or the file names."""
+    if options.arch is None and not is_known_name(name):
+        # Importing what a file names would let the file run any code there is: os:system.
+        raise CheckpointError(
+            f"expected a registered architecture, timm:NAME or torchvision:NAME in {file.name}, found "
+            f"{name!r}, which is code; give --arch {name} if you trust it"
+        )
+    own = file.metadata.get("arch_args") or {} if name == file.metadata.get("arch") else {}
+    shapes = _shapes(payload)
+    check_arguments(own, shapes.values(), file.name)
+    args = {**own, **(options.arch_args or {})}
+    classes = file.metadata.get("classes")
+    if name == file.metadata.get("arch") and classes is not None and "num_classes" not in args:
+        args = _with_classes(name, args, len(classes))
+    folds = file.metadata.get("folded", ())
+    built = None
+    if not is_known_name(name):
+        built = apply_folds(build_architecture(name, args), folds, file.name)
+    fits = [
+        compare(built, view, name, args)
+        if built is not None
+        else fit(name, args, view, folds, file.name)
+        for view in views(shapes)
+    ]
+    complete = [f for f in fits if f.complete]
+    best = max(fits, key=lambda f: (f.share, -f.view.size))
+    shown = describe_architecture(name, {k: v for k, v in args.items() if k != "num_classes"})
+    check_fit(best, shown, file.name)
+    chosen, notes = _chosen([Recognised(f) for f in complete], payload, options.ema, file.name)
+    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in args:
+        notes += (AMBIGUOUS[name][1],)
+    return _filled(file, payload, chosen.fit, notes, options, built)
+
+
+def _unnamed(
+    file: CheckpointFile, payload: Payload, options: LoadOptions
+) -> LoadedModel | BareWeights:
+    """Recognise the architecture."""
+    if options.arch_args:
+        raise UsageError(
+            f"expected --arch-args with --arch, or with a file that names its architecture, found it with "
+            f"{file.name}, which names none; give --arch NAME as well"
+        )
+    shapes = _shapes(payload)
+    recognition = recognise(shapes, payload.facts)
+    if not recognition.found:
+        view = largest_view(shapes, recognition.near)
+        return BareWeights(
+            file.name,
+            file.sha256,
+            file.format,
+            view,
+            excitations(view),
+            recognition.near,
+            file.notes,
+        )
+    chosen, notes = _chosen(list(recognition.found), payload, options.ema, file.name)
+    name = chosen.fit.name
+    if chosen.note is not None:
+        notes += (chosen.note,)
+    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in chosen.fit.args:
+        notes += (AMBIGUOUS[name][1],)
+    loaded = _filled(file, payload, chosen.fit, notes, options, None)
+    return replace(
+        loaded,
+        recognised=f"{_entry(name)}, 100 % of {len(chosen.fit.names)} tensors",
+        alternatives=(*(n for n, _ in chosen.others), *chosen.same),
+    )
+
+
+def _chosen(
+    found: list[Recognised], payload: Payload, ema: bool | None, name: str
+) -> tuple[Recognised, tuple[str, ...]]:
+    """Choose among several sets of weights in one file: averaged or not, then the first."""
+
+    def averaged(one: Recognised) -> bool:
+        return payload.is_averaged(one.fit.view.prefix)
+
+    wanted = [r for r in found if averaged(r) == (ema is not False)]
+    if not wanted and ema is True:
+        raise UsageError(
+            f"expected averaged weights (EMA) in {name}, found none under "
+            f"{', '.join(r.fit.view.prefix or '(no prefix)' for r in found)}; leave --ema out"
+        )
+    chosen = (wanted or found)[0]
+    notes: tuple[str, ...] = ()
+    rest = [r for r in found if r is not chosen]
+    if rest and averaged(chosen) != averaged(rest[0]):
+        took, other = ("averaged (EMA)", "--no-ema") if averaged(chosen) else ("raw", "--ema")
+        notes += (
+            f"the file has raw and averaged weights; the {took} ones under {chosen.fit.view.prefix} were "
+            f"taken, {other} takes those under {rest[0].fit.view.prefix}",
+        )
+    elif rest:
+        places = ", ".join(r.fit.view.prefix or "(no prefix)" for r in rest)
+        notes += (
+            f"the file has several sets of weights that fit; those under "
+            f"{chosen.fit.view.prefix or '(no prefix)'} were taken, not those under {places}",
+        )
+    elif averaged(chosen) and ema is None:
+        notes += (f"averaged weights (EMA) under {chosen.fit.view.prefix}",)
+    elif averaged(chosen) and ema is False:
+        notes += ("the file has averaged weights (EMA) only; they were taken",)
+    return chosen, notes
+
+
+def _filled(
+    file: CheckpointFile,
+    payload: Payload,
+    found: Fit,
+    notes: tuple[str, ...],
+    options: LoadOptions,
+    built: nn.Module | None,
+) -> LoadedModel:
+    shown = describe_architecture(
+        found.name, {k: v for k, v in found.args.items() if k != "num_classes"}
+    )
+    weights: dict[str, Tensor] = {own: payload.tensors[name] for own, name in found.names.items()}
+    folds = file.metadata.get("folded", ())
+    if folds:
+        blocks = "block" if len(folds) == 1 else "blocks"
+        shown += f", {len(folds)} SE {blocks} folded"
+        notes += (_folded_note(file.metadata),)
+    used = {name: payload.tensors[name] for name in found.names.values()}
+    check_plain(used, file.name)
+    trouble = check_finite(used, file.name, allow_nan=options.allow_nan)
+    if built is None:
+        with no_random_numbers():
+            built = apply_folds(build_architecture(found.name, found.args), folds, file.name)
+    fill(built, weights, shown, mapped=options.mapped and is_known_name(found.name))
+    built.eval()
+    halves = {v.dtype for v in weights.values() if v.is_floating_point()} - {
+        p.dtype for p in built.parameters()
+    }
+    if halves:
+        kinds = ", ".join(sorted(str(h).removeprefix("torch.") for h in halves))
+        notes += (f"weights saved as {kinds} were widened to float32",)
+    alone = not any(f"under {found.view.prefix}" in n for n in notes)
+    left = len(payload.tensors.keys() - found.view.full.values() - set(found.names.values()))
+    outside = left - sum(n.endswith("num_batches_tracked") for n in payload.tensors)
+    if outside > 0 and alone:
+        notes += (f"{outside} tensors beside the network were left out",)
+    borrowed = sorted(set(found.names.values()) - set(found.view.full.values()))
+    if borrowed:
+        notes += (f"the classifier is {' and '.join(borrowed)}",)
+    preprocessing, table, more = documented(file, found, built)
+    return LoadedModel(
+        built,
+        file.name,
+        shown,
+        file.sha256,
+        table,
+        preprocessing,
+        (*notes, *filter(None, [trouble]), *file.notes, *more),
+        format=file.format,
+        prefix=found.view.prefix,
+        arch=found.name,
+        arch_args=found.args,
+        folds=folds,
+    )
+
+
+def _folded_note(metadata: Mapping[str, Any]) -> str:
+    listed = ", ".join(fold.name for fold in metadata["folded"][:_SHOWN])
+    more = len(metadata["folded"]) - _SHOWN
+    origin = metadata["folded_from"] or {}
+    name, sha256 = origin.get("name", "a network"), origin.get("sha256", "")[:12]
+    return (
+        f"{listed}{f' and {more} more' if more > 0 else ''} of {name}{f' ({sha256})' if sha256 else ''} "
+        "folded away; the blocks that are left are numbered anew"
+    )
+
+
+def _with_classes(name: str, args: Mapping[str, Any], count: int) -> dict[str, Any]:
+    return {**args, "num_classes": count} if takes(name, "num_classes") else dict(args)
+
+
+def _shapes(payload: Payload) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in payload.tensors.items()}
+
+
+def _entry(name: str) -> str:
+    """Return ``seresnet50 (timm)`` for ``timm:seresnet50``."""
+    zoo, colon, entry = name.partition(":")
+    return f"{entry} ({zoo})" if colon else f"{name} (seviz)"

@@ -1,0 +1,1 @@
+"""Which known network has such tensors?"""

@@ -1,0 +1,196 @@
+"""What can be said of weights whose network is unknown: their size, and their excitations.
+
+An excitation is a pair of matrices C -> h -> C (or 2C, with a shift) with h < C, next to each other under one
+prefix. A bottleneck whose output is added instead of multiplied has the same tensors, so this is an
+estimate; names, stages and the kind of gate need the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+from seviz.errors import UnknownArchitectureError
+from seviz.networks.recognise.fit import Fit
+from seviz.networks.recognise.views import Shape, View, is_counter, views
+from seviz.results.blocks import SEBlock
+
+UNKNOWN = "unknown"
+# A layer inside an excitation lies at most that deep under its prefix: se.fc1.conv.weight.
+_DEPTH = 3
+
+
+@dataclass(frozen=True, eq=False)
+class BareWeights:
+    """Weights without a network.
+
+    Attributes:
+        name: Name of the file.
+        sha256: Hash of the file.
+        format: How the file was written.
+        view: The part of the file that holds most tensors.
+        blocks: The excitations, in the file's order; ``stage`` is 0, and gate and squeeze are unknown.
+        near: The known networks that come nearest.
+        notes: What a reader should know about how it was read.
+    """
+
+    name: str
+    sha256: str
+    format: str
+    view: View
+    blocks: tuple[SEBlock, ...]
+    near: tuple[Fit, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def params(self) -> int:
+        """Number of parameters: every number that is no running statistic."""
+        return sum(prod(s) for n, s in self.view.shapes.items() if not _is_buffer(n))
+
+    @property
+    def se_params(self) -> int:
+        """Number of parameters of the excitations."""
+        return sum(b.params for b in self.blocks)
+
+    @property
+    def running_stats(self) -> int:
+        """Number of elements of the running means and variances of batch norm."""
+        return sum(
+            prod(s) for n, s in self.view.shapes.items() if _is_buffer(n) and not is_counter(n)
+        )
+
+    @property
+    def outputs(self) -> int | None:
+        """Outputs of the last linear layer, if the last tensors are one."""
+        last = [s for n, s in self.view.shapes.items() if n.endswith("weight") and len(s) > 1][-1:]
+        return last[0][0] if last and len(last[0]) == 2 else None
+
+    def nearest(self) -> list[dict[str, Any]]:
+        """Return the nearest networks, JSON-able: name, share of the tensors that fit, what differs."""
+        return [
+            {
+                "architecture": f.name,
+                "share": round(f.share, 4),
+                "tensors": f.total,
+                "difference": first_difference(f),
+            }
+            for f in self.near
+        ]
+
+    def refuse(self) -> UnknownArchitectureError:
+        """Return the error for a command that needs the network."""
+        lines = [
+            f"{n['architecture']}, {n['share']:.0%} of {n['tensors']} tensors{n['difference']}"
+            for n in self.nearest()
+        ]
+        nearest = f"; nearest: {'; '.join(lines)}" if lines else "; no known network comes near"
+        return UnknownArchitectureError(
+            f"expected a known architecture in {self.name}, found {self.view.size} tensors that fit "
+            f"none{nearest}; give --arch NAME, timm:NAME, torchvision:NAME or file.py:factory"
+        )
+
+
+def first_difference(found: Fit) -> str:
+    """Return the first tensors in which a network and a file differ, in brackets."""
+    parts = [
+        *(f"lacks {n}" for n in found.missing[:1]),
+        *(f"has {n} besides" for n in found.unexpected[:1]),
+        *(f"{n} is {_size(seen)}, not {_size(own)}" for n, seen, own in found.other_shape[:1]),
+    ]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def largest_view(shapes: Mapping[str, Shape], near: Sequence[Fit] = ()) -> View:
+    """Return the part of a file to describe: where a network nearly fits, else what holds most."""
+    return near[0].view if near else views(shapes)[0]
+
+
+def excitations(view: View) -> tuple[SEBlock, ...]:
+    """Return the pairs of matrices that excite channels, in the order of the file."""
+    weights = [n for n, s in view.shapes.items() if len(s) > 1]
+    found: list[SEBlock] = []
+    for first, second in pairwise(weights):
+        squeezed, excited = view.shapes[first], view.shapes[second]
+        channels, hidden = squeezed[1], squeezed[0]
+        if (
+            not (_is_pointwise(squeezed) and _is_pointwise(excited) and 0 < hidden < channels)
+            or excited[1] != hidden
+            or excited[0] not in {channels, 2 * channels}
+        ):
+            continue
+        held = _container(view, weights, (first, second))
+        if held is None:
+            continue
+        prefix, parameters = held
+        found.append(
+            SEBlock(
+                name=f"SE_?_{len(found) + 1}",
+                path=prefix,
+                stage=0,
+                index=len(found) + 1,
+                channels=channels,
+                hidden=hidden,
+                gate=UNKNOWN,
+                squeeze=UNKNOWN,
+                placement=UNKNOWN,
+                parameters=tuple(view.full[n] for n in parameters),
+                params=sum(prod(view.shapes[n]) for n in parameters),
+                spatial=(),
+                shift=excited[0] == 2 * channels,
+            )
+        )
+    return tuple(found)
+
+
+def _container(
+    view: View, weights: list[str], pair: tuple[str, str]
+) -> tuple[str, list[str]] | None:
+    """Return the prefix of an excitation and its parameters; None if the pair is not one.
+
+    The two are all the matrices under their prefix, and everything there belongs to them (norms); or they
+    are direct children of a larger block, where the excitation is written inline.
+    """
+    prefix = _shared_prefix(*pair)
+    depth = prefix.count(".") + 1
+    if not prefix or any(n.count(".") - depth >= _DEPTH for n in pair):
+        return None
+    if _under(prefix, weights) == [*pair]:
+        while "." in prefix and _under(prefix.rpartition(".")[0], weights) == [*pair]:
+            prefix = prefix.rpartition(".")[0]
+        inside = _under(prefix, view.shapes)
+        return prefix, [n for n in inside if not _is_buffer(n)]
+    hidden = view.shapes[pair[0]][0]
+    # What a third layer reads (SqueezeNet's fire module) is no bottleneck of an excitation.
+    shared = any(view.shapes[n][1] == hidden for n in _under(prefix, weights) if n not in pair)
+    if shared or any(n.count(".") - depth > 1 for n in pair):
+        return None
+    layers = {n.rpartition(".")[0] for n in pair}
+    return prefix, [n for n in view.shapes if n.rpartition(".")[0] in layers]
+
+
+def _under(prefix: str, names: Iterable[str]) -> list[str]:
+    return [n for n in names if n.startswith(f"{prefix}.")]
+
+
+def _shared_prefix(first: str, second: str) -> str:
+    shared = []
+    for a, b in zip(first.split(".")[:-1], second.split(".")[:-1], strict=False):
+        if a != b:
+            break
+        shared.append(a)
+    return ".".join(shared)
+
+
+def _is_pointwise(shape: Shape) -> bool:
+    return len(shape) == 2 or all(n == 1 for n in shape[2:])
+
+
+def _is_buffer(name: str) -> bool:
+    return name.rpartition(".")[2] in {"running_mean", "running_var"} or is_counter(name)
+
+
+def _size(shape: Shape) -> str:
+    return "x".join(map(str, shape)) or "one number"

@@ -1,0 +1,283 @@
+"""From a network to how much each of its SE blocks matters."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seviz.collect.cache_key import library_versions
+from seviz.collect.fast import few_threads, full_float32, keeping_memory
+from seviz.collect.prepare import PassOptions, Prepared, Progress, prepare
+from seviz.cost import Removal
+from seviz.data import KeptBatches, Source
+from seviz.errors import DataError, UsageError
+from seviz.gates import trace
+from seviz.networks import LoadedModel
+from seviz.pruning.ablation.study import Means, Study, means_of
+from seviz.pruning.ablation.tally import Changes
+from seviz.results.ablation import Ablation, Replaced
+from seviz.results.blocks import SEBlock
+from seviz.results.record import Record
+
+_BY = ("block", "stage")
+_GATES = ("one", "mean", "shuffle")
+# How far the mean gates of a record may be from those of the images: rounding, and no more.
+_SAME_MEANS = {True: 1e-4, False: 1e-2}
+
+
+@dataclass(frozen=True)
+class _Set:
+    """Blocks whose gates are replaced together: one, or all of a stage."""
+
+    name: str
+    blocks: tuple[str, ...]
+    params: int
+    macs: int
+
+
+def ablate(
+    loaded: LoadedModel,
+    data: str | Source,
+    options: PassOptions | None = None,
+    *,
+    by: Literal["block", "stage"] = "block",
+    gates: Literal["one", "mean", "shuffle"] = "one",
+    record: Record | None = None,
+    must_fit: bool = True,
+    seed: int = 0,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Ablation:
+    """Replace the gates of SE blocks, and count the images that the network gets wrong, or right, by it.
+
+    First one block (or stage) at a time, then more and more of them together, from the one whose loss of
+    top-1 is smallest to the one whose loss is largest; of equal losses the one with more parameters comes
+    first, then the earlier one. Images are decoded once where they fit into 1 GB, else once per pass; of
+    each further run, only what comes after the replaced gates is computed.
+
+    Args:
+        loaded: The network, from `seviz.load`.
+        data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
+        options: How the passes are made.
+        by: Replace the gates of one ``block`` at a time, or of one ``stage``.
+        gates: ``one`` passes the map on unscaled. ``mean`` holds each gate at its mean over all images,
+            each image weighing the same, whatever its class. ``shuffle`` gives each image the gates that
+            the network has for another image: the one before it in a random order of all images, in
+            which the last comes before the first. So the gates of every image are used once, and
+            neither class nor batch matters. A shift that comes with a gate stays as it is.
+        record: Where the mean gates come from, of the same network and images; a first pass by default.
+        must_fit: Whether a record of something else is an error; else a first pass is made.
+        seed: Of the random order for ``shuffle``.
+        command: The command line, for the result.
+        progress: Given the number of images of all passes, a context manager whose value is called with
+            the size of each batch.
+
+    Ctrl-C ends it after the current batch: the result is then of the images seen so far, marked as
+    partial, and has no cumulative part.
+
+    Raises:
+        NoSEBlockError: If the network has no SE block.
+        CheckpointError: If the network does not run on such images, or an output is not a number.
+        DataError: If there are no images, their classes are not the network's, or the record is of
+            another network or of other images.
+        DeviceError: If the device does not exist, or its memory is not enough.
+        KeyboardInterrupt: After Ctrl-C, where nothing was counted yet.
+        UsageError: If an option is not understood.
+
+    >>> import seviz
+    >>> network = seviz.load(seviz.sample("se_resnet_digits"))
+    >>> result = seviz.ablate(network, "digits", by="stage", gates="mean")
+    >>> result.images, result.right, [(s.name, s.lost, s.won) for s in result.single]
+    (364, 361, [('SE_2', 1, 0), ('SE_3', 1, 0), ('SE_4', 0, 0)])
+    """
+    options = options or PassOptions()
+    _check(by, gates, record, options)
+    ready = prepare(loaded, data, replace(options, require_se=True))
+    ready.require_scored()
+    shuffled = gates == "shuffle"
+    images = KeptBatches(ready.batches(seed=seed if shuffled else None))
+    if record is not None and (differs := _differences(record, ready, images.total)):
+        if must_fit:
+            raise DataError(
+                f"expected a record of the same pass, found one with another {', '.join(differs)}; leave "
+                "it out for a first pass, or collect it again"
+            )
+        record = None
+    traced = trace(loaded.model, loaded.preprocessing.input_size)
+    cost = Removal(loaded.model, traced)
+    sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
+    first = gates == "mean" and record is None
+    bar = progress((2 + first) * images.total) if progress is not None else nullcontext()
+    with bar as on_batch, few_threads(), keeping_memory(), full_float32(ready.device):
+        loaded.model.to(ready.device)
+        study = Study(ready, traced, images, on_batch)
+        means: Means = {}
+        if gates == "mean":
+            means = means_of(record.arrays) if record is not None else study.mean_gates()
+        new = None if shuffled else _constants(ready, means)
+        single, found = study.one_at_a_time(_named(sets), new, means=record is not None)
+        partial = study.partial
+        if record is not None and not partial:
+            _check_means(means, found, exact=ready.autocast is None)
+        ranked = _ranked(sets, single)
+        together = None if partial else study.together(_named(ranked), new)
+        partial = study.partial
+    return Ablation(
+        checkpoint=loaded.name,
+        checkpoint_sha256=loaded.sha256,
+        architecture=loaded.architecture,
+        source=ready.source.name,
+        split=ready.source.split,
+        images=single.images,
+        right=single.right,
+        by=by,
+        gates=gates,
+        seed=seed,
+        params=cost.params,
+        se_params=cost.se_params,
+        macs=cost.macs,
+        dtype=ready.dtype,
+        single=_single(sets, single),
+        cumulative=_cumulative(ranked, together, cost) if together and not partial else (),
+        skipped=tuple(images.source.skipped),
+        partial=partial,
+        command=command,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=library_versions(),
+        notes=(
+            *loaded.notes,
+            *ready.source.notes,
+            *ready.notes,
+            *ready.match.notes,
+            *_notes(ready, gates, record, seed),
+        ),
+    )
+
+
+def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> None:
+    """Refuse what cannot be done.
+
+    Raises:
+        UsageError: If an option is not understood, or two do not fit.
+    """
+    for name, given, known in (("by", by, _BY), ("gates", gates, _GATES)):
+        if given not in known:
+            raise UsageError(
+                f"expected {name} as one of {', '.join(known)}, found {given!r}; give one of them"
+            )
+    if record is not None and gates != "mean":
+        raise UsageError(
+            f"expected a record with mean gates, found it with gates {gates!r}; leave it out"
+        )
+    if options.without_squeeze:
+        raise UsageError(
+            "expected SE gates to replace, found --without-squeeze, whose gates are one per pixel; leave it "
+            "out"
+        )
+
+
+def _sets(blocks: Sequence[SEBlock], by: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield name and blocks of each set, in forward order."""
+    if by == "block":
+        yield from ((b.name, (b.name,)) for b in blocks)
+        return
+    for stage in dict.fromkeys(b.stage for b in blocks):
+        yield f"SE_{stage}", tuple(b.name for b in blocks if b.stage == stage)
+
+
+def _named(sets: Sequence[_Set]) -> dict[str, tuple[str, ...]]:
+    return {s.name: s.blocks for s in sets}
+
+
+def _constants(ready: Prepared, means: Means) -> dict[str, Tensor]:
+    """Return what replaces each gate for all images: its mean, or 1."""
+    return {
+        b.name: torch.as_tensor(
+            means.get(b.name, np.ones(b.channels)), dtype=torch.float32, device=ready.device
+        )
+        for b in ready.blocks
+    }
+
+
+def _ranked(sets: Sequence[_Set], single: Changes) -> list[_Set]:
+    """Return the sets from the least to the most important."""
+    loss = {s.name: b - c for s, b, c in zip(sets, single.lost, single.won, strict=True)}
+    return sorted(sets, key=lambda s: (loss[s.name], -s.params))
+
+
+def _single(sets: Sequence[_Set], changes: Changes) -> tuple[Replaced, ...]:
+    counted = zip(sets, changes.lost, changes.won, strict=True)
+    return tuple(Replaced(s.name, s.blocks, b, c, s.params, s.macs) for s, b, c in counted)
+
+
+def _cumulative(ranked: Sequence[_Set], changes: Changes, cost: Removal) -> tuple[Replaced, ...]:
+    blocks: tuple[str, ...] = ()
+    parts = []
+    for s, lost, won in zip(ranked, changes.lost, changes.won, strict=True):
+        blocks += s.blocks
+        parts.append(Replaced(s.name, blocks, lost, won, *cost.of(blocks)))
+    return tuple(parts)
+
+
+def _differences(record: Record, ready: Prepared, total: int) -> list[str]:
+    """Return in what a record is not of the pass that is to be made."""
+    header, loaded, source = record.header, ready.loaded, ready.source
+    pairs = {
+        "checkpoint": (header.checkpoint_sha256, loaded.sha256),
+        "source": (header.source, source.name),
+        "split": (header.split, source.split),
+        "preprocessing": (header.preprocessing, loaded.preprocessing),
+        "type of numbers": (header.dtype, ready.dtype),
+        "list of blocks": (record.blocks, ready.blocks),
+        "list of classes": (record.classes, ready.match.table),
+        "number of images": (header.images + len(header.skipped), total),
+        "end (it is partial)": (header.partial, False),
+    }
+    return [what for what, (one, other) in pairs.items() if one != other]
+
+
+def _check_means(recorded: Means, found: Means, *, exact: bool) -> None:
+    """Refuse mean gates that are not those of the images that went through the network.
+
+    Raises:
+        DataError: If they are further off than rounding explains.
+    """
+    worst = max(recorded, key=lambda name: np.abs(recorded[name] - found[name]).max())
+    distance = np.abs(recorded[worst] - found[worst]).max()
+    if not distance <= _SAME_MEANS[exact]:
+        raise DataError(
+            f"expected a record of these images, found mean gates that differ by {distance:.2g} in {worst}; "
+            "leave it out for a first pass, or collect it again"
+        )
+
+
+def _notes(ready: Prepared, gates: str, record: Record | None, seed: int) -> Iterator[str]:
+    match = ready.match
+    if match.missing:
+        yield f"no images of {', '.join(match.missing[:5])}{', ...' * (len(match.missing) > 5)}"
+    if match.extra:
+        names = ", ".join(match.extra[:5]) + ", ..." * (len(match.extra) > 5)
+        yield f"left out, no class of the network: {names}"
+    if gates == "mean":
+        origin = f"from the record of {record.header.created}" if record else "from a first pass"
+        yield (
+            f"each gate is held at its mean over all images, every image weighing the same ({origin})"
+        )
+    elif gates == "shuffle":
+        yield (
+            "each image gets the gates of the image before it in a random order of all images (seed "
+            f"{seed}); those of several blocks come from the same image"
+        )
+    shifted = [b.name for b in ready.blocks if b.shift]
+    if shifted:
+        yield (
+            f"{len(shifted)} blocks add a shift as well ({shifted[0]} ... {shifted[-1]}), which stays: their "
+            "excitation is still needed, and none of its parameters go"
+        )

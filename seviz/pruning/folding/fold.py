@@ -1,0 +1,329 @@
+"""From a network, blocks and their mean gates to a network without those blocks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from seviz.cost.attribution import split
+from seviz.cost.twin import modules_of
+from seviz.errors import CheckpointError, DataError, UsageError
+from seviz.gates import Trace, evaluating, trace, unwrap
+from seviz.gates.rerun import Rerun
+from seviz.networks import LoadedModel, save_checkpoint
+from seviz.networks.folds import Fold, apply_folds, separate
+from seviz.networks.zoo import is_zoo_name, zoo_config
+from seviz.pruning.folding.export import export
+from seviz.pruning.folding.planning import Planner
+from seviz.results.blocks import SEBlock, select_blocks
+from seviz.results.record import Record
+from seviz.results.stats import Floats
+
+# Largest difference of an output from that of the network with its gates held, as a share of the largest
+# output.
+TOLERANCE = 1e-4
+_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class FoldedBlock:
+    """What became of one block.
+
+    Attributes:
+        block: The block, as it was found.
+        into: Modules that took its mean gate up; empty where it is kept as a fixed scale.
+        how: What was done, for people.
+        params: Parameters that went with it.
+    """
+
+    block: SEBlock
+    into: tuple[str, ...]
+    how: str
+    params: int
+
+    @property
+    def name(self) -> str:
+        """Return the block's name."""
+        return self.block.name
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A network in which SE blocks were replaced by their mean gates.
+
+    Attributes:
+        loaded: The network without those blocks.
+        original: The network before; its weights are untouched.
+        blocks: What became of each block, in forward order.
+        difference: Largest difference of an output from that of the network with its gates held at their
+            means, as a share of the largest output, on the images of the check.
+    """
+
+    loaded: LoadedModel
+    original: LoadedModel
+    blocks: tuple[FoldedBlock, ...]
+    difference: float
+
+    @property
+    def params_before(self) -> int:
+        """Return the number of parameters of the network before."""
+        return self.original.params
+
+    @property
+    def params_after(self) -> int:
+        """Return the number of parameters that are left."""
+        return self.loaded.params
+
+    def save(self, path: str | Path) -> Path:
+        """Write the network as a checkpoint; it appears whole or not at all.
+
+        `seviz.load` builds it again with nothing more than the file, as plain PyTorch reads it with
+        ``torch.load(path, weights_only=True)``.
+
+        Raises:
+            UsageError: If its architecture has no name, so that nobody could build it again.
+        """
+        loaded = self.loaded
+        check_saveable(loaded)
+        classes = loaded.classes.labels if loaded.classes is not None else None
+        if is_zoo_name(loaded.arch) and zoo_config(loaded.arch, loaded.model)[1] == loaded.classes:
+            classes = None  # The zoo's own names, with ids and synonyms, come back with its name.
+        return save_checkpoint(
+            path,
+            loaded.model,
+            arch=_without_folder(loaded.arch),
+            arch_args=loaded.arch_args,
+            classes=classes,
+            preprocessing=loaded.preprocessing,
+            folds=loaded.folds,
+            folded_from={"name": self.original.name, "sha256": self.original.sha256},
+        )
+
+    def export(self, path: str | Path) -> Path:
+        """Write the network as a program of ``torch.export`` that runs without seviz, for any batch.
+
+        Raises:
+            CheckpointError: If PyTorch cannot export it.
+        """
+        size = self.loaded.preprocessing.input_size
+        return export(_on_cpu(self.loaded.model), size, Path(path), self.loaded.name)
+
+
+def check_saveable(loaded: LoadedModel) -> None:
+    """Check that a network can be built again from its description.
+
+    Raises:
+        UsageError: If its architecture has no name.
+    """
+    if not loaded.arch:
+        raise UsageError(
+            f"expected a network whose architecture has a name, found {loaded.name}, which holds the network "
+            "itself or comes from a hub; save its state dict and give --arch"
+        )
+
+
+def mean_gates(record: Record) -> dict[str, Floats]:
+    """Return the mean gate [C] of each block over all images of a record, each image weighing the same.
+
+    Raises:
+        DataError: If the record has no images.
+    """
+    total = int(record.count.sum())
+    if not total:
+        raise DataError("expected gates in the record, found no images; collect it again")
+    return {b.name: record.stats(b.name).sum.sum(axis=0) / total for b in record.blocks}
+
+
+def fold(
+    loaded: LoadedModel,
+    blocks: Sequence[str],
+    gates: Mapping[str, Floats] | Record,
+    *,
+    images: Tensor | None = None,
+) -> Folded:
+    """Replace SE blocks by fixed gates, and remove their parameters.
+
+    The gate is multiplied into the norm, convolution or linear layer that makes the map, or into those that
+    take it; where neither can be done without changing anything else, it is kept as a fixed scale. The
+    result is compared with the network whose gates are held, before it is returned.
+
+    Args:
+        loaded: The network, from `seviz.load`; left as it is.
+        blocks: Block names (``SE_4_6``), stages (``SE_4``), module paths or ``["all"]``.
+        gates: A record of this network, whose mean gates are taken; or gates [C] by block name.
+        images: A batch [N, ...] for the comparison, besides random ones.
+
+    Returns:
+        The network without these blocks; ``save`` writes it.
+
+    Raises:
+        NoSEBlockError: If the network has no SE block.
+        UsageError: If no block is named, or a name fits none.
+        DataError: If the record is another network's, or a gate is missing.
+        CheckpointError: If a block cannot be folded, or the result does not compute the same.
+
+    >>> import seviz
+    >>> network = seviz.load(seviz.sample("se_resnet_digits"))
+    >>> folded = seviz.fold(network, ["SE_2"], seviz.collect(network, "digits"))
+    >>> [(b.name, b.how, b.into) for b in folded.blocks]
+    [('SE_2_1', 'norm before', ('layer1.0.bn2',)), ('SE_2_2', 'norm before', ('layer1.1.bn2',))]
+    >>> folded.params_before - folded.params_after
+    256
+    """
+    model = unwrap(loaded.model)
+    found = trace(model, loaded.preprocessing.input_size)
+    found.found.require_se()
+    if not list(blocks):
+        raise UsageError("expected blocks to fold, found none; name them, a stage, or all")
+    chosen = select_blocks(found.found.blocks, blocks)
+    means = _checked(loaded, chosen, gates)
+    work = _on_cpu(copy.deepcopy(model))
+    folds, numbers, folded = _folded(work, found, chosen, means)
+    apply_folds(work, folds, loaded.name)
+    for path, values in numbers.items():
+        buffer = next(work.get_submodule(path).buffers())
+        buffer.copy_(values)
+    difference = _check(model, work, found, means, images)
+    result = replace(
+        loaded,
+        model=work,
+        sha256="",
+        notes=(),
+        architecture=f"{loaded.architecture}, {len(folds)} SE block{'s' * (len(folds) > 1)} folded",
+        folds=(*loaded.folds, *folds),
+    )
+    return Folded(result, loaded, folded, difference)
+
+
+def _checked(
+    loaded: LoadedModel, chosen: Sequence[SEBlock], gates: Mapping[str, Floats] | Record
+) -> dict[str, Tensor]:
+    """Return the gates as tensors float64 [C]."""
+    if isinstance(gates, Record):
+        if gates.header.checkpoint_sha256 != loaded.sha256:
+            raise DataError(
+                f"expected a record of {loaded.name} (sha256 {loaded.sha256[:12]}), found one of "
+                f"{gates.header.checkpoint} ({gates.header.checkpoint_sha256[:12]}); collect it from this "
+                "checkpoint"
+            )
+        gates = mean_gates(gates)
+    means = {}
+    for block in chosen:
+        if block.shift:
+            raise CheckpointError(
+                f"expected blocks that only scale, found {block.name}, whose excitation also gives a shift "
+                "that differs from image to image; leave it out"
+            )
+        gate = np.asarray(gates.get(block.name, ()), dtype=np.float64)
+        if gate.shape != (block.channels,) or not np.isfinite(gate).all():
+            raise DataError(
+                f"expected {block.channels} finite gates for {block.name}, found shape {gate.shape}; collect "
+                "them from this network"
+            )
+        means[block.name] = torch.from_numpy(gate.copy())
+    return means
+
+
+@torch.no_grad()
+def _folded(
+    work: nn.Module, found: Trace, chosen: Sequence[SEBlock], means: Mapping[str, Tensor]
+) -> tuple[tuple[Fold, ...], dict[str, Tensor], tuple[FoldedBlock, ...]]:
+    """Change the weights of a copy; return what is to stand where, and the numbers of it, by path."""
+    separate(work)
+    traced = trace(work, found.found.input_size)
+    if [b.name for b in traced.found.blocks] != [b.name for b in found.found.blocks]:
+        raise CheckpointError(
+            "expected the same SE blocks in a copy of the network, found others; its forward pass depends on "
+            "more than its modules"
+        )
+    parts = split(Trace(traced.found, traced.blocks, traced.graph, traced.graph))
+    names = {b.name for b in chosen}
+    planner = Planner(work, parts, names)
+    folds, numbers, folded = [], {}, []
+    for part, path in zip(parts.parts, modules_of(parts), strict=True):
+        block = part.traced.block
+        if block.name not in names:
+            continue
+        plan = planner.plan(part, path, means[block.name])
+        into = tuple(dict.fromkeys(c.parameter.rpartition(".")[0] for c in plan.changes))
+        folds.append(Fold(block.name, into, plan.how, plan.params, plan.places))
+        folded.append(FoldedBlock(block, into, plan.how, plan.params))
+        if plan.numbers is not None:
+            numbers[plan.places[0].path] = plan.numbers
+    return tuple(folds), numbers, tuple(folded)
+
+
+@torch.no_grad()
+def _check(
+    model: nn.Module,
+    work: nn.Module,
+    found: Trace,
+    means: Mapping[str, Tensor],
+    images: Tensor | None,
+) -> float:
+    """Compare with the network whose gates are held; return the largest difference of an output.
+
+    Raises:
+        CheckpointError: If it is larger than `TOLERANCE`, or the blocks are still there.
+    """
+    size = found.found.input_size
+    left = trace(work, size).found.blocks
+    if len(left) != len(found.blocks) - len(means):
+        raise CheckpointError(
+            f"expected {len(found.blocks) - len(means)} SE blocks after folding, found {len(left)}; this "
+            "network cannot be folded"
+        )
+    like = next(p for p in model.parameters() if p.is_floating_point())
+    reference = model if like.device.type == "cpu" else _on_cpu(copy.deepcopy(model))
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn((_IMAGES, *size), generator=generator).to(like.dtype)]
+    if images is not None and len(images) > 1:
+        batches.append(images.cpu().to(like.dtype))
+    differences = []
+    for batch in batches:
+        rerun = Rerun(reference, found, batch)
+        rerun.baseline(batch)
+        held = rerun.replaced(means)
+        with evaluating(work):
+            differences.append(_difference(work(batch), held))
+    worst = max(differences)
+    if not all(d <= TOLERANCE for d in differences):  # a number that is none is not small either
+        raise CheckpointError(
+            f"expected the folded network to compute what the network with held gates does (within "
+            f"{TOLERANCE:g} of the largest output), found a difference of {worst:.2g}; leave out blocks"
+        )
+    return worst
+
+
+def _difference(ours: object, theirs: object) -> float:
+    """Return the largest difference of two outputs, as a share of the largest number in the second."""
+    pairs = [
+        (a.double(), b.double())
+        for a, b in zip(tree_leaves(ours), tree_leaves(theirs), strict=True)
+        if isinstance(a, Tensor) and isinstance(b, Tensor)
+    ]
+    if any(a.shape != b.shape for a, b in pairs):
+        return inf
+    largest = max((float(b.abs().max()) for _, b in pairs), default=0.0)
+    apart = torch.stack([(a - b).abs().max() for a, b in pairs]).max()
+    return float(apart) / (largest or 1.0)
+
+
+def _on_cpu(model: nn.Module) -> nn.Module:
+    elsewhere = any(t.device.type != "cpu" for t in (*model.parameters(), *model.buffers()))
+    # Moving looks at gradients, which copies of compiled modules do not have.
+    return model.cpu() if elsewhere else model
+
+
+def _without_folder(arch: str) -> str:
+    """Return ``file.py:factory`` without the folders of this machine."""
+    place, colon, attribute = arch.rpartition(":")
+    return f"{Path(place).name}{colon}{attribute}" if place.endswith(".py") else arch

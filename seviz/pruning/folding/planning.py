@@ -1,0 +1,129 @@
+"""What is done with one block: where its gate goes, and what stands in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seviz.cost.attribution import Part, Split
+from seviz.errors import CheckpointError
+from seviz.networks.folds import Place
+from seviz.pruning.folding.absorbing import Absorber, Change
+from seviz.pruning.folding.neighbours import (
+    Modules,
+    Own,
+    channel,
+    fixed,
+    own_parameters,
+    scale_shape,
+    whole,
+)
+
+_HALVES = (torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is done with one block.
+
+    Attributes:
+        how: The same, for people.
+        places: What stands where.
+        changes: Parameters that take the gate up; they have been changed.
+        numbers: Numbers for the first of the places, where those hold the gate.
+        params: Parameters that go.
+    """
+
+    how: str
+    places: tuple[Place, ...]
+    changes: tuple[Change, ...]
+    numbers: Tensor | None
+    params: int
+
+
+class Planner:
+    """Plans one block after the other, and changes the weights of the network as it goes.
+
+    Args:
+        model: The network, to be changed.
+        parts: The pass through it, divided into SE and the rest.
+        names: The blocks that will be folded.
+    """
+
+    def __init__(self, model: nn.Module, parts: Split, names: Collection[str]) -> None:
+        self._parts = parts
+        self._modules = Modules(parts)
+        self._kept = [p for p in parts.parts if p.traced.block.name not in names]
+        self._tensors: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
+        self._parameters = frozenset(self._tensors)
+        self._tensors |= dict(model.named_buffers(remove_duplicate=False))
+        self._gone: set[int] = set()
+        weights = [p for p in model.parameters() if p.is_floating_point()]
+        # A product of numbers of 8 or 11 bits would be rounded once more than the network rounds it.
+        self._exact = not any(p.dtype in _HALVES for p in weights)
+
+    def plan(self, part: Part, path: str | None, gate: Tensor) -> Plan:
+        """Decide on one block.
+
+        Args:
+            part: The block.
+            path: The module that holds all of it and nothing else, if there is one.
+            gate: Its gate, float64 [C].
+
+        Raises:
+            CheckpointError: If its parameters cannot be taken away without changing the network's code.
+        """
+        own = own_parameters(part, self._parts, self._kept)
+        params = self._params(own)
+        end = whole(part, path, self._modules)
+        if end is not None and path is not None:
+            how, changes = self._absorbed(part, gate) if self._exact else ("", [])
+            for change in changes:
+                _apply(self._tensors[change.parameter], change)
+            if changes:
+                return Plan(how, (Place(path, "passed"),), tuple(changes), None, params)
+            shape = scale_shape(*end)
+            place = Place(path, "scale", shape)
+            return Plan("fixed scale", (place,), (), gate.reshape(shape), params)
+        found = fixed(part, own, gate, self._modules, self._tensors, self._parameters)
+        name = part.traced.block.name
+        if found is None:
+            where = part.scale[-1].call.path or "the network"
+            raise CheckpointError(
+                f"expected {name} to be a module, or made of modules, found its gate or weights written into "
+                f"{where}; leave it out, or move them into a module"
+            )
+        places, numbers = found
+        return Plan("fixed gate", tuple(places), (), numbers, params)
+
+    def _absorbed(self, part: Part, gate: Tensor) -> tuple[str, list[Change]]:
+        absorber = Absorber(self._parts.graph, set(part.ops), self._tensors.__getitem__)
+        site = part.traced.site
+        changes = absorber.before(site.scaled, channel(part), gate)
+        where = "before"
+        if changes is None:
+            changes = absorber.after(site.op.outputs[0], channel(part), gate, site.scaled)
+            where = "after"
+        kinds = dict.fromkeys(change.kind for change in changes or ())
+        return f"{' and '.join(kinds)} {where}", changes or []
+
+    def _params(self, own: list[Own]) -> int:
+        """Return the parameters that go with a block; those of a shared module go with the first."""
+        count = 0
+        for name, _ in own:
+            tensor = self._tensors[name]
+            if name in self._parameters and id(tensor) not in self._gone:
+                self._gone.add(id(tensor))
+                count += tensor.numel()
+        return count
+
+
+def _apply(parameter: Tensor, change: Change) -> None:
+    """Change a parameter; rounded once, from float64."""
+    changed = parameter.double() * change.factor
+    if change.addend is not None:
+        changed += change.addend
+    parameter.copy_(changed)

@@ -1,0 +1,1 @@
+"""The hall: what every pass, count and comparison leaves behind. NumPy only, and nothing but `errors`."""

@@ -1,0 +1,43 @@
+"""The files of results: their version, how a record is told from other files, writing whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SCHEMA_VERSION = 1
+RECORD_NAME = "record.npz"
+META_NAME = "meta.json"
+
+
+def record_path(path: str | Path) -> Path:
+    """Return the file of a record that is named by its file or by its folder."""
+    source = Path(path)
+    return source / RECORD_NAME if source.is_dir() else source
+
+
+def is_record(path: str | Path) -> bool:
+    """Return whether ``path`` is a record, or a folder that holds one, by its content."""
+    try:
+        source = record_path(path)
+        if not source.is_file():  # opening a pipe would wait for its writer
+            return False
+        with zipfile.ZipFile(source) as archive:
+            return META_NAME in archive.namelist()
+    except Exception:  # a damaged directory of an archive is read as anything
+        return False
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; move it to ``target`` at the end, drop it on an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

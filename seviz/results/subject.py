@@ -1,0 +1,46 @@
+"""What is compared: a network with what is known of it. Needs NumPy, never torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seviz.results.ablation import Ablation
+from seviz.results.cost import Convention
+from seviz.results.predictions import PredictionTable
+from seviz.results.record import Record
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What a whole network costs, with or without SE in it.
+
+    Attributes:
+        params: Its parameters.
+        macs: MACs of convolution, linear and matrix products for one image.
+        paper: The same as the SENet paper counts its GFLOPs.
+        se_blocks: How many SE blocks it has.
+    """
+
+    params: int
+    macs: int
+    paper: Convention
+    se_blocks: int
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One of two networks that are compared.
+
+    Attributes:
+        name: What it is called.
+        record: Its gates and predictions, where a pass was made.
+        predictions: Its answer for each image, where that was kept.
+        cost: What it costs, where the network itself is at hand.
+        ablation: Which of its blocks matter, where that was measured.
+    """
+
+    name: str
+    record: Record | None = None
+    predictions: PredictionTable | None = None
+    cost: NetworkCost | None = None
+    ablation: Ablation | None = None

@@ -1,0 +1,129 @@
+"""Weights of an unknown network: size and excitations from the shapes alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+
+from seviz.gates import find
+from seviz.networks import BareWeights, LoadOptions, open_checkpoint
+from seviz.networks.building import on_meta
+from seviz.networks.recognise.bare import excitations
+from seviz.networks.recognise.views import whole
+
+SHARED = Path(__file__).parents[2] / "shared" / "checkpoints"
+
+ZOO = [
+    *(
+        "timm:seresnet18",
+        "timm:legacy_seresnet50",
+        "timm:seresnext26d_32x4d",
+        "timm:efficientnet_b0",
+    ),
+    *("timm:mobilenetv3_small_050", "timm:ghostnet_050", "timm:regnety_002", "timm:senet154"),
+    *(
+        "torchvision:efficientnet_b0",
+        "torchvision:mobilenet_v3_small",
+        "torchvision:regnet_y_400mf",
+    ),
+]
+WITHOUT = [
+    *(
+        "timm:resnet50",
+        "timm:mobilenetv2_100",
+        "timm:densenet121",
+        "timm:vgg11_bn",
+        "timm:convnext_tiny",
+    ),
+    *("timm:vit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224", "timm:inception_v3"),
+    *("torchvision:squeezenet1_1", "torchvision:shufflenet_v2_x1_0", "torchvision:mnasnet1_0"),
+]
+
+
+def build(name: str) -> torch.nn.Module:
+    zoo, _, entry = name.partition(":")
+    if zoo == "timm":
+        return on_meta(lambda: timm.create_model(entry))
+    return on_meta(lambda: torchvision.models.get_model(entry))
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_excitations_are_those_of_the_forward_pass(name: str) -> None:
+    """The traced network is the judge of what the shapes alone say."""
+    model = build(name)
+    seen = excitations(whole({k: tuple(v.shape) for k, v in model.state_dict().items()}))
+    traced = find(model, (3, 224, 224)).blocks
+    assert [(b.channels, b.hidden, b.params, set(b.parameters)) for b in seen] == [
+        (b.channels, b.hidden, b.params, set(b.parameters)) for b in traced
+    ]
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_networks_without_se(name: str) -> None:
+    shapes = {k: tuple(v.shape) for k, v in build(name).state_dict().items()}
+    assert excitations(whole(shapes)) == ()
+
+
+def test_scale_and_shift_and_norms_inside() -> None:
+    shapes: dict[str, tuple[int, ...]] = {
+        "a.conv.weight": (16, 3, 3, 3),
+        "a.se.fc.0.weight": (4, 16, 1, 1),
+        "a.se.bn.weight": (4,),
+        "a.se.bn.bias": (4,),
+        "a.se.bn.running_mean": (4,),
+        "a.se.fc.2.weight": (32, 4, 1, 1),
+        # Written inline in the block, beside its convolutions.
+        "b.conv1.weight": (16, 16, 3, 3),
+        "b.fc1.weight": (2, 16),
+        "b.fc1.bias": (2,),
+        "b.fc2.weight": (16, 2),
+        "b.fc2.bias": (16,),
+        "head.weight": (10, 16),
+    }
+    one, other = excitations(whole(shapes))
+    assert (one.path, one.channels, one.hidden, one.shift) == ("a.se", 16, 4, True)
+    assert one.params == 4 * 16 + 4 + 4 + 32 * 4
+    assert (other.path, other.channels, other.hidden, other.shift) == ("b", 16, 2, False)
+    assert other.params == 2 * 16 + 2 + 16 * 2 + 16
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((64, 16), (16, 64)),  # widens
+        ((4, 16, 3, 3), (16, 4, 1, 1)),  # not pointwise
+        ((4, 16), (20, 4)),  # neither C nor 2C
+        ((4, 16), (16, 5)),  # do not follow each other
+    ],
+    ids=str,
+)
+def test_pairs_that_are_no_excitation(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    shapes = {"m.a.weight": first, "m.b.weight": second, "head.weight": (3, 16)}
+    assert excitations(whole(shapes)) == ()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the two files are not part of this repository")
+@pytest.mark.parametrize(
+    ("file", "paths"),
+    [
+        (
+            "minifasnet_v1se_dataparallel.pth",
+            ("conv_3.model.3", "conv_4.model.5", "conv_5.model.1"),
+        ),
+        ("minifasnet_v1se_renamed.pth", ("stage2.model.3", "stage3.model.5", "stage4.model.1")),
+    ],
+)
+def test_a_network_from_elsewhere_without_its_code(file: str, paths: tuple[str, ...]) -> None:
+    weights = open_checkpoint(SHARED / file, LoadOptions())
+    assert isinstance(weights, BareWeights)
+    # As its authors state; C = 64, 128, 128, r = 4, no biases, a norm of two vectors after each layer.
+    assert weights.params == 433_586
+    assert [b.path.rpartition(".")[0] for b in weights.blocks] == list(paths)
+    assert [b.params for b in weights.blocks] == [
+        2 * c * c // 4 + 2 * c // 4 + 2 * c for c in (64, 128, 128)
+    ]
+    assert weights.outputs == 3
