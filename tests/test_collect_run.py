@@ -317,9 +317,9 @@ def test_default_classes(folder: Path) -> None:
 
 
 def test_the_check_comes_before_the_first_image(folder: Path) -> None:
-    from seviz.collect.prepare import Plan
+    from seviz.collect.prepare import PassPlan
 
-    def refuse(plan: Plan) -> None:
+    def refuse(plan: PassPlan) -> None:
         assert plan.classes.labels == ["ant", "cat", "dog"]
         assert plan.network_classes is not None
         assert plan.network_classes.labels == LABELS

@@ -19,7 +19,7 @@ from pretended import Pretended, pretended
 
 import seviz
 from seviz.collect.fast import Halving
-from seviz.collect.fast.ways import Answer
+from seviz.collect.fast.backends import Answer
 from seviz.collect.observers import EachPrediction, GateSample, GateSums, Predictions
 from seviz.collect.observers import run as run_pass
 from seviz.collect.prepare import PassOptions

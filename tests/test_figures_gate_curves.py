@@ -26,7 +26,7 @@ from seviz.errors import UsageError
 from seviz.figures import gate_curves, save_figure
 from seviz.figures.gate_curves import sampled_channels
 from seviz.results.blocks import WITHOUT_SQUEEZE
-from seviz.results.classes import Choice, ClassInfo, ClassTable
+from seviz.results.classes import ClassChoice, ClassInfo, ClassTable
 
 PAPER = ("goldfish", "pug", "plane", "cliff")
 LONG = (
@@ -251,14 +251,14 @@ def test_two_classes_shown_under_one_name_are_told_apart():
         (ClassInfo("airliner", 404, "n02690373"), ClassInfo("plane", 726, "n03954731"))
     )
     record = replace(make_record(((1, 8),), "ab"), classes=classes)
-    figure = gate_curves(record, [Choice(0, "plane"), Choice(1, "plane")], record.blocks)
+    figure = gate_curves(record, [ClassChoice(0, "plane"), ClassChoice(1, "plane")], record.blocks)
     assert legend_names(figure) == ["plane (n02690373)", "plane (n03954731)", "all"]
 
 
 def test_names_are_shown_as_they_are_written(tmp_path):
     names = ["_hidden", "$x^2$ & $", "a_b", "two\nlines", "<b>"]
     record = make_record(((1, 8),), names)
-    chosen = [Choice(row, name) for row, name in enumerate(names)]
+    chosen = [ClassChoice(row, name) for row, name in enumerate(names)]
     figure = gate_curves(record, chosen, record.blocks)
     assert legend_names(figure) == ["_hidden", "$x^2$ & $", "a_b", "two lines", "<b>", "all"]
     figure.savefig(tmp_path / "figure.png")
@@ -326,7 +326,7 @@ def test_nothing_overlaps_or_leaves_the_figure(crowd):
     classes = (
         record.classes.choose(names)
         if names
-        else [Choice(row, record.classes.labels[row]) for row in rows]
+        else [ClassChoice(row, record.classes.labels[row]) for row in rows]
     )
     if wanted is None:
         blocks = paper_like(record)

@@ -11,7 +11,7 @@ from synthetic import make_record, record_of_gates
 
 from seviz.errors import UsageError
 from seviz.figures import write_gate_csv
-from seviz.results.classes import Choice, ClassInfo, ClassTable
+from seviz.results.classes import ClassChoice, ClassInfo, ClassTable
 
 
 def read(path):
@@ -48,7 +48,9 @@ def test_values_are_numpys(tmp_path):
 
 def test_nine_significant_digits(tmp_path):
     record = record_of_gates([np.array([[1 / 3]])], np.array([0]), "a")
-    (first, _) = read(write_gate_csv(record, [Choice(0, "a")], record.blocks, tmp_path / "g.csv"))
+    (first, _) = read(
+        write_gate_csv(record, [ClassChoice(0, "a")], record.blocks, tmp_path / "g.csv")
+    )
     assert first["mean"] == "0.333333333"
 
 
@@ -73,7 +75,7 @@ def test_a_class_called_all_is_not_the_mean_over_all(tmp_path):
 def test_names_with_commas_quotes_and_shared_names(tmp_path):
     classes = ClassTable((ClassInfo('a, "b"', 0), ClassInfo("b", 1), ClassInfo("c", 2)))
     record = replace(make_record(((1, 1),), "abc"), classes=classes)
-    chosen = [Choice(0, 'a, "b"'), Choice(1, "same"), Choice(2, "same")]
+    chosen = [ClassChoice(0, 'a, "b"'), ClassChoice(1, "same"), ClassChoice(2, "same")]
     rows = read(write_gate_csv(record, chosen, record.blocks, tmp_path / "g.csv"))
     assert [row["class"] for row in rows] == ['a, "b"', "same (1)", "same (2)", "all"]
 
@@ -81,5 +83,5 @@ def test_names_with_commas_quotes_and_shared_names(tmp_path):
 def test_a_class_without_images_writes_nothing(tmp_path):
     record = record_of_gates([np.full((2, 2), 0.5)], np.zeros(2, np.int64), ["cat", "dog"])
     with pytest.raises(UsageError, match="found none of 'dog'"):
-        write_gate_csv(record, [Choice(1, "dog")], record.blocks, tmp_path / "g.csv")
+        write_gate_csv(record, [ClassChoice(1, "dog")], record.blocks, tmp_path / "g.csv")
     assert not list(tmp_path.iterdir())

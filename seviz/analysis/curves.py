@@ -10,7 +10,7 @@ import numpy as np
 
 from seviz.errors import UsageError
 from seviz.results.blocks import SEBlock
-from seviz.results.classes import Choice, normalise
+from seviz.results.classes import ClassChoice, normalise
 from seviz.results.record import Record
 from seviz.results.stats import Floats
 
@@ -47,7 +47,7 @@ def default_classes(record: Record) -> list[str]:
     return [record.classes.labels[row] for row in rows[::step][:DEFAULT_CLASSES]]
 
 
-def choose_curves(record: Record, classes: Sequence[Choice]) -> Curves:
+def choose_curves(record: Record, classes: Sequence[ClassChoice]) -> Curves:
     """Return the curves of the chosen classes.
 
     Raises:
@@ -70,7 +70,7 @@ def choose_curves(record: Record, classes: Sequence[Choice]) -> Curves:
     )
 
 
-def _distinct(record: Record, classes: Sequence[Choice]) -> list[str]:
+def _distinct(record: Record, classes: Sequence[ClassChoice]) -> list[str]:
     """Add the WordNet id or index to shared names: the paper's "plane" is not ImageNet's."""
     uses = Counter(c.name for c in classes)
     infos = [record.classes.classes[c.row] for c in classes]

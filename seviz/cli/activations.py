@@ -34,7 +34,7 @@ from seviz.results.files import is_record
 
 if TYPE_CHECKING:
     from seviz.analysis import Findings, SelectiveChannel
-    from seviz.collect.prepare import Plan
+    from seviz.collect.prepare import PassPlan
     from seviz.results.record import Record
 
 
@@ -175,7 +175,7 @@ def activations(
     return INTERRUPTED if interrupted else 0
 
 
-def _check(plan: Plan, shown: FigureOptions) -> None:
+def _check(plan: PassPlan, shown: FigureOptions) -> None:
     """Refuse classes and blocks that will not be there, before the pass and not after it."""
     from seviz.results.blocks import select_blocks
 

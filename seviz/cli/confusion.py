@@ -32,7 +32,7 @@ from seviz.errors import DataError, UsageError
 from seviz.results.files import is_record
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import Plan
+    from seviz.collect.prepare import PassPlan
     from seviz.results.classes import ClassTable
     from seviz.results.evaluation import Evaluation
 
@@ -209,7 +209,7 @@ def _pass(
     def write(table: PredictionTable) -> None:
         written.append(write_predictions(table, shown.predictions or ""))
 
-    def check(plan: Plan) -> None:
+    def check(plan: PassPlan) -> None:
         if not plan.scored:
             raise DataError(
                 "expected folders matched to the network's classes, found folders as classes of their "

@@ -12,7 +12,7 @@ from seviz.cli.options import EarlierOptions
 from seviz.results.files import record_path
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import PassOptions, Plan
+    from seviz.collect.prepare import PassOptions, PassPlan
     from seviz.networks import LoadedModel
     from seviz.results.predictions import PredictionTable
     from seviz.results.record import Record
@@ -27,7 +27,7 @@ def pass_into(
     speaker: Speaker,
     *,
     command: str,
-    check: Callable[[Plan], Any] | None,
+    check: Callable[[PassPlan], Any] | None,
     each: Callable[[PredictionTable], Any] | None,
 ) -> tuple[Record, Path]:
     """Return the record of a pass that is in ``folder`` when this returns, and its file.
@@ -50,7 +50,7 @@ def pass_into(
     """
     from seviz.collect.distributed import joined
     from seviz.collect.prepare import prepare
-    from seviz.collect.resume import Keeper
+    from seviz.collect.resume import Checkpointer
     from seviz.collect.reuse import fitting_record
     from seviz.collect.run import collect_prepared
 
@@ -66,7 +66,7 @@ def pass_into(
                 f"the record {path} is of this very pass and is used again; --no-cache collects anew"
             )
         else:
-            keeper = Keeper(
+            keeper = Checkpointer(
                 folder,
                 rank=ranks.rank if ranks.several else None,
                 resume=earlier.resume,

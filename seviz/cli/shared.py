@@ -19,7 +19,7 @@ from seviz.errors import DataError, UsageError
 from seviz.results.files import is_record, record_path
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import PassOptions, Plan
+    from seviz.collect.prepare import PassOptions, PassPlan
     from seviz.networks import BareWeights, LoadedModel
     from seviz.results.predictions import PredictionTable
     from seviz.results.record import Record
@@ -86,7 +86,7 @@ def obtain_record(
     data: DataOptions,
     folder: Path,
     speaker: Speaker,
-    check: Callable[[Plan], Any] | None = None,
+    check: Callable[[PassPlan], Any] | None = None,
     *,
     require_se: bool = True,
     earlier: EarlierOptions | None = None,
@@ -154,7 +154,7 @@ def collect_record(
     data: DataOptions,
     folder: Path,
     speaker: Speaker,
-    check: Callable[[Plan], Any] | None = None,
+    check: Callable[[PassPlan], Any] | None = None,
     *,
     require_se: bool = True,
     earlier: EarlierOptions | None = None,
@@ -211,7 +211,7 @@ def pass_options(
     )
 
 
-def check_classes(plan: Plan, names: Sequence[str]) -> None:
+def check_classes(plan: PassPlan, names: Sequence[str]) -> None:
     """Refuse classes that will have no images, before the pass and not after it.
 
     Raises:

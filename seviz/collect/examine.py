@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from seviz.collect.prepare import PassOptions, Plan, Progress
+from seviz.collect.prepare import PassOptions, PassPlan, Progress
 from seviz.collect.run import collect
 from seviz.cost.audit import network_cost
 from seviz.data import Source
@@ -21,7 +21,7 @@ def examine(
     options: PassOptions | None = None,
     *,
     command: str = "",
-    check: Callable[[Plan], Any] | None = None,
+    check: Callable[[PassPlan], Any] | None = None,
     progress: Progress | None = None,
 ) -> Subject:
     """Count what a network costs, and, where there are images, what it answers for each.

@@ -74,7 +74,7 @@ class PassOptions:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PassPlan:
     """What a pass will give, known before the first image.
 
     Attributes:
@@ -141,10 +141,12 @@ class Prepared:
         return dtype_name(self.loaded, self.options.amp_dtype)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> PassPlan:
         """Return what the pass will give."""
         match = self.match
-        return Plan(self.blocks, match.table, self.classes, self.scored, match.missing, match.extra)
+        return PassPlan(
+            self.blocks, match.table, self.classes, self.scored, match.missing, match.extra
+        )
 
     def require_scored(self) -> None:
         """Raise unless predictions can be scored.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from seviz.collect.cache_key import Request, refuse_other
-from seviz.collect.observers import Kept
+from seviz.collect.observers import KeptState
 from seviz.errors import DataError
 from seviz.results.files import SCHEMA_VERSION, written_whole
 from seviz.results.stats import Array
@@ -42,7 +42,7 @@ class Done:
     skipped: tuple[tuple[str, str], ...] = ()
 
 
-class Keeper:
+class Checkpointer:
     """Keeps the state of a pass in a file, and gives it back.
 
     Args:
@@ -64,10 +64,10 @@ class Keeper:
         self.path = folder / name
         self._resume, self._tell = resume, tell
         self._request: Request = {}
-        self._kept: Mapping[str, Kept] = {}
+        self._kept: Mapping[str, KeptState] = {}
         self._due = float("inf")
 
-    def start(self, request: Request, kept: Mapping[str, Kept]) -> Done:
+    def start(self, request: Request, kept: Mapping[str, KeptState]) -> Done:
         """Begin the pass, or restore what was kept of it.
 
         Args:

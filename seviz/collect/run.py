@@ -22,9 +22,9 @@ from seviz.collect.observers import (
     Probabilities,
     run,
 )
-from seviz.collect.prepare import PassOptions, Plan, Prepared, Progress, prepare
-from seviz.collect.resume import Keeper
-from seviz.collect.shard import Part
+from seviz.collect.prepare import PassOptions, PassPlan, Prepared, Progress, prepare
+from seviz.collect.resume import Checkpointer
+from seviz.collect.shard import Shard
 from seviz.data import Source
 from seviz.networks import LoadedModel
 from seviz.results.classes import ClassTable
@@ -40,7 +40,7 @@ def collect(
     options: PassOptions | None = None,
     *,
     command: str = "",
-    check: Callable[[Plan], Any] | None = None,
+    check: Callable[[PassPlan], Any] | None = None,
     progress: Progress | None = None,
     each: Callable[[PredictionTable], Any] | None = None,
 ) -> Record:
@@ -80,7 +80,7 @@ def collect_prepared(
     command: str = "",
     progress: Progress | None = None,
     each: Callable[[PredictionTable], Any] | None = None,
-    keeper: Keeper | None = None,
+    keeper: Checkpointer | None = None,
     ranks: Ranks | None = None,
 ) -> Record:
     """Make the pass that was prepared, or this process's share of it.
@@ -122,7 +122,7 @@ def collect_prepared(
         single = EachPrediction(probabilities)
     watching = [*observers, single] if single is not None else observers
     choice = Choice(shared=ranks.several)
-    part = Part(ready, batches, [*watching, probabilities, choice], ranks, keeper)
+    part = Shard(ready, batches, [*watching, probabilities, choice], ranks, keeper)
     bar = progress(part.batches.total) if progress is not None else nullcontext(None)
     with bar as on_batch, few_threads(ranks.neighbours):
         passed = run(

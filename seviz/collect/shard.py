@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from seviz.collect.distributed import Ranks
-from seviz.collect.observers import Kept, Passed
+from seviz.collect.observers import KeptState, Passed
 from seviz.collect.prepare import Prepared
-from seviz.collect.resume import Done, Keeper
+from seviz.collect.resume import Checkpointer, Done
 from seviz.data import Batches, none_readable
 
 
-class Part:
+class Shard:
     """What this process has to do of a pass.
 
     Args:
@@ -35,9 +35,9 @@ class Part:
         self,
         ready: Prepared,
         batches: Batches,
-        kept: Sequence[Kept],
+        kept: Sequence[KeptState],
         ranks: Ranks,
-        keeper: Keeper | None,
+        keeper: Checkpointer | None,
     ) -> None:
         self._kept = {type(holder).__name__: holder for holder in kept}
         self._ranks, self._keeper = ranks, keeper

@@ -10,7 +10,15 @@ from typing import Any
 
 from torch import nn
 
-from seviz.cost import Place, audit_network, audit_parameters, insert, measure, split, without_se
+from seviz.cost import (
+    InsertionPoint,
+    audit_network,
+    audit_parameters,
+    insert,
+    measure,
+    split,
+    without_se,
+)
 from seviz.cost.conventions import DEFAULT, check_names
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.gates import trace
@@ -127,7 +135,7 @@ def audit(
     loaded = _loaded(network, input_size, runs=timing is not None)
     size = loaded.preprocessing.input_size
     model, plain = loaded.model, None
-    places: tuple[Place, ...] = ()
+    places: tuple[InsertionPoint, ...] = ()
     if insertion is not None:
         plain = model
         model, places = insert(model, size, reduction=insertion.reduction, after=insertion.after)

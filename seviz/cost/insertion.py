@@ -57,7 +57,7 @@ class WithSE(nn.Module):
 
 
 @dataclass(frozen=True)
-class Place:
+class InsertionPoint:
     """Where an SE block goes.
 
     Attributes:
@@ -76,7 +76,7 @@ def insert(
     reduction: int = 16,
     after: str | None = None,
     bias: bool = True,
-) -> tuple[nn.Module, tuple[Place, ...]]:
+) -> tuple[nn.Module, tuple[InsertionPoint, ...]]:
     """Return a copy of a network with SE blocks in it, and where they are.
 
     Args:
@@ -118,7 +118,7 @@ def insert(
     return network, places
 
 
-def _standard(graph: Graph) -> tuple[Place, ...]:
+def _standard(graph: Graph) -> tuple[InsertionPoint, ...]:
     for rule in (_residual, _joined, _chain):
         places = tuple(dict.fromkeys(rule(graph)))
         if places:
@@ -126,7 +126,7 @@ def _standard(graph: Graph) -> tuple[Place, ...]:
     return ()
 
 
-def _residual(graph: Graph) -> Iterator[Place]:
+def _residual(graph: Graph) -> Iterator[InsertionPoint]:
     """Yield the end of every branch that is added to a shortcut."""
     for op in graph.ops:
         maps = [v for v in op.activations if _is_map(v)]
@@ -147,7 +147,7 @@ def _branch(a: Value, b: Value) -> Value | None:
     return a if layers[0] > layers[1] else b
 
 
-def _last_module(value: Value) -> Place | None:
+def _last_module(value: Value) -> InsertionPoint | None:
     """Return the module of the last norm or convolution before ``value``, its activation included."""
     chain = [value]
     while chain[-1].op is not None and chain[-1].op.name not in LINEAR | NORM:
@@ -160,21 +160,25 @@ def _last_module(value: Value) -> Place | None:
         if place is not None:
             return place
     # A map whose channels come last (ConvNeXt) is one again only at the end of the branch.
-    ends = (Place(v.exits[0].call.path, v.shape[1]) for v in chain[:1] if v.exits and _is_map(v))
+    ends = (
+        InsertionPoint(v.exits[0].call.path, v.shape[1])
+        for v in chain[:1]
+        if v.exits and _is_map(v)
+    )
     return next((place for place in ends if place.path), None)
 
 
-def _place_of(maker: Op, values: Sequence[Value]) -> Place | None:
+def _place_of(maker: Op, values: Sequence[Value]) -> InsertionPoint | None:
     """Return the innermost module that runs ``maker`` and returns one of ``values``, the first that is."""
     for value in values:
         for call, _ in value.exits:
             runs = maker.call.path == call.path or maker.call.path.startswith(f"{call.path}.")
             if call.path and runs and _is_map(value):
-                return Place(call.path, value.shape[1])
+                return InsertionPoint(call.path, value.shape[1])
     return None
 
 
-def _joined(graph: Graph) -> Iterator[Place]:
+def _joined(graph: Graph) -> Iterator[InsertionPoint]:
     """Yield every module that returns maps joined along their channels."""
     for op in graph.ops:
         maps = [v for v in op.activations if _is_map(v)]
@@ -182,11 +186,11 @@ def _joined(graph: Graph) -> Iterator[Place]:
             continue
         for value in _same(op.outputs[0]):
             if value.exits and value.exits[0].call.path:
-                yield Place(value.exits[0].call.path, value.shape[1])
+                yield InsertionPoint(value.exits[0].call.path, value.shape[1])
                 break
 
 
-def _chain(graph: Graph) -> Iterator[Place]:
+def _chain(graph: Graph) -> Iterator[InsertionPoint]:
     """Yield every convolution, or every pointwise one where some are depthwise, after its norm."""
     if not is_chain(graph.ops):
         return
@@ -206,7 +210,7 @@ def _chain(graph: Graph) -> Iterator[Place]:
             yield place
 
 
-def _matching(graph: Graph, after: str) -> tuple[Place, ...]:
+def _matching(graph: Graph, after: str) -> tuple[InsertionPoint, ...]:
     try:
         pattern = re.compile(after)
     except re.error as exc:
@@ -214,7 +218,7 @@ def _matching(graph: Graph, after: str) -> tuple[Place, ...]:
             f"expected --after as a regular expression, found {after!r} ({exc}); for example 'layer\\d'"
         ) from exc
     places = {
-        call.path: Place(call.path, out.shape[1])
+        call.path: InsertionPoint(call.path, out.shape[1])
         for op in graph.ops
         for out in op.outputs
         for call, _ in out.exits

@@ -12,7 +12,7 @@ from seviz.cost.operators import TABLE, moves_memory
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Value
 from seviz.gates.ops import VIEW
-from seviz.networks.architectures.folded import Passed, shared_copy
+from seviz.networks.architectures.folded import PassThrough, shared_copy
 
 
 def without_se(model: nn.Module, split: Split) -> nn.Module:
@@ -81,7 +81,7 @@ def _replace(model: nn.Module, paths: list[str]) -> list[tuple[nn.Module, str, n
         if child is not None and id(child) in gone
     ]
     for module, name, _ in places:
-        module._modules[name] = Passed()
+        module._modules[name] = PassThrough()
     return places
 
 

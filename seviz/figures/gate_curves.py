@@ -23,7 +23,7 @@ from seviz.figures.style import (
     figure_style,
 )
 from seviz.results.blocks import SE, SEBlock
-from seviz.results.classes import Choice
+from seviz.results.classes import ClassChoice
 from seviz.results.record import Record
 from seviz.results.stats import Floats
 
@@ -38,7 +38,7 @@ _NOTE_CHARACTER = 0.050  # width of a character of the small print, inches
 
 def gate_curves(
     record: Record,
-    classes: Sequence[Choice],
+    classes: Sequence[ClassChoice],
     blocks: Sequence[SEBlock],
     *,
     channels: int | Literal["all"] = PAPER_CHANNELS,

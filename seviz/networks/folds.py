@@ -16,10 +16,16 @@ import torch
 from torch import nn
 
 from seviz.errors import CheckpointError, printable
-from seviz.networks.architectures.folded import ChannelScale, FixedGate, Passed, Zeros, shared_copy
+from seviz.networks.architectures.folded import (
+    ChannelScale,
+    FixedGate,
+    PassThrough,
+    Zeros,
+    shared_copy,
+)
 
 KINDS: Mapping[str, Callable[[Sequence[int]], nn.Module]] = {
-    "passed": lambda shape: Passed(),
+    "passed": lambda shape: PassThrough(),
     "scale": ChannelScale,
     "gate": FixedGate,
     "zeros": Zeros,

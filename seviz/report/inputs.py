@@ -12,7 +12,7 @@ from seviz.errors import DataError
 from seviz.report.findings import Findings, find
 from seviz.results.ablation import Ablation
 from seviz.results.audits import AUDIT_NAME, load_audit
-from seviz.results.classes import Choice
+from seviz.results.classes import ClassChoice
 from seviz.results.cost import Audit
 from seviz.results.evaluation import Evaluation
 from seviz.results.files import record_path
@@ -36,7 +36,7 @@ class Inputs:
     """
 
     record: Record
-    chosen: tuple[Choice, ...]
+    chosen: tuple[ClassChoice, ...]
     full: bool
     findings: Findings
     evaluation: Evaluation | None
@@ -100,7 +100,7 @@ def gather(
     )
 
 
-def _choose(record: Record, classes: Sequence[str], notes: list[str]) -> list[Choice]:
+def _choose(record: Record, classes: Sequence[str], notes: list[str]) -> list[ClassChoice]:
     """Return the classes to draw first; those that an interrupted pass did not reach are left out."""
     chosen = record.classes.choose(classes or default_classes(record))
     empty = [c.name for c in chosen if not record.count[c.row]]

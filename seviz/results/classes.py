@@ -63,7 +63,7 @@ class ClassInfo:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ClassChoice:
     """A class that the user asked for: its row in the table, and the name to show."""
 
     row: int
@@ -177,7 +177,7 @@ class ClassTable:
         near = difflib.get_close_matches(key, names, n=2 * most, cutoff=0.6)
         return list(dict.fromkeys(names[n] for n in [*near, *within]))[:most]
 
-    def choose(self, names: Iterable[str]) -> list[Choice]:
+    def choose(self, names: Iterable[str]) -> list[ClassChoice]:
         """Return the classes that the user named, in the user's order, each once.
 
         A preset (``senet-paper``) stands for its classes. ImageNet's "plane" is a carpenter's tool;
@@ -186,13 +186,13 @@ class ClassTable:
         Raises:
             UsageError: If a name fits no class, or several.
         """
-        chosen: dict[int, Choice] = {}
+        chosen: dict[int, ClassChoice] = {}
         for name in names:
             for choice in self._expand(name):
                 chosen.setdefault(choice.row, choice)
         return list(chosen.values())
 
-    def _expand(self, name: str) -> list[Choice]:
+    def _expand(self, name: str) -> list[ClassChoice]:
         if name in PRESETS:
             rows = {wnid: self.rows(wnid) for wnid in PRESETS[name]}
             missing = [f"{PRESETS[name][w]} ({w})" for w, found in rows.items() if not found]
@@ -201,7 +201,7 @@ class ClassTable:
                     f"expected the ImageNet classes of the preset {name!r}, found none for "
                     f"{', '.join(missing)}; name the classes of this network instead"
                 )
-            return [Choice(rows[w][0], shown) for w, shown in PRESETS[name].items()]
+            return [ClassChoice(rows[w][0], shown) for w, shown in PRESETS[name].items()]
         row = self.find(name)
         info = self.classes[row]
         if info.wnid == CARPENTERS_PLANE and normalise(name) == "plane":
@@ -211,7 +211,7 @@ class ClassTable:
                 ClassNameWarning,
                 stacklevel=2,
             )
-        return [Choice(row, self.labels[row])]
+        return [ClassChoice(row, self.labels[row])]
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return a JSON-able list that `from_list` reads; empty fields are left out."""

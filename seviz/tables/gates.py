@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seviz.analysis.curves import check_blocks, choose_curves, counts, means, stds
 from seviz.results.blocks import SEBlock
-from seviz.results.classes import Choice
+from seviz.results.classes import ClassChoice
 from seviz.results.files import written_whole
 from seviz.results.record import Record
 
@@ -16,7 +16,7 @@ COLUMNS = ("block", "class", "channel", "mean", "std", "count")
 
 
 def write_gate_csv(
-    record: Record, classes: Sequence[Choice], blocks: Sequence[SEBlock], path: str | Path
+    record: Record, classes: Sequence[ClassChoice], blocks: Sequence[SEBlock], path: str | Path
 ) -> Path:
     """Write mean and standard deviation of every channel of the chosen blocks, whatever was drawn.
 

@@ -12,7 +12,7 @@ from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.proportions import CONFIDENCE
 from seviz.errors import UsageError
 from seviz.results.blocks import SEBlock
-from seviz.results.classes import Choice
+from seviz.results.classes import ClassChoice
 from seviz.results.record import Record
 from seviz.results.stats import Floats
 
@@ -39,7 +39,7 @@ class SelectiveChannel:
 
 
 def selective_channels(
-    record: Record, class_choice: Choice | str, top: int = 10
+    record: Record, class_choice: ClassChoice | str, top: int = 10
 ) -> list[SelectiveChannel]:
     r"""Return, block by block, the channels whose gate differs most between one class and the others.
 
@@ -97,7 +97,7 @@ def _alive(record: Record, block: SEBlock) -> npt.NDArray[np.intp]:
 def _selective(
     record: Record,
     block: SEBlock,
-    choice: Choice,
+    choice: ClassChoice,
     looked: npt.NDArray[np.intp],
     level: float,
 ) -> list[SelectiveChannel]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from seviz.collect.fast.ways import Answer
+from seviz.collect.fast.backends import Answer
 
 # Largest difference of a gate, and of an output, by the largest of its kind where that is above 1.
 GATES, OUTPUTS = 1e-5, 1e-4

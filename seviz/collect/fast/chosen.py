@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from seviz.collect.fast.agreement import Agreement
+from seviz.collect.fast.backends import Answer, Backend, Eager
 from seviz.collect.fast.choice import CHANGES, UNTOUCHED, Choice
 from seviz.collect.fast.compiled import Compiled, NotCompilableError
 from seviz.collect.fast.copies import changed_copy, has_foreign_hooks, has_maps, is_float32
 from seviz.collect.fast.norms import folds
 from seviz.collect.fast.trial import RefusedError, Trial
-from seviz.collect.fast.ways import Answer, Eager, Way
 from seviz.gates import unwrap
 from seviz.gates.graph import Graph
 from seviz.gates.reading import HookReading, Reading
@@ -70,7 +70,7 @@ class Chosen:
         self._model, self._readings, self._device = model, readings, device
         self._autocast, self._speed = autocast, speed or Speed()
         self._reference = self._eager(model)
-        self._way: Way | None = None
+        self._way: Backend | None = None
         self._held = ExitStack()
         self.notes: tuple[str, ...] = ()
 
@@ -100,7 +100,7 @@ class Chosen:
         self._go_on_with(self._choose(trial))
         return trial.answer
 
-    def _go_on_with(self, way: Way) -> None:
+    def _go_on_with(self, way: Backend) -> None:
         self._held.enter_context(way)
         self._way = way
 
@@ -114,9 +114,9 @@ class Chosen:
             channels_last=channels_last,
         )
 
-    def _choose(self, trial: Trial) -> Way:
+    def _choose(self, trial: Trial) -> Backend:
         notes: list[str] = []
-        way: Way = self._reference
+        way: Backend = self._reference
         build: _Build = lambda: self._eager(changed_copy(self._model))  # noqa: E731
         agreement, done = trial.rounding, "the untouched network"
         choice = self._speed.choice
@@ -177,7 +177,7 @@ class Chosen:
             words = [f"{len(found)} batch norms folded"] * folded + ["channels last"] * last
             yield place, " and ".join(words), build
 
-    def _compile(self, trial: Trial, way: Way, build: _Build) -> tuple[Way, Agreement, str]:
+    def _compile(self, trial: Trial, way: Backend, build: _Build) -> tuple[Backend, Agreement, str]:
         """Return the compiled network, how well it agrees, and for how many images it pays."""
         try:
             compiled = Compiled(build())

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from seviz.collect.fast.ways import Answer, Eager, arranged
+from seviz.collect.fast.backends import Answer, Eager, arranged
 from seviz.gates.reading import HookReading, Reading
 
 _Seen = tuple[Any, list[Tensor]]

@@ -7,13 +7,13 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from seviz.collect.fast.norms import Fold, apply_folds
-from seviz.collect.fast.ways import arranged
+from seviz.collect.fast.backends import arranged
+from seviz.collect.fast.norms import NormFold, fold_norms
 from seviz.networks.architectures.folded import shared_copy
 
 
 def changed_copy(
-    model: nn.Module, *, folds: Collection[Fold] = (), channels_last: bool = False
+    model: nn.Module, *, folds: Collection[NormFold] = (), channels_last: bool = False
 ) -> nn.Module:
     """Return a copy that computes the same in another order.
 
@@ -27,7 +27,7 @@ def changed_copy(
         copy = shared_copy(model)
         for module in copy.modules():
             module.training = False
-        apply_folds(copy, folds)
+        fold_norms(copy, folds)
         if channels_last:
             _arrange_kernels(copy)
     return copy

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from seviz.collect.fast.ways import Answer, Way
+from seviz.collect.fast.backends import Answer, Backend
 from seviz.errors import DeviceError
 
 # How torch says it where it has no error of its own: on the CPU, and on MPS before 2.6.
@@ -23,7 +23,7 @@ class Halving:
         device: Where it computes.
     """
 
-    def __init__(self, way: Way, device: torch.device) -> None:
+    def __init__(self, way: Backend, device: torch.device) -> None:
         self._way, self._device = way, device
         self._most: int | None = None
 

@@ -30,7 +30,7 @@ _TRAINS = {
 
 
 @dataclass(frozen=True)
-class Fold:
+class NormFold:
     """A convolution whose output goes to one batch norm and nowhere else.
 
     Attributes:
@@ -47,7 +47,7 @@ class Fold:
     epsilon: float
 
 
-def folds(model: nn.Module, graph: Graph, keep: Collection[str] = ()) -> list[Fold]:
+def folds(model: nn.Module, graph: Graph, keep: Collection[str] = ()) -> list[NormFold]:
     """Find the batch norms that can be folded away.
 
     Modules that are called more than once, and weights that are shared or computed (weight norm,
@@ -85,11 +85,11 @@ def folds(model: nn.Module, graph: Graph, keep: Collection[str] = ()) -> list[Fo
         if not _returned_by(op.outputs[0], norm.path) and not _ends_in_activation(normalisation):
             continue
         names = tuple(None if v is None else v.parameter for v in op.args[1:5])
-        found.append(Fold(convolution.path, norm.path, names, op.args[-1]))
+        found.append(NormFold(convolution.path, norm.path, names, op.args[-1]))
     return found
 
 
-def apply_folds(model: nn.Module, found: Collection[Fold]) -> None:
+def fold_norms(model: nn.Module, found: Collection[NormFold]) -> None:
     """Fold batch norms in place; module paths stay, and parameters are replaced, not written to."""
     tensors: Mapping[str, Tensor] = named_tensors(model)
     modules = dict(model.named_modules(remove_duplicate=False))

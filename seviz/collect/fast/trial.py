@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seviz.collect.fast.agreement import Agreement, compare
-from seviz.collect.fast.ways import Answer, Eager, Way
+from seviz.collect.fast.backends import Answer, Backend, Eager
 
 # A way that is this much slower than the untouched network, each time, is not taken. Time decides nothing
 # else: two runs on one machine compute alike. Of the first runs, which are cold, only a clear gain tells
@@ -47,7 +47,7 @@ class Trial:
         """Return the number of images."""
         return len(self._images)
 
-    def check(self, way: Way, *, may_be_slower: bool = False) -> tuple[Agreement, float]:
+    def check(self, way: Backend, *, may_be_slower: bool = False) -> tuple[Agreement, float]:
         """Return how far a way is from the untouched network in float32, and the seconds of its first run.
 
         Raises:
@@ -66,19 +66,19 @@ class Trial:
         self.answer = answer
         return agreement, seconds
 
-    def _is_slower(self, way: Way, seconds: float) -> bool:
+    def _is_slower(self, way: Backend, seconds: float) -> bool:
         if seconds < GAIN * self._seconds:
             return False
         return all(
             self.seconds(way) > SLOWER * self.seconds(self._reference) for _ in range(_PAIRS)
         )
 
-    def seconds(self, way: Way) -> float:
+    def seconds(self, way: Backend) -> float:
         """Return how long a way takes for the batch."""
         return timed(way, self._images)[1]
 
 
-def timed(way: Way, images: Tensor) -> tuple[Answer, float]:
+def timed(way: Backend, images: Tensor) -> tuple[Answer, float]:
     """Return a way's answer, and the seconds that it took."""
     with way:
         _synchronise(images.device)

@@ -4,7 +4,7 @@ from seviz.collect.forward import Passed, interrupts, resolve_device, run
 from seviz.collect.observers.gates import GateSums, MergedObserver, Observation, Observer
 from seviz.collect.observers.predictions import EachPrediction, Predictions, Probabilities
 from seviz.collect.observers.sample import GateSample
-from seviz.collect.observers.state import Exchange, Kept, Reduction, Tables
+from seviz.collect.observers.state import Exchange, KeptState, Reduction, Tables
 
 __all__ = [
     "EachPrediction",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seviz.collect.fast import sums_device
-from seviz.collect.observers.state import Kept, Reduction, Tables
+from seviz.collect.observers.state import KeptState, Reduction, Tables
 from seviz.errors import CheckpointError
 from seviz.results.blocks import SEBlock
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW, Array
@@ -44,7 +44,7 @@ class Observer(Protocol):
         """Return the sums as NumPy arrays, under the names that a `Record` gives them."""
 
 
-class MergedObserver(Observer, Kept, Protocol):
+class MergedObserver(Observer, KeptState, Protocol):
     """An observer whose process may end, or share the pass with others."""
 
 

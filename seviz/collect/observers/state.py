@@ -21,7 +21,7 @@ class Exchange(Protocol):
         """Return the values of all processes, in their order."""
 
 
-class Kept(Protocol):
+class KeptState(Protocol):
     """Something whose state is all that it has seen."""
 
     def state(self) -> dict[str, Tensor]:

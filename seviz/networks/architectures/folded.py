@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Passed(nn.Module):
+class PassThrough(nn.Module):
     """Stands where an SE block was: gives the map back as it came."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

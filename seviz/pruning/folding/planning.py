@@ -26,7 +26,7 @@ _HALVES = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class FoldPlan:
     """What is done with one block.
 
     Attributes:
@@ -65,7 +65,7 @@ class Planner:
         # A product of numbers of 8 or 11 bits would be rounded once more than the network rounds it.
         self._exact = not any(p.dtype in _HALVES for p in weights)
 
-    def plan(self, part: Part, path: str | None, gate: Tensor) -> Plan:
+    def plan(self, part: Part, path: str | None, gate: Tensor) -> FoldPlan:
         """Decide on one block.
 
         Args:
@@ -84,10 +84,10 @@ class Planner:
             for change in changes:
                 _apply(self._tensors[change.parameter], change)
             if changes:
-                return Plan(how, (Place(path, "passed"),), tuple(changes), None, params)
+                return FoldPlan(how, (Place(path, "passed"),), tuple(changes), None, params)
             shape = scale_shape(*end)
             place = Place(path, "scale", shape)
-            return Plan("fixed scale", (place,), (), gate.reshape(shape), params)
+            return FoldPlan("fixed scale", (place,), (), gate.reshape(shape), params)
         found = fixed(part, own, gate, self._modules, self._tensors, self._parameters)
         name = part.traced.block.name
         if found is None:
@@ -97,7 +97,7 @@ class Planner:
                 f"{where}; leave it out, or move them into a module"
             )
         places, numbers = found
-        return Plan("fixed gate", tuple(places), (), numbers, params)
+        return FoldPlan("fixed gate", tuple(places), (), numbers, params)
 
     def _absorbed(self, part: Part, gate: Tensor) -> tuple[str, list[Change]]:
         absorber = Absorber(self._parts.graph, set(part.ops), self._tensors.__getitem__)

@@ -25,10 +25,10 @@ class Answer(NamedTuple):
     gates: dict[str, Tensor]
 
 
-class Way(Protocol):
+class Backend(Protocol):
     """A network made ready; entered before its first batch and left after the last."""
 
-    def __enter__(self) -> Way: ...
+    def __enter__(self) -> Backend: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
