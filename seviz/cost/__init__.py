@@ -8,7 +8,7 @@ from seviz.cost.removal import Removal
 from seviz.cost.twin import without_se
 
 __all__ = [
-    "Place",
+    "InsertionPoint",
     "Removal",
     "WithSE",
     "audit_network",

@@ -10,12 +10,12 @@ from seviz.collect.fast.threads import few_threads
 
 __all__ = [
     "Answer",
+    "Backend",
     "Choice",
     "Chosen",
     "Eager",
     "Halving",
     "Speed",
-    "Way",
     "few_threads",
     "full_float32",
     "keeping_memory",

@@ -11,7 +11,7 @@ __all__ = [
     "Exchange",
     "GateSample",
     "GateSums",
-    "Kept",
+    "KeptState",
     "MergedObserver",
     "Observation",
     "Observer",
