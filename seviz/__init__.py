@@ -11,10 +11,14 @@ Importing this package imports neither torch nor matplotlib; each function impor
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import inspect
+
     from seviz.analysis import Findings as Findings
     from seviz.analysis import class_share as class_share
     from seviz.analysis import explain_pair as explain_pair
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from seviz.api import compare as compare
     from seviz.api import confusion as confusion
     from seviz.api import evaluate as evaluate
+    from seviz.api import report as report
     from seviz.api import sample as sample
     from seviz.collect.prepare import PassOptions as PassOptions
     from seviz.collect.run import collect as collect
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from seviz.pruning.folding import Folded as Folded
     from seviz.pruning.folding import fold as fold
     from seviz.report import write_report as write_report
+    from seviz.report.folder import write_results as write_results
     from seviz.results.ablation import Ablation as Ablation
     from seviz.results.blocks import SEBlock as SEBlock
     from seviz.results.cost import Audit as Audit
@@ -84,14 +90,47 @@ _HOMES = {
     "ranked_confusions": "seviz.analysis",
     "read_predictions": "seviz.results.predictions",
     "reliability_diagram": "seviz.figures",
+    "report": "seviz.api",
     "sample": "seviz.api",
     "save_checkpoint": "seviz.networks",
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
     "write_report": "seviz.report",
+    "write_results": "seviz.report.folder",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a test holds it equal to the names above
+
+
+class _NamedLikeAFunction(ModuleType):
+    """A package with the name of a public function, which it is when called: ``seviz.collect(net, data)``.
+
+    Python binds a package to its name in the parent when anything in it is first imported, whatever stood
+    there before.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _public(self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        import inspect
+
+        return inspect.signature(_public(self.__name__.rpartition(".")[2]))
+
+
+class _Seviz(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and name in _HOMES:
+            value.__class__ = _NamedLikeAFunction
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Seviz
+
+
+def _public(name: str) -> Any:
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __getattr__(name: str) -> Any:
@@ -101,7 +140,7 @@ def __getattr__(name: str) -> Any:
         return version("seviz")
     if name not in _HOMES:
         raise AttributeError(f"module 'seviz' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return _public(name)
 
 
 def __dir__() -> list[str]:

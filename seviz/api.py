@@ -1,19 +1,23 @@
-"""The short way from a record to its figures, for scripts and notebooks."""
+"""The short way for scripts and notebooks: what the command line can, Python can."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seviz.analysis.curves import default_classes
-from seviz.errors import UsageError
+from seviz.errors import NoSEBlockError, SevizError, UsageError
 from seviz.figures import confusion_matrix, gate_curves
+from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
 from seviz.results.blocks import select_blocks
 from seviz.results.classes import ClassTable
 from seviz.results.evaluation import Evaluation
-from seviz.results.files import is_record
+from seviz.results.files import record_path
 from seviz.results.record import Record
+from seviz.results.spec import open_spec
 from seviz.results.subject import Subject
 
 if TYPE_CHECKING:
@@ -23,11 +27,17 @@ if TYPE_CHECKING:
     from seviz.collect.prepare import PassOptions
     from seviz.data import Source
     from seviz.networks import LoadedModel
+    from seviz.report.folder import Written
+    from seviz.results.cost import Audit
+
+# Reduction ratios that a report sets side by side: those of the paper's table.
+SWEEP = (2, 4, 8, 16, 32)
+_LOG = logging.getLogger("seviz")
 
 
 def activations(
-    record: Record,
-    classes: Sequence[str] | None = None,
+    record: Record | str | Path,
+    classes: Sequence[str | int] | None = None,
     *,
     blocks: Sequence[str] | None = None,
     channels: int | Literal["all"] = 50,
@@ -36,7 +46,7 @@ def activations(
     """Draw the gate activations of some classes, as in figures 6 and 7 of the SENet paper.
 
     Args:
-        record: From `seviz.collect` or `Record.load`.
+        record: From `seviz.collect` or `Record.load`, or its file or folder.
         classes: Labels, synonyms, WordNet ids or indices; four classes of the record by default.
         blocks: Block names, stages, or ``["all"]``; by default the last block of each stage and every
             block of the last stage.
@@ -49,7 +59,8 @@ def activations(
     Raises:
         UsageError: If a class or a block is not in the record.
     """
-    chosen = record.classes.choose(classes or default_classes(record))
+    record = record if isinstance(record, Record) else Record.load(record)
+    chosen = record.classes.choose(map(str, classes or default_classes(record)))
     return gate_curves(
         record,
         chosen,
@@ -86,10 +97,9 @@ def evaluate(
     elif isinstance(source, Record):
         found = Evaluation.of_record(source)
     else:
-        from seviz.results.predictions import is_predictions, read_predictions
-
-        if is_predictions(source):
-            found = read_predictions(source).evaluation()
+        spec = open_spec(source)
+        if spec.kind == "predictions":
+            found = spec.predictions.evaluation()
         else:
             found = Evaluation.of_record(Record.load(source))
     if not classes:
@@ -162,14 +172,109 @@ def compare(
 def _subject(
     of: Record | LoadedModel | str | Path, data: str | Source | None, options: PassOptions | None
 ) -> Subject:
-    if not isinstance(of, Record) and isinstance(of, str | Path) and is_record(of):
-        of = Record.load(of)
+    if isinstance(of, str | Path) and (spec := open_spec(of)).is_record:
+        of = spec.record
     if isinstance(of, Record):
         return Subject(of.header.checkpoint, of)
     from seviz.collect.examine import examine
     from seviz.networks import load
 
     return examine(load(of) if isinstance(of, str | Path) else of, data, options)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What `report` left in a folder.
+
+    Attributes:
+        page: The HTML file.
+        record: The record of the pass.
+        record_file: Its file.
+        written: Figures and tables.
+    """
+
+    page: Path
+    record: Record
+    record_file: Path
+    written: Written
+
+
+def report(
+    network: LoadedModel | str | Path,
+    data: str | Source,
+    folder: str | Path,
+    classes: Sequence[str] = (),
+    *,
+    options: PassOptions | None = None,
+    full: bool = False,
+    formats: Sequence[str] = FORMATS,
+    tell: Callable[[str], Any] | None = None,
+    **collecting: Any,
+) -> Results:
+    """Write everything that one pass says into a folder: record, figures, tables and one HTML file.
+
+    A network without SE is evaluated, and what SE would cost it is counted. `write_report` makes the HTML
+    file again from a record, `write_results` the figures and tables.
+
+    Args:
+        network: From `seviz.load`, or what that takes.
+        data: As for `seviz.collect`.
+        folder: Where everything goes.
+        classes: Classes that are drawn first; every class can be chosen on the page.
+        options: How the pass is made.
+        full: As for `write_report`.
+        formats: Formats of the figures.
+        tell: Called with remarks; they are logged by default.
+        collecting: Further arguments of `seviz.collect`, such as ``resume`` and ``reuse``.
+
+    Raises:
+        SevizError: As `seviz.load` and `seviz.collect` do.
+    """
+    from seviz.collect.distributed import launched
+    from seviz.collect.prepare import PassOptions
+    from seviz.collect.run import collect
+    from seviz.networks import LoadedModel, load
+    from seviz.report import write_report
+    from seviz.report.build import REPORT_NAME
+    from seviz.report.folder import Written, write_audit, write_results
+    from seviz.results.ablation import Ablation
+
+    say = tell or _LOG.info
+    loaded = network if isinstance(network, LoadedModel) else load(network)
+    audit = _counted(loaded, say)
+    record = collect(
+        loaded,
+        data,
+        replace(options or PassOptions(), require_se=False),
+        folder=folder,
+        tell=tell,
+        **collecting,
+    )
+    file = record_path(folder)
+    if not launched().first:  # of several processes, one writes
+        return Results(Path(folder) / REPORT_NAME, record, file, Written())
+    ablation, why_not = Ablation.beside(file, record.header.checkpoint_sha256)
+    if why_not:
+        say(f"note: {why_not}")
+    written = write_results(record, folder, classes, ablation=ablation, formats=formats)
+    if audit is not None:
+        written += write_audit(audit, Path(folder), formats)
+    page = write_report(file, folder, classes, audit=audit, full=full)
+    return Results(page, record, file, written)
+
+
+def _counted(loaded: LoadedModel, say: Callable[[str], Any]) -> Audit | None:
+    """Count what SE costs; for a network without, what it would cost."""
+    from seviz.cost.entry import Insertion, audit
+
+    try:
+        return audit(loaded, sweep=SWEEP)
+    except NoSEBlockError:
+        say("note: the network has no SE block; the report has no gates")
+    try:
+        return audit(loaded, sweep=SWEEP, insertion=Insertion())
+    except SevizError:
+        return None
 
 
 def sample(name: str) -> Path:

@@ -123,7 +123,7 @@ def test_one_pass_serves_both_commands(run, digits_record, elsewhere, monkeypatc
     def never(*args, **kwargs):
         raise AssertionError("a second pass")
 
-    monkeypatch.setattr("seviz.collect.run.collect_prepared", never)
+    monkeypatch.setattr("seviz.collect.run.execute", never)
     values = document(run("confusion", digits_record, "-o", "out", "--json"))
     assert values["top1"] == Record.load(digits_record).top1
     assert values["images"] == 364

@@ -47,8 +47,8 @@ def error_line(said: Said) -> str:
         (["inspect", "timm:seresnet18", "--arch", "se_resnet20"], ["--arch", "timm:seresnet18"]),
         (["collect", "a.pt", "--data", "digits", "-b", "some"], ["-b", '"some"', "int"]),
         (["collect", "a.pt", "--data", "digits", "--labels", "mine"], ["mine", "model", "data"]),
-        (["collect", "a.pt"], ["expected --data", "a.pt"]),
-        (["activations", "a.pt"], ["expected --data", "a.pt is not a record"]),
+        (["collect", SAMPLE], ["expected --data", str(SAMPLE)]),
+        (["activations", SAMPLE], ["expected --data", f"{SAMPLE} is not a record"]),
         (["activations", "a.pt", "--channels", "0"], ["--channels", "'0'", "or all"]),
         (["activations", "a.pt", "--channels", "-5"], ["--channels"]),
         (["activations", "a.pt", "--format", "gif"], ["png, svg, pdf", "gif"]),
@@ -79,6 +79,14 @@ def test_usage_with_a_record(
     assert said.code == 2
     line = error_line(said)
     assert all(part in line for part in parts), line
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("command", ["collect", "activations", "confusion", "report", "ablate"])
+def test_a_missing_file_is_the_first_thing_to_know(run: Run, elsewhere: Path, command: str) -> None:
+    said = run(command, "missing.pt")
+    assert said.code == 3
+    assert "found nothing at missing.pt" in error_line(said)
     assert not list(elsewhere.iterdir())
 
 

@@ -59,7 +59,7 @@ def test_collect_warns_too(
     run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, stuck: Path
 ) -> None:
     record = Record.load(stuck)
-    monkeypatch.setattr("seviz.collect.run.collect_prepared", lambda *args, **kwargs: record)
+    monkeypatch.setattr("seviz.collect.run.execute", lambda *args, **kwargs: record)
     import seviz
 
     words = ["collect", seviz.sample("se_resnet_digits"), "--data", "digits", "-o", "out"]

@@ -186,7 +186,7 @@ def test_a_budget_that_cannot_be_kept(
     wrong = {
         b.name: np.zeros(b.channels) for b in seviz.find(seviz.load(DIGITS).model, (1, 8, 8)).blocks
     }
-    monkeypatch.setattr("seviz.pruning.folding.fold.mean_gates", lambda record: wrong)
+    monkeypatch.setattr("seviz.pruning.folding.folded.mean_gates", lambda record: wrong)
     said = run(*words, "--budget", 0.1)
     assert said.code == 1
     assert "nothing written: top-1 of the folded network is more than 0.1 points lower" in said.err

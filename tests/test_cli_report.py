@@ -122,7 +122,7 @@ def test_demo(run: Run, monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> Non
 def test_the_demo_opens_for_a_person(
     run: Run, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, wanted: bool
 ) -> None:
-    from seviz.cli import reporting
+    from seviz.cli import report as reporting
 
     shown: list[str] = []
     made = reporting.Made(elsewhere / "report.html", elsewhere / "record.npz", False)
@@ -150,7 +150,7 @@ def test_an_interrupted_pass_is_marked(
     }
     header = replace(record.header, partial=True, images=int(reached.sum()))
     partial = replace(record, header=header, arrays={**arrays, "count": reached})
-    monkeypatch.setattr("seviz.collect.run.collect_prepared", lambda *args, **kwargs: partial)
+    monkeypatch.setattr("seviz.collect.run.execute", lambda *args, **kwargs: partial)
     said = run("demo", "--json")
     assert said.code == 130
     assert json.loads(said.out)["partial"] is True

@@ -23,9 +23,9 @@ from test_cli_process import environment
 
 import seviz
 from seviz.collect.distributed import Ranks, launched
+from seviz.collect.execute import execute
 from seviz.collect.observers import Probabilities
 from seviz.collect.prepare import PassOptions, prepare
-from seviz.collect.run import collect_prepared
 from seviz.data import make_batches, match_classes, open_source
 from seviz.errors import CheckpointError, DataError, DeviceError, UsageError
 from seviz.results.predictions import PredictionTable
@@ -226,7 +226,7 @@ def passes(tiny: Tiny, data: Path, options: PassOptions, size: int) -> list[Any]
     def make(ranks: Ranks) -> tuple[Record, list[PredictionTable]]:
         tables: list[PredictionTable] = []
         ready = prepare(seviz.load(tiny.path), str(data), options)
-        return collect_prepared(ready, each=tables.append, ranks=ranks), tables
+        return execute(ready, each=tables.append, ranks=ranks), tables
 
     return shared(size, make)
 
@@ -245,9 +245,7 @@ def test_any_number_of_processes(
     tiny: Tiny, damaged: Path, options: PassOptions, size: int
 ) -> None:
     tables: list[PredictionTable] = []
-    alone = collect_prepared(
-        prepare(seviz.load(tiny.path), str(damaged), options), each=tables.append
-    )
+    alone = execute(prepare(seviz.load(tiny.path), str(damaged), options), each=tables.append)
     made = passes(tiny, damaged, options, size)
     for record, _ in made:
         same(alone, record)
@@ -308,9 +306,9 @@ def test_other_images_on_another_machine(
 
     def make(ranks: Ranks) -> Record:
         data = str(places[ranks.rank])
-        return collect_prepared(prepare(seviz.load(tiny.path), data, options), ranks=ranks)
+        return execute(prepare(seviz.load(tiny.path), data, options), ranks=ranks)
 
-    alone = collect_prepared(prepare(seviz.load(tiny.path), str(pictures), options))
+    alone = execute(prepare(seviz.load(tiny.path), str(pictures), options))
     same(alone, shared(2, make)[0])
     (places[1] / "cat" / "03.png").unlink()
     with refuses(DataError, "the same images in every process", "in process 1"):

@@ -20,9 +20,9 @@ from conftest import Run, Said, Tiny
 from test_cli_process import SLOW, environment, wait_for
 
 import seviz
+from seviz.collect.execute import execute
 from seviz.collect.prepare import PassOptions, prepare
 from seviz.collect.resume import Checkpointer
-from seviz.collect.run import collect_prepared
 from seviz.networks import save_checkpoint
 from seviz.networks.architectures.registry import build
 from seviz.results.record import Record
@@ -211,9 +211,7 @@ def begun(tiny: Tiny, images: Path, monkeypatch: pytest.MonkeyPatch) -> list[obj
 
     ready = prepare(seviz.load(tiny.path), str(images), PassOptions(batch_size=4, workers=0))
     with pytest.raises(EndsError):
-        collect_prepared(
-            ready, keeper=Checkpointer(Path("out")), progress=lambda _: nullcontext(end)
-        )
+        execute(ready, keeper=Checkpointer(Path("out")), progress=lambda _: nullcontext(end))
     return ["collect", tiny.path, "--data", images, "-b", "4", "-j", "0", "-o", "out"]
 
 
@@ -352,7 +350,7 @@ def test_a_full_disk_ends_the_keeping_and_not_the_pass(
     monkeypatch.setattr("numpy.savez", full)
     told: list[str] = []
     ready = prepare(seviz.load(tiny.path), str(images), PassOptions(batch_size=4, workers=0))
-    record = collect_prepared(ready, keeper=Checkpointer(Path("out"), tell=told.append))
+    record = execute(ready, keeper=Checkpointer(Path("out"), tell=told.append))
     assert told == ["warning: cannot keep the state of the pass: No space left on device"]
     assert record.header.images == 60
     assert not list(Path("out").iterdir())
@@ -361,7 +359,7 @@ def test_a_full_disk_ends_the_keeping_and_not_the_pass(
 def test_a_pass_whose_last_image_was_kept(begun: list[object], run: Run, tiny: Tiny) -> None:
     """Killed between the last batch and the record."""
     ready = prepare(seviz.load(tiny.path), str(begun[3]), PassOptions(batch_size=4, workers=0))
-    whole = collect_prepared(ready, keeper=Checkpointer(Path("out")))
+    whole = execute(ready, keeper=Checkpointer(Path("out")))
     assert STATE.exists()
     said = run(*begun, "--resume")
     assert said.code == 0

@@ -63,7 +63,7 @@ def test_the_same_pass_is_not_made_twice(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("a pass")
 
-    monkeypatch.setattr("seviz.collect.run.run", never)
+    monkeypatch.setattr("seviz.collect.execute.run", never)
     again = collect()
     assert used(again)
     assert again.out == first.out

@@ -12,16 +12,19 @@ from contextlib import suppress
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
-from seviz.cli.ablate import ablate
-from seviz.cli.activations import activations, collect
-from seviz.cli.audit import audit
-from seviz.cli.compare import compare
-from seviz.cli.confusion import confusion
+from seviz.cli import (
+    ablate,
+    activations,
+    audit,
+    collect,
+    compare,
+    confusion,
+    doctor,
+    fold,
+    inspect,
+    report,
+)
 from seviz.cli.console import say_details
-from seviz.cli.doctor import doctor
-from seviz.cli.fold import fold
-from seviz.cli.inspect import inspect
-from seviz.cli.report import demo, report
 from seviz.cli.shared import INTERRUPTED, given_words
 from seviz.collect.distributed import launched
 from seviz.errors import SevizError, UsageError
@@ -48,17 +51,17 @@ app = App(
     suppress_keyboard_interrupt=False,  # main says that it was interrupted
 )
 COMMANDS: tuple[Callable[..., int | None], ...] = (
-    inspect,
-    collect,
-    activations,
-    confusion,
-    audit,
-    compare,
-    ablate,
-    fold,
-    report,
-    demo,
-    doctor,
+    inspect.inspect,
+    collect.collect,
+    activations.activations,
+    confusion.confusion,
+    audit.audit,
+    compare.compare,
+    ablate.ablate,
+    fold.fold,
+    report.report,
+    report.demo,
+    doctor.doctor,
 )
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)

@@ -18,11 +18,14 @@ from seviz.cli.shared import (
     load_model,
     output_folder,
     pass_options,
+    require_data,
+    say_network,
     shown_command,
     some,
 )
 from seviz.errors import DataError, UsageError
 from seviz.results.files import is_record
+from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Effect
@@ -80,30 +83,31 @@ def ablate(
         data: The images.
         output: Where results go.
     """
+    from seviz.report.folder import write_ablation
+
     said = output or OutputOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     asked, pictures = ablation or AblationOptions(), data or DataOptions()
-    _check_options(ckpt, asked, pictures)
-    folder = output_folder(ckpt, said.output)
+    spec = open_spec(ckpt)
+    _check_options(spec, asked, pictures)
+    folder = output_folder(spec, said.output)
     result = _replace(ckpt, asked, model or ModelOptions(), pictures, folder, speaker)
-    files = _write(result, folder, asked.formats)
+    written = write_ablation(result, folder, asked.formats)
+    files = (*written.tables, *written.figures)
     speaker.document(_document(result, files))
     _say(result, files, speaker)
     return INTERRUPTED if result.partial else 0
 
 
-def _check_options(spec: str, asked: AblationOptions, data: DataOptions) -> None:
+def _check_options(spec: Spec, asked: AblationOptions, data: DataOptions) -> None:
     """Refuse what cannot be done, before any work."""
     check_formats(asked.formats)
-    if is_record(spec):
+    if spec.is_record:
         raise UsageError(
-            f"expected a checkpoint, found the record {spec}, which holds no network; name the checkpoint, "
-            "with --record for its mean gates"
+            f"expected a checkpoint, found the record {spec.name}, which holds no network; name the "
+            "checkpoint, with --record for its mean gates"
         )
-    if data.data is None:
-        raise UsageError(
-            "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found none"
-        )
+    require_data(spec.name, data)
     if asked.record is not None and asked.gates != "mean":
         raise UsageError(
             f"expected --record with --with mean, found it with --with {asked.gates}; leave it out"
@@ -122,8 +126,7 @@ def _replace(
 
     record = _record(asked, folder)
     loaded = load_model(spec, model)
-    speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
-    speaker.remark(f"input: {loaded.preprocessing.describe()}")
+    say_network(loaded, speaker)
 
     def progress(total: int) -> AbstractContextManager[Any]:
         return speaker.progress(total, "replacing gates")
@@ -165,16 +168,6 @@ def _record(asked: AblationOptions, folder: Path) -> Record | None:
         return Record.load(folder)
     except DataError:  # of another seviz, perhaps: nobody asked for it
         return None
-
-
-def _write(result: Ablation, folder: Path, formats: Sequence[str]) -> list[Path]:
-    from seviz.figures import ablation_figure, save_figure, write_ablation_csv
-
-    return [
-        result.save(folder),
-        write_ablation_csv(result, folder / "ablation.csv"),
-        *save_figure(ablation_figure(result), folder / "ablation", formats),
-    ]
 
 
 def _document(result: Ablation, files: Sequence[Path]) -> dict[str, Any]:

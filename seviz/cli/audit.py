@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -14,8 +12,8 @@ from seviz.cli.console import Speaker
 from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
 from seviz.cli.shared import open_model, output_folder
 from seviz.errors import NoSEBlockError, UsageError
-from seviz.results.audits import audit_document, save_audit
-from seviz.results.files import is_record
+from seviz.results.audits import audit_document
+from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.networks import BareWeights, LoadedModel
@@ -108,9 +106,12 @@ def audit(
         model: How the checkpoint becomes a network.
         output: Where results go.
     """
+    from seviz.report.folder import write_audit
+
     asked, said = count or AuditOptions(), output or OutputOptions()
-    _check(ckpt, asked)
-    folder = output_folder(ckpt, said.output)
+    spec = open_spec(ckpt)
+    _check(spec, asked)
+    folder = output_folder(spec, said.output)
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     loaded = _load(ckpt, asked, model or ModelOptions())
     try:
@@ -119,7 +120,8 @@ def audit(
         raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
     failed = _exceeded(result, asked)
     document = {**audit_document(result), "exceeded": failed}
-    files = write_audit(result, folder, exceeded=failed)
+    written = write_audit(result, folder, exceeded=failed)
+    files = (*written.tables, *written.figures)
     speaker.document({**document, "files": [str(f) for f in files]})
     if asked.format is None:
         say(result, speaker)
@@ -136,11 +138,11 @@ def audit(
     return _FAILED if failed else 0
 
 
-def _check(ckpt: str, asked: AuditOptions) -> None:
+def _check(spec: Spec, asked: AuditOptions) -> None:
     """Refuse what cannot be meant, before the work."""
-    if is_record(ckpt):
+    if spec.is_record:
         raise UsageError(
-            f"expected a checkpoint or the name of a network, found the record {ckpt}; an audit needs "
+            f"expected a checkpoint or the name of a network, found the record {spec.name}; an audit needs "
             "the network"
         )
     for option, given in (("--reduction", asked.reduction), ("--after", asked.after)):
@@ -225,16 +227,3 @@ def _exceeded(result: Audit, asked: AuditOptions) -> list[str]:
         for what, share, most in limits
         if most is not None and share is not None and 100 * share > most
     ]
-
-
-def write_audit(
-    result: Audit, folder: Path, formats: Sequence[str] = ("png", "svg"), **more: Any
-) -> list[Path]:
-    """Write the table of the blocks, the whole result and the figures; return the files."""
-    from seviz.figures import block_bars, save_figure, stage_bars, write_cost_csv
-
-    files = [write_cost_csv(result, folder / "audit.csv"), save_audit(result, folder, more)]
-    if result.totals is not None:
-        files += save_figure(stage_bars(result), folder / "audit_stages", formats)
-        files += save_figure(block_bars(result), folder / "audit_blocks", formats)
-    return files

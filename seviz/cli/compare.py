@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.record_text import ablation_beside
 from seviz.cli.shared import (
     INTERRUPTED,
     check_folder,
@@ -22,7 +23,7 @@ from seviz.cli.shared import (
     shown_command,
 )
 from seviz.errors import DataError, UsageError
-from seviz.results.files import is_record, record_path
+from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison
@@ -62,37 +63,39 @@ def compare(
         data: The images, the same for both.
         output: Where results go.
     """
+    from seviz.report.folder import write_comparison
+
     said = output or OutputOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     shown, pictures = figure or ComparisonOptions(), data or DataOptions()
     check_formats(shown.formats)
     if shown.top < 1:
         raise UsageError(f"expected --top as at least 1, found {shown.top}; give a larger number")
-    if pictures.data is not None and is_record(a) and is_record(b):
+    specs = [open_spec(each) for each in (a, b)]
+    if pictures.data is not None and all(spec.is_record for spec in specs):
         raise UsageError(
             "expected --data with a checkpoint, found it with two records; leave it out, or name the "
             "checkpoints"
         )
-    folder = Path(said.output or f"reports/{_stem(a)}_and_{_stem(b)}")
+    stems = [_stem(spec) for spec in specs]
+    folder = Path(said.output or f"reports/{'_and_'.join(stems)}")
     check_folder(folder)
     subjects: list[Subject] = []
-    for spec in (a, b):
-        subject, interrupted = _subject(
-            spec, folder / f"{'ab'[len(subjects)]}_{_stem(spec)}", model, pictures, speaker
-        )
+    for letter, spec, stem in zip("ab", specs, stems, strict=True):
+        subject, interrupted = _subject(spec, folder / f"{letter}_{stem}", model, pictures, speaker)
         subjects.append(subject)
         if interrupted:
             speaker.remark("not compared: the pass was interrupted")
             return INTERRUPTED
     compared = _compared(*subjects)
-    written = _write(compared, folder, shown)
+    written = write_comparison(compared, folder, top=shown.top, formats=shown.formats).files
     speaker.document(document(compared, written))
     say(compared, shown.top, written, speaker)
     return 0
 
 
 def _subject(
-    spec: str,
+    spec: Spec,
     folder: Path,
     model: ModelOptions | None,
     data: DataOptions,
@@ -101,19 +104,12 @@ def _subject(
     """Open a record, or make a network's pass; return whether that was interrupted as well."""
     from seviz.results.subject import Subject
 
-    if is_record(spec):
-        from seviz.results.ablation import Ablation
-        from seviz.results.record import Record
-
-        record = Record.load(spec)
-        own = record.header.checkpoint_sha256
-        ablation, why_not = Ablation.beside(record_path(spec), own)
-        if why_not:
-            speaker.remark(f"note: {why_not}")
-        return Subject(_name(record.header.checkpoint), record, ablation=ablation), False
+    if spec.is_record:
+        ablation = ablation_beside(spec.record, spec.file, speaker)
+        return Subject(_name(spec.record.header.checkpoint), spec.record, ablation=ablation), False
     from seviz.collect.examine import examine
 
-    loaded = load_model(spec, model or ModelOptions())
+    loaded = load_model(spec.name, model or ModelOptions())
     speaker.remark(f"network: {loaded.architecture}, input: {loaded.preprocessing.describe()}")
     if data.data is None:
         subject = examine(loaded)
@@ -147,27 +143,11 @@ def _compared(a: Subject, b: Subject) -> Comparison:
     return compared
 
 
-def _write(compared: Comparison, folder: Path, shown: ComparisonOptions) -> tuple[Path, ...]:
-    from seviz import figures
-
-    tables = []
-    if compared.classes:
-        tables.append(figures.write_class_changes_csv(compared, folder / "compare_classes.csv"))
-    if compared.blocks:
-        tables.append(figures.write_block_changes_csv(compared, folder / "compare_blocks.csv"))
-    drawn = []
-    if tables:
-        figure = figures.comparison(compared, top=shown.top)
-        drawn = figures.save_figure(figure, folder / "compare", shown.formats)
-    return (*drawn, *tables)
-
-
-def _stem(spec: str) -> str:
-    path = Path(spec)
-    if is_record(spec) and path.suffix == ".npz":
-        path = path.resolve().parent
-    elif is_record(spec):
-        path = path.resolve()
+def _stem(spec: Spec) -> str:
+    """Return what a network is called in the names of folders."""
+    path = Path(spec.name)
+    if spec.is_record:
+        path = spec.file.resolve().parent
     name = path.stem if path.suffix and not path.is_dir() else path.name
     return re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network"
 

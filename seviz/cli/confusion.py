@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from seviz.cli.confusion_text import Drawn, Evaluated, document, say
+from seviz.cli.confusion_text import Evaluated, document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import (
     DRAWING,
@@ -22,6 +22,7 @@ from seviz.cli.options import (
 )
 from seviz.cli.shared import (
     INTERRUPTED,
+    Asked,
     check_classes,
     check_formats,
     obtain_record,
@@ -29,7 +30,7 @@ from seviz.cli.shared import (
     remarked_warnings,
 )
 from seviz.errors import DataError, UsageError
-from seviz.results.files import is_record
+from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.collect.prepare import PassPlan
@@ -123,33 +124,39 @@ def confusion(
         earlier: What becomes of an earlier pass.
         output: Where results go.
     """
+    from seviz.report.folder import write_confusion
+
     said = output or OutputOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     shown = figure or ConfusionOptions()
     pictures = data or DataOptions()
     before = earlier or EarlierOptions()
-    _check_options(ckpt, shown, pictures, before)
-    folder = output_folder(ckpt, said.output)
-    if _is_table(ckpt):
-        evaluated = _read_table(ckpt, shown, speaker)
+    spec = open_spec(ckpt)
+    _check_options(spec, shown, pictures, before)
+    folder = output_folder(spec, said.output)
+    if spec.kind == "predictions":
+        evaluated = _read_table(spec, shown, speaker)
     else:
-        evaluated = _pass(
-            ckpt, shown, model or ModelOptions(), pictures, before, folder, speaker, said.json
-        )
-    drawn = draw_confusion(evaluated, folder, shown)
+        asked = Asked(model or ModelOptions(), pictures, before, require_se=False)
+        evaluated = _pass(spec, shown, asked, folder, speaker, said.json)
+    drawn = write_confusion(
+        evaluated.evaluation,
+        folder,
+        record=evaluated.record,
+        gates=evaluated.gates,
+        normalize=shown.normalize,
+        order=shown.order,
+        log=shown.log,
+        top=shown.top,
+        formats=shown.formats,
+    )
     speaker.document(document(evaluated, drawn, shown.top))
     say(evaluated, drawn, shown.top, speaker)
     return INTERRUPTED if evaluated.interrupted else 0
 
 
-def _is_table(spec: str) -> bool:
-    from seviz.results.predictions import is_predictions
-
-    return is_predictions(spec) and not is_record(spec)
-
-
 def _check_options(
-    spec: str, shown: ConfusionOptions, data: DataOptions, earlier: EarlierOptions
+    spec: Spec, shown: ConfusionOptions, data: DataOptions, earlier: EarlierOptions
 ) -> None:
     """Refuse what cannot be done, before any work."""
     from seviz.results.predictions import check_writable
@@ -157,7 +164,7 @@ def _check_options(
     check_formats(shown.formats)
     if shown.top < 1:
         raise UsageError(f"expected --top as at least 1, found {shown.top}; give a larger number")
-    if _is_table(spec):
+    if spec.kind == "predictions":
         for name, given in (
             ("--data", data.data),
             ("--predictions", shown.predictions),
@@ -166,23 +173,22 @@ def _check_options(
         ):
             if given is not None:
                 raise UsageError(
-                    f"expected {name} with a network, found it with the table of predictions {spec}; leave "
-                    "it out, or name the checkpoint"
+                    f"expected {name} with a network, found it with the table of predictions "
+                    f"{spec.name}; leave it out, or name the checkpoint"
                 )
     if shown.predictions is not None:
-        if is_record(spec):
+        if spec.is_record:
             raise UsageError(
-                f"expected --predictions with a checkpoint and --data, found it with the record {spec}, "
+                f"expected --predictions with a checkpoint and --data, found it with the record {spec.name}, "
                 "which holds no single images; name the checkpoint"
             )
         check_writable(shown.predictions)
 
 
-def _read_table(spec: str, shown: ConfusionOptions, speaker: Speaker) -> Evaluated:
+def _read_table(spec: Spec, shown: ConfusionOptions, speaker: Speaker) -> Evaluated:
     from seviz.results.classes import ClassTable
-    from seviz.results.predictions import read_predictions
 
-    evaluation = read_predictions(spec).evaluation()
+    evaluation = spec.predictions.evaluation()
     if shown.allow_missing:
         evaluation = evaluation.with_images()
     table = ClassTable.from_labels(evaluation.labels)
@@ -190,11 +196,9 @@ def _read_table(spec: str, shown: ConfusionOptions, speaker: Speaker) -> Evaluat
 
 
 def _pass(
-    spec: str,
+    spec: Spec,
     shown: ConfusionOptions,
-    model: ModelOptions,
-    data: DataOptions,
-    earlier: EarlierOptions,
+    asked: Asked,
     folder: Path,
     speaker: Speaker,
     as_json: bool,
@@ -222,31 +226,28 @@ def _pass(
         if shown.explain and not plan.blocks:
             raise UsageError("expected SE blocks for --explain, found none; leave it out")
 
-    old = is_record(spec)
-    record, path = obtain_record(
+    made = obtain_record(
         spec,
-        model,
-        data,
+        asked,
         folder,
         speaker,
-        check,
-        require_se=False,
-        earlier=earlier,
+        check=check,
         each=write if shown.predictions is not None else None,
     )
-    if old:
+    record = made.record
+    if not made.fresh:
         _compare(record.header.missing, record.header.extra, shown, as_json)
     evaluation = Evaluation.of_record(record)
     return Evaluated(
         evaluation=_chosen(evaluation, record.classes, shown, speaker),
         record=record,
-        record_path=path,
+        record_path=made.path,
         gates=tuple(gate_confusion(record)) if record.blocks else (),
         warnings=tuple(gate_warnings(record)),
         pair=shown.explain,
         contrasts=tuple(explain_pair(record, *shown.explain)) if shown.explain else (),
         predictions=written[0] if written else None,
-        interrupted=record.header.partial and not old,
+        interrupted=made.interrupted,
     )
 
 
@@ -278,35 +279,3 @@ def _chosen(
     with remarked_warnings(speaker):
         choices = table.choose(shown.classes)
     return evaluation.only([table.labels[c.row] for c in choices])
-
-
-def draw_confusion(evaluated: Evaluated, folder: Path, shown: ConfusionOptions) -> Drawn:
-    """Draw the matrix and what belongs to it, and write the tables."""
-    from seviz import figures
-
-    evaluation, scores = evaluated.evaluation, evaluated.scores
-    drawn = {
-        "confusion": figures.confusion_matrix(
-            evaluation,
-            normalize=shown.normalize,
-            order=shown.order,
-            log=shown.log,
-            top=shown.top,
-        )
-    }
-    if scores.calibration is not None:
-        drawn["reliability"] = figures.reliability_diagram(evaluation)
-    if evaluated.record is not None and any(g.correlation is not None for g in evaluated.gates):
-        drawn["gate_confusion"] = figures.gate_confusion_scatter(evaluated.record, evaluated.gates)
-    return Drawn(
-        figures=tuple(
-            path
-            for name, figure in drawn.items()
-            for path in figures.save_figure(figure, folder / name, shown.formats)
-        ),
-        matrix=figures.write_confusion_csv(evaluation, folder / "confusion.csv"),
-        tables=(
-            figures.write_classes_csv(scores, folder / "confusion_classes.csv"),
-            figures.write_pairs_csv(evaluation, folder / "confusion_pairs.csv"),
-        ),
-    )

@@ -13,6 +13,7 @@ from seviz.cli.findings_text import say_warnings
 
 if TYPE_CHECKING:
     from seviz.analysis import BlockContrast, GateConfusion, Scores, Share
+    from seviz.report.folder import Written
     from seviz.results.evaluation import Evaluation
     from seviz.results.record import Record
 
@@ -51,16 +52,7 @@ class Evaluated:
         return scores(self.evaluation)
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """The files: figures, the full matrix, the other tables."""
-
-    figures: tuple[Path, ...]
-    matrix: Path
-    tables: tuple[Path, ...]
-
-
-def document(evaluated: Evaluated, drawn: Drawn, top: int) -> Mapping[str, Any]:
+def document(evaluated: Evaluated, drawn: Written, top: int) -> Mapping[str, Any]:
     """Return the JSON document."""
     from seviz.analysis import describe_gate_confusion, ranked_confusions
 
@@ -85,7 +77,7 @@ def document(evaluated: Evaluated, drawn: Drawn, top: int) -> Mapping[str, Any]:
         "weighted": asdict(scores.weighted),
         "ece": scores.calibration.ece if scores.calibration is not None else None,
         "calibration": asdict(scores.calibration) if scores.calibration is not None else None,
-        "matrix": str(drawn.matrix),
+        "matrix": str(drawn.tables[0]),
         "per_class": [asdict(c) for c in scores.per_class],
         "confusions": [asdict(c) for c in ranked_confusions(evaluation, top)],
         "hardest": [c.name for c in scores.hardest[:top]],
@@ -99,7 +91,7 @@ def document(evaluated: Evaluated, drawn: Drawn, top: int) -> Mapping[str, Any]:
         if evaluated.pair is not None
         else None,
         "figures": [str(f) for f in drawn.figures],
-        "csv": [str(t) for t in (drawn.matrix, *drawn.tables)],
+        "csv": [str(t) for t in drawn.tables],
         "predictions": str(evaluated.predictions) if evaluated.predictions is not None else None,
         "skipped": [{"image": n, "reason": why} for n, why in header.skipped] if header else [],
         "notes": list(header.notes) if header is not None else [],
@@ -110,15 +102,14 @@ def _interval(share: Share | None) -> list[float] | None:
     return [share.low, share.high] if share is not None else None
 
 
-def say(evaluated: Evaluated, drawn: Drawn, top: int, speaker: Speaker) -> None:
+def say(evaluated: Evaluated, drawn: Written, top: int, speaker: Speaker) -> None:
     """Print the text."""
     _say_scores(evaluated, speaker)
     _say_confusions(evaluated, top, speaker)
     _say_classes(evaluated.scores, top, speaker)
     _say_gates(evaluated, speaker)
     _say_pair(evaluated, speaker)
-    written = [*drawn.figures, drawn.matrix, *drawn.tables]
-    for path in [*written, *([evaluated.predictions] if evaluated.predictions else [])]:
+    for path in [*drawn.files, *([evaluated.predictions] if evaluated.predictions else [])]:
         speaker.line(f"wrote {path}")
     if evaluated.record_path is not None:
         speaker.line(f"record: {evaluated.record_path}")

@@ -9,7 +9,6 @@ from typing import Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import OutputOptions
-from seviz.data.processors import available
 
 
 def doctor(*, output: OutputOptions | None = None) -> int:
@@ -49,6 +48,8 @@ def _versions() -> dict[str, str]:
 
 def _devices() -> dict[str, Any]:
     import torch
+
+    from seviz.data.processors import available
 
     found = {"cpu": f"{os.cpu_count()} cores, {available()} for this process"}
     for i in range(torch.cuda.device_count()):

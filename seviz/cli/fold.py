@@ -13,7 +13,8 @@ from seviz.cli.console import Speaker
 from seviz.cli.options import FOLDING, OUTPUT, DataOptions, ModelOptions, OutputOptions, Words
 from seviz.cli.shared import check_folder, load_model, pass_options, say_what_happened
 from seviz.errors import UsageError
-from seviz.results.files import is_record, record_path
+from seviz.results.files import file_sha256
+from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis.proportions import PairedDifference
@@ -111,23 +112,21 @@ def fold(
     """
     asked, said, pictures = what or FoldOptions(), output or FoldOutput(), data or DataOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    source = record_path(asked.record or ckpt) if asked.record or is_record(ckpt) else None
+    spec = open_spec(ckpt)
+    gates = spec if spec.is_record else open_spec(asked.record) if asked.record else None
     target = _target(said.output)
-    _check(ckpt, asked, pictures, source)
+    _check(spec, asked, pictures, gates)
 
     from seviz.pruning.folding import fold as fold_blocks
-    from seviz.pruning.folding.fold import check_saveable
-    from seviz.results.record import Record
+    from seviz.pruning.folding.folded import check_saveable
 
-    record = Record.load(source) if source is not None else None
-    spec = ckpt
-    if record is not None and source is not None and is_record(ckpt):
-        spec = asked.checkpoint or _checkpoint_of(record, source)
-    if Path(spec).exists() and Path(spec).resolve() == target.resolve():
+    record = gates.record if gates is not None else None
+    checkpoint = (asked.checkpoint or _checkpoint_of(spec)) if spec.is_record else ckpt
+    if Path(checkpoint).exists() and Path(checkpoint).resolve() == target.resolve():
         raise UsageError(
             f"expected --output to name a new file, found the checkpoint {target} itself; name another"
         )
-    loaded = load_model(spec, model or ModelOptions())
+    loaded = load_model(checkpoint, model or ModelOptions())
     check_saveable(loaded)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
     options = pass_options(pictures)
@@ -175,12 +174,12 @@ def _target(output: str | None) -> Path:
     return target
 
 
-def _check(ckpt: str, asked: FoldOptions, data: DataOptions, source: Path | None) -> None:
+def _check(spec: Spec, asked: FoldOptions, data: DataOptions, gates: Spec | None) -> None:
     """Refuse what cannot be meant, before the work."""
     if bool(asked.blocks) == (asked.budget is not None):
         found = "both" if asked.blocks else "neither"
         raise UsageError(
-            f"expected --blocks or --budget, found {found}; 'seviz inspect {ckpt}' lists the blocks"
+            f"expected --blocks or --budget, found {found}; 'seviz inspect {spec.name}' lists the blocks"
         )
     if asked.budget is not None and not 0 <= asked.budget <= 100:
         raise UsageError(
@@ -190,40 +189,38 @@ def _check(ckpt: str, asked: FoldOptions, data: DataOptions, source: Path | None
         raise UsageError(
             "expected --data with --budget, found none; the accuracy is measured on images"
         )
-    if data.data is None and source is None:
+    if data.data is None and gates is None:
         raise UsageError(
             "expected --data (a folder with one folder per class, cifar10[:DIR], or digits) or --record for "
             "the mean gates, found neither; give one"
         )
-    if is_record(ckpt) and asked.record is not None:
+    if spec.is_record and asked.record is not None:
         raise UsageError(
-            f"expected --record with a checkpoint, found it with the record {ckpt}; leave one out"
+            f"expected --record with a checkpoint, found it with the record {spec.name}; leave one out"
         )
-    if asked.checkpoint is not None and not is_record(ckpt):
-        raise UsageError(f"expected --checkpoint with a record, found it with {ckpt}; leave it out")
+    if asked.checkpoint is not None and not spec.is_record:
+        raise UsageError(
+            f"expected --checkpoint with a record, found it with {spec.name}; leave it out"
+        )
     if asked.pairs < 0:
         raise UsageError(f"expected --pairs of at least 0, found {asked.pairs}; 20 is the default")
 
 
-def _checkpoint_of(record: Record, source: Path) -> str:
+def _checkpoint_of(spec: Spec) -> str:
     """Return the checkpoint that a record was made from: a zoo's name, or a file with its hash."""
-    import hashlib
-
     from seviz.api import sample
     from seviz.networks.zoo import is_zoo_name
 
-    header = record.header
+    header = spec.record.header
     if is_zoo_name(header.checkpoint):
         return header.checkpoint
     name = Path(header.checkpoint).name
-    places = [source.parent / name, Path(name), Path("sample_checkpoints") / name]
+    candidates = [spec.file.parent / name, Path(name), Path("sample_checkpoints") / name]
     with suppress(UsageError):
-        places.append(sample(Path(name).stem))
-    for place in places:
-        if place.is_file():
-            with place.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() == header.checkpoint_sha256:
-                    return str(place)
+        candidates.append(sample(Path(name).stem))
+    for file in candidates:
+        if file.is_file() and file_sha256(file) == header.checkpoint_sha256:
+            return str(file)
     raise UsageError(
         f"expected the checkpoint {name} ({header.checkpoint_sha256[:12]}) beside the record or here, found "
         "none with this hash; add --checkpoint PATH"

@@ -9,7 +9,7 @@ from seviz.cli.inspect_bare import show_bare
 from seviz.cli.options import ModelOptions, OutputOptions
 from seviz.cli.shared import open_model
 from seviz.errors import UsageError
-from seviz.results.files import is_record
+from seviz.results.spec import open_spec
 
 if TYPE_CHECKING:
     from seviz.gates import Found
@@ -30,7 +30,7 @@ def inspect(
         model: How it becomes a network.
         output: How much is said.
     """
-    if is_record(ckpt):
+    if open_spec(ckpt).is_record:
         raise UsageError(
             f"expected a checkpoint, found the record {ckpt}; 'seviz activations {ckpt}' draws it"
         )

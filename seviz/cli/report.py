@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from seviz.cli.activations import FigureOptions, draw_activations, draw_findings, find
-from seviz.cli.audit import write_audit
-from seviz.cli.confusion import ConfusionOptions, draw_confusion
-from seviz.cli.confusion_text import Evaluated
 from seviz.cli.console import Speaker
 from seviz.cli.options import (
     DRAWING,
@@ -26,25 +21,23 @@ from seviz.cli.options import (
 )
 from seviz.cli.shared import (
     INTERRUPTED,
+    Asked,
     check_classes,
     check_folder,
     check_formats,
-    collect_record,
     load_model,
     output_folder,
     remarked_warnings,
     require_data,
+    say_network,
+    say_what_happened,
 )
+from seviz.collect.distributed import launched
 from seviz.errors import UsageError
-from seviz.results.files import is_record, record_path
+from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
-    from seviz.networks import LoadedModel
-    from seviz.results.cost import Audit
-    from seviz.results.record import Record
-
-# Reduction ratios that the report sets side by side: those of the paper's table.
-SWEEP = (2, 4, 8, 16, 32)
+    pass
 
 
 @Parameter(name="*", group=DRAWING)
@@ -106,19 +99,24 @@ def report(
         earlier: What becomes of an earlier pass.
         output: Where results go.
     """
-    said, asked = output or OutputOptions(), shown or ReportOptions()
+    said, shown_first = output or OutputOptions(), shown or ReportOptions()
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    check_formats(asked.formats)
-    folder = output_folder(ckpt, said.output)
-    if is_record(ckpt):
-        made = _again(ckpt, asked, data or DataOptions(), folder)
+    check_formats(shown_first.formats)
+    spec = open_spec(ckpt)
+    folder = output_folder(spec, said.output)
+    if spec.is_record:
+        made = _again(spec, shown_first, data or DataOptions(), folder)
     else:
-        made = make(
-            ckpt, asked, model or ModelOptions(), data or DataOptions(), folder, speaker, earlier
+        asked = Asked(
+            model or ModelOptions(),
+            data or DataOptions(),
+            earlier or EarlierOptions(),
+            require_se=False,
         )
+        made = make(ckpt, shown_first, asked, folder, speaker)
     say(made, speaker)
     # The exit code tells of an interrupted pass, not of an old record that was marked so.
-    return INTERRUPTED if made.partial and not is_record(ckpt) else 0
+    return INTERRUPTED if made.partial and not spec.is_record else 0
 
 
 def demo(
@@ -145,9 +143,9 @@ def demo(
     speaker = Speaker(as_json=said.json, quiet=said.quiet)
     folder = Path(said.output or "reports/demo")
     check_folder(folder)
-    asked = ReportOptions(classes=("0", "1", "4", "7"))
-    checkpoint = str(sample("se_resnet_digits"))
-    made = make(checkpoint, asked, ModelOptions(), DataOptions(data="digits"), folder, speaker)
+    shown = ReportOptions(classes=("0", "1", "4", "7"))
+    asked = Asked(data=DataOptions(data="digits"), require_se=False)
+    made = make(str(sample("se_resnet_digits")), shown, asked, folder, speaker)
     say(made, speaker)
     if made.partial:
         return INTERRUPTED
@@ -158,113 +156,45 @@ def demo(
     return 0
 
 
-def make(
-    spec: str,
-    asked: ReportOptions,
-    model: ModelOptions,
-    data: DataOptions,
-    folder: Path,
-    speaker: Speaker,
-    earlier: EarlierOptions | None = None,
-) -> Made:
+def make(spec: str, shown: ReportOptions, asked: Asked, folder: Path, speaker: Speaker) -> Made:
     """Run the images through the network once, and write everything that can be said."""
-    from seviz.report import write_report
+    from seviz.api import report as write
 
-    require_data(spec, data)
-    loaded = load_model(spec, model)
-    audit = _audit(loaded, speaker)
-    record, path = collect_record(
-        loaded,
-        data,
-        folder,
-        speaker,
-        lambda plan: check_classes(plan, asked.classes),
-        require_se=False,
-        earlier=earlier,
-    )
-    figures, tables = _draw(record, path, asked, folder, speaker)
-    if audit is not None:
-        for file in write_audit(audit, folder, asked.formats):
-            (tables if file.suffix in (".csv", ".json") else figures).append(file)
+    data = require_data(spec, asked.data)
+    loaded = load_model(spec, asked.model)
+    say_network(loaded, speaker)
     with remarked_warnings(speaker):
-        written = write_report(path, folder, asked.classes, audit=audit, full=asked.full)
-    return Made(written, path, record.header.partial, tuple(figures), tuple(tables))
+        results = write(
+            loaded,
+            data,
+            folder,
+            shown.classes,
+            options=asked.pass_options,
+            full=shown.full,
+            formats=shown.formats,
+            check=lambda plan: check_classes(plan, shown.classes),
+            **asked.collecting(speaker),
+        )
+    if not launched().first:  # the rest is the first process's
+        raise SystemExit(0)
+    record, written = results.record, results.written
+    say_what_happened(record, speaker)
+    return Made(
+        results.page, results.record_file, record.header.partial, written.figures, written.tables
+    )
 
 
-def _again(spec: str, asked: ReportOptions, data: DataOptions, folder: Path) -> Made:
+def _again(spec: Spec, shown: ReportOptions, data: DataOptions, folder: Path) -> Made:
     """Write the report of a record. Imports no torch."""
     from seviz.report import write_report
-    from seviz.results.record import Record
 
     if data.data is not None:
         raise UsageError(
-            f"expected --data with a checkpoint, found it with the record {spec}; leave it out, or name the "
-            "checkpoint to collect anew"
+            f"expected --data with a checkpoint, found it with the record {spec.name}; leave it out, or "
+            "name the checkpoint to collect anew"
         )
-    written = write_report(spec, folder, asked.classes, full=asked.full)
-    return Made(written, record_path(spec), Record.load(spec).header.partial)
-
-
-def _audit(loaded: LoadedModel, speaker: Speaker) -> Audit | None:
-    """Count what SE costs; for a network without, what it would cost."""
-    from seviz.cost.entry import Insertion
-    from seviz.cost.entry import audit as count
-    from seviz.errors import NoSEBlockError, SevizError
-
-    try:
-        return count(loaded, sweep=SWEEP)
-    except NoSEBlockError:
-        speaker.remark("note: the network has no SE block; the report has no gates")
-    try:
-        return count(loaded, sweep=SWEEP, insertion=Insertion())
-    except SevizError:
-        return None
-
-
-def _draw(
-    record: Record,
-    path: Path,
-    asked: ReportOptions,
-    folder: Path,
-    speaker: Speaker,
-) -> tuple[list[Path], list[Path]]:
-    """Draw what `seviz activations` and `seviz confusion` draw; return figures and tables."""
-    from seviz.analysis import gate_confusion
-    from seviz.results.evaluation import Evaluation
-
-    figures: list[Path] = []
-    tables: list[Path] = []
-    if record.blocks:
-        for spread in (False, True):
-            wanted = FigureOptions(
-                classes=_with_images(record, asked.classes),
-                blocks=("all",),
-                spread=spread,
-                formats=asked.formats,
-            )
-            drawn = draw_activations(record, folder, wanted, "all", speaker)
-            if not spread:
-                drawn += draw_findings(
-                    find(record, path, speaker), drawn.selective, folder, asked.formats
-                )
-            figures += drawn.figures
-            tables += drawn.tables
-    if "confusion" in record.arrays and record.arrays["confusion"].any():
-        gates = tuple(gate_confusion(record)) if record.blocks else ()
-        evaluated = Evaluated(
-            Evaluation.of_record(record), record=record, record_path=path, gates=gates
-        )
-        made = draw_confusion(evaluated, folder, ConfusionOptions(formats=asked.formats))
-        figures += made.figures
-        tables += [made.matrix, *made.tables]
-    return figures, tables
-
-
-def _with_images(record: Record, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the chosen classes that an interrupted pass has reached."""
-    if not record.header.partial:
-        return tuple(classes)
-    return tuple(n for n in classes if all(record.count[c.row] for c in record.classes.choose([n])))
+    written = write_report(spec.name, folder, shown.classes, full=shown.full)
+    return Made(written, spec.file, spec.record.header.partial)
 
 
 def say(made: Made, speaker: Speaker) -> None:

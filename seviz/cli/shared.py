@@ -9,20 +9,23 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, ReadOptions
-from seviz.cli.passing import pass_into
+from seviz.collect.distributed import launched
 from seviz.errors import DataError, UsageError
-from seviz.results.files import is_record, record_path
+from seviz.results.files import file_sha256, is_record, record_path
+from seviz.results.spec import check_there
 
 if TYPE_CHECKING:
     from seviz.collect.prepare import PassOptions, PassPlan
     from seviz.networks import BareWeights, LoadedModel
     from seviz.results.predictions import PredictionTable
     from seviz.results.record import Record
+    from seviz.results.spec import Spec
 
 
 # The command line as it was given; its reader is the record.
@@ -80,103 +83,167 @@ def open_model(
     )
 
 
-def obtain_record(
-    spec: str,
-    model: ModelOptions,
-    data: DataOptions,
-    folder: Path,
-    speaker: Speaker,
-    check: Callable[[PassPlan], Any] | None = None,
-    *,
-    require_se: bool = True,
-    earlier: EarlierOptions | None = None,
-    each: Callable[[PredictionTable], Any] | None = None,
-    read: ReadOptions | None = None,
-) -> tuple[Record, Path]:
-    """Open the record that ``spec`` is, or see to it that ``folder`` holds that of the pass.
+@dataclass(frozen=True)
+class Asked:
+    """How a record is to be had, where there is none yet.
 
-    Args:
-        spec: A record, or what `load_model` takes.
+    Attributes:
         model: How a checkpoint becomes a network.
         data: The images.
+        earlier: What becomes of an earlier pass.
+        read: What is read.
+        require_se: Whether a network without SE is an error.
+    """
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    earlier: EarlierOptions = field(default_factory=EarlierOptions)
+    read: ReadOptions = field(default_factory=ReadOptions)
+    require_se: bool = True
+
+    @property
+    def pass_options(self) -> PassOptions:
+        """Return how the pass is made."""
+        return pass_options(self.data, self.read, require_se=self.require_se)
+
+    def collecting(self, speaker: Speaker) -> dict[str, Any]:
+        """Return arguments of `seviz.collect` that all commands with a pass give."""
+        return {
+            "resume": self.earlier.resume,
+            "reuse": not self.earlier.no_cache,
+            "command": shown_command(),
+            "progress": speaker.progress,
+            "tell": speaker.remark,
+        }
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A record that is in a file.
+
+    Attributes:
+        record: The record.
+        path: Its file.
+        fresh: Whether it is of a pass that was made just now.
+    """
+
+    record: Record
+    path: Path
+    fresh: bool
+
+    @property
+    def interrupted(self) -> bool:
+        """Return whether this command's own pass was interrupted, not one that an old record is of."""
+        return self.fresh and self.record.header.partial
+
+
+def obtain_record(
+    spec: Spec,
+    asked: Asked,
+    folder: Path,
+    speaker: Speaker,
+    *,
+    check: Callable[[PassPlan], Any] | None = None,
+    each: Callable[[PredictionTable], Any] | None = None,
+) -> Obtained:
+    """Open the record that ``spec`` is, or the one of that checkpoint in ``folder``; else make the pass.
+
+    Args:
+        spec: A record, or a network.
+        asked: How the pass is made.
         folder: Where the record goes, or is.
         speaker: Told of everything a reader must know.
         check: Called before the first image is read.
-        require_se: Whether a network without SE is an error.
-        earlier: What becomes of an earlier pass.
         each: Given the prediction for every image of a new pass.
-        read: What is read; everything by default.
-
-    Returns:
-        The record and the file that holds it.
     """
-    if is_record(spec):
-        resume = earlier is not None and earlier.resume
-        for option, given in (("--data", data.data is not None), ("--resume", resume)):
+    if spec.is_record:
+        for option, given in (
+            ("--data", asked.data.data is not None),
+            ("--resume", asked.earlier.resume),
+        ):
             if given:
                 raise UsageError(
-                    f"expected {option} with a checkpoint, found it with the record {spec}; leave it out "
-                    "to redraw, or name the checkpoint to collect anew"
+                    f"expected {option} with a checkpoint, found it with the record {spec.name}; leave it "
+                    "out to redraw, or name the checkpoint to collect anew"
                 )
-        from seviz.results.record import Record
-
-        return Record.load(spec), record_path(spec)
-    require_data(spec, data)
+        return Obtained(spec.record, spec.file, fresh=False)
+    if asked.data.data is None and each is None:
+        record = _record_of(spec, folder)
+        if record is not None:
+            path = record_path(folder)
+            speaker.remark(f"from {path}, the record of this checkpoint; --data collects anew")
+            return Obtained(record, path, fresh=False)
+    require_data(spec.name, asked.data)
     return collect_record(
-        load_model(spec, model),
-        data,
-        folder,
-        speaker,
-        check,
-        require_se=require_se,
-        earlier=earlier,
-        each=each,
-        read=read,
+        load_model(spec.name, asked.model), asked, folder, speaker, check=check, each=each
     )
+
+
+def _record_of(spec: Spec, folder: Path) -> Record | None:
+    """Return the record of this very file in a folder, if there is one."""
+    from seviz.results.record import Record
+
+    if not is_record(folder) or not Path(spec.name).is_file():
+        return None
+    try:
+        record = Record.load(folder)
+    except DataError:  # damaged, or of another seviz: nobody named it
+        return None
+    return record if record.header.checkpoint_sha256 == file_sha256(spec.name) else None
 
 
 def require_data(spec: str, data: DataOptions) -> str:
     """Return the images that are to be collected from.
 
+    Args:
+        spec: What they are to go through.
+        data: The options.
+
     Raises:
+        CheckpointError: If there is no such network either: that is the first thing to know.
         UsageError: If none are named.
     """
     if data.data is None:
+        if ":" not in spec:  # timm:NAME and its like are looked up later
+            check_there(spec)
         raise UsageError(
             "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found "
-            f"none; {spec} is not a record"
+            f"none; {spec} is not a record, and the folder of its results holds none of it"
         )
     return data.data
 
 
 def collect_record(
     loaded: LoadedModel,
-    data: DataOptions,
+    asked: Asked,
     folder: Path,
     speaker: Speaker,
-    check: Callable[[PassPlan], Any] | None = None,
     *,
-    require_se: bool = True,
-    earlier: EarlierOptions | None = None,
+    check: Callable[[PassPlan], Any] | None = None,
     each: Callable[[PredictionTable], Any] | None = None,
-    read: ReadOptions | None = None,
-) -> tuple[Record, Path]:
-    """Collect a record of a network and save it in ``folder``; arguments as for `obtain_record`."""
-    speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
-    speaker.remark(f"input: {loaded.preprocessing.describe()}")
-    record, path = pass_into(
-        folder,
+) -> Obtained:
+    """Collect a record of a network and save it in ``folder``; arguments as for `obtain_record`.
+
+    Raises:
+        SystemExit: In each process but the first of those that torchrun started, when the record is
+            written: the rest is not theirs.
+    """
+    from seviz.collect.run import collect
+
+    say_network(loaded, speaker)
+    record = collect(
         loaded,
-        require_data(loaded.name, data),
-        pass_options(data, read, require_se=require_se),
-        earlier or EarlierOptions(),
-        speaker,
-        command=shown_command(),
+        require_data(loaded.name, asked.data),
+        asked.pass_options,
+        folder=folder,
         check=check,
         each=each,
+        **asked.collecting(speaker),
     )
+    if not launched().first:
+        raise SystemExit(0)
     say_what_happened(record, speaker)
-    return record, path
+    return Obtained(record, record_path(folder), fresh=True)
 
 
 def pass_options(
@@ -250,6 +317,12 @@ def check_formats(formats: Sequence[str]) -> None:
         )
 
 
+def say_network(loaded: LoadedModel, speaker: Speaker) -> None:
+    """Remark on what images will meet."""
+    speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
+    speaker.remark(f"input: {loaded.preprocessing.describe()}")
+
+
 def say_what_happened(record: Record, speaker: Speaker) -> None:
     """Remark on everything about a pass that its reader must know."""
     header = record.header
@@ -274,13 +347,13 @@ def some(names: tuple[str, ...], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def output_folder(spec: str, output: str | None) -> Path:
+def output_folder(spec: Spec, output: str | None) -> Path:
     """Return where results go: the user's folder, that of the record, or reports/<checkpoint name>."""
-    path = Path(spec)
+    path = Path(spec.name)
     if output is not None:
         folder = Path(output)
-    elif is_record(spec):
-        folder = path if path.is_dir() else path.parent
+    elif spec.is_record:
+        folder = spec.file.parent
     else:
         name = path.stem if path.suffix else path.name
         name = re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network"

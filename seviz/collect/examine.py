@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from seviz.collect.prepare import PassOptions, PassPlan, Progress
-from seviz.collect.run import collect
+from seviz.collect.execute import execute
+from seviz.collect.prepare import PassOptions, PassPlan, Progress, prepare
 from seviz.cost.audit import network_cost
 from seviz.data import Source
 from seviz.networks import LoadedModel
@@ -42,13 +42,8 @@ def examine(
     if data is None:
         return Subject(loaded.name, cost=cost)
     tables: list[PredictionTable] = []
-    record = collect(
-        loaded,
-        data,
-        replace(options or PassOptions(), require_se=False),
-        command=command,
-        check=check,
-        progress=progress,
-        each=tables.append,
-    )
+    ready = prepare(loaded, data, replace(options or PassOptions(), require_se=False))
+    if check is not None:
+        check(ready.plan)
+    record = execute(ready, command=command, progress=progress, each=tables.append)
     return Subject(loaded.name, record, tables[0], cost)

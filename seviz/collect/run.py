@@ -1,37 +1,27 @@
-"""From a loaded network and the name of a data set to a record."""
+"""From a loaded network and the name of a data set to a record, in a folder or without one."""
 
 from __future__ import annotations
 
-import datetime
+import logging
 from collections.abc import Callable
-from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from seviz.collect.cache_key import library_versions
-from seviz.collect.distributed import Ranks
-from seviz.collect.fast import Choice, few_threads
-from seviz.collect.observers import (
-    EachPrediction,
-    GateSample,
-    GateSums,
-    MergedObserver,
-    Predictions,
-    Probabilities,
-    run,
-)
+from seviz.collect.distributed import Ranks, joined
+from seviz.collect.execute import execute
 from seviz.collect.prepare import PassOptions, PassPlan, Prepared, Progress, prepare
 from seviz.collect.resume import Checkpointer
-from seviz.collect.shard import Shard
+from seviz.collect.reuse import fitting_record
 from seviz.data import Source
+from seviz.errors import UsageError
 from seviz.networks import LoadedModel
-from seviz.results.classes import ClassTable
-from seviz.results.header import Header
+from seviz.results.files import record_path
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
-from seviz.results.stats import Array
+
+# What a user of Python may wish to know, and the command line says on stderr.
+_LOG = logging.getLogger("seviz")
 
 
 def collect(
@@ -39,162 +29,103 @@ def collect(
     data: str | Source,
     options: PassOptions | None = None,
     *,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    reuse: bool = True,
     command: str = "",
     check: Callable[[PassPlan], Any] | None = None,
     progress: Progress | None = None,
     each: Callable[[PredictionTable], Any] | None = None,
+    tell: Callable[[str], Any] | None = None,
 ) -> Record:
     """Collect the gates and predictions of a network over a data set, in one pass.
+
+    Where torchrun started several processes, they share the pass, and each returns the whole record.
 
     Args:
         loaded: The network, from `seviz.load`.
         data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
         options: How the pass is made.
+        folder: Where the record is written (``record.npz``), and the state of the pass while it lasts.
+        resume: Go on with the pass that was cut short in ``folder``.
+        reuse: Whether the record in ``folder`` serves, where it is that of the very same pass: of the same
+            weights, images, preprocessing and libraries.
         command: The command line, for the record.
         check: Called before the first image is read; may raise, so that nobody waits for a pass whose
             result does not serve.
         progress: Given the number of images, a context manager whose value is called with the size of
             each batch.
-        each: Given the prediction for every image when the pass is over.
+        each: Given the prediction for every image when the pass is over; these are in no record.
+        tell: Called with remarks on how the record came about; they are logged by default.
 
     Raises:
         NoSEBlockError: If the network has no SE block, and that is required.
         CheckpointError: If the network does not run on such images, or a gate is not a number.
         DataError: If there are no images, or their classes are not the network's.
         DeviceError: If the device does not exist, or its memory is not enough.
+        UsageError: If a pass is to be resumed without a folder.
+        KeyboardInterrupt: If Ctrl-C came before the first batch was through.
 
     >>> import seviz
     >>> record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "digits")
     >>> record.header.images, len(record.blocks)
     (364, 6)
     """
-    ready = prepare(loaded, data, options or PassOptions())
-    if check is not None:
-        check(ready.plan)
-    return collect_prepared(ready, command=command, progress=progress, each=each)
+    chosen = options or PassOptions()
+    with joined(chosen.device) as ranks:
+        ready = prepare(loaded, data, replace(chosen, device=ranks.device(chosen.device)))
+        if check is not None:
+            check(ready.plan)
+        if folder is None:
+            if resume:
+                raise UsageError(
+                    "expected a folder with the pass that is to be resumed, found none; give folder="
+                )
+            return execute(ready, command=command, progress=progress, each=each, ranks=ranks)
+        place = _Folder(Path(folder), ranks, tell or _LOG.info)
+        if reuse and each is None and (record := place.fitting(ready)) is not None:
+            return record
+        return place.filled(ready, resume=resume, command=command, progress=progress, each=each)
 
 
-def collect_prepared(
-    ready: Prepared,
-    *,
-    command: str = "",
-    progress: Progress | None = None,
-    each: Callable[[PredictionTable], Any] | None = None,
-    keeper: Checkpointer | None = None,
-    ranks: Ranks | None = None,
-) -> Record:
-    """Make the pass that was prepared, or this process's share of it.
+class _Folder:
+    """The folder that the record of a pass is to be in.
 
     Args:
-        ready: From `seviz.collect.prepare.prepare`.
-        command: As for `collect`.
-        progress: As for `collect`.
-        each: As for `collect`; among several processes, called in the first.
-        keeper: Keeps the state of the pass, and resumes it.
-        ranks: The processes that share the pass; each returns the record of all images.
-
-    Raises:
-        KeyboardInterrupt: If Ctrl-C ended one of several processes: they would stop at different images.
-        CheckpointError: If a gate is not a number.
-        DataError: If no image can be read, or the processes were given different ones.
-        DeviceError: If the memory of the device is not enough, or another process is gone.
+        path: The folder.
+        ranks: The processes that share the pass.
+        tell: Called with remarks.
     """
-    ranks = ranks or Ranks()
-    loaded, device, found, source, match = (
-        ready.loaded,
-        ready.device,
-        ready.found,
-        ready.source,
-        ready.match,
-    )
-    if each is not None or not ready.blocks:
-        ready.require_scored()
-    batches = ready.batches(processes=ranks.neighbours)
-    request = ready.request_digest
-    probabilities, single = Probabilities(), None
-    observers: list[MergedObserver] = []
-    if ready.blocks:
-        observers.append(GateSums(ready.blocks, len(match.table), device))
-        observers.append(GateSample(ready.blocks, device))
-    if ready.scored and found.outputs is not None:
-        observers.append(Predictions(ready.targets, found.outputs, device, probabilities))
-    if each is not None:
-        single = EachPrediction(probabilities)
-    watching = [*observers, single] if single is not None else observers
-    choice = Choice(shared=ranks.several)
-    part = Shard(ready, batches, [*watching, probabilities, choice], ranks, keeper)
-    bar = progress(part.batches.total) if progress is not None else nullcontext(None)
-    with bar as on_batch, few_threads(ranks.neighbours):
-        passed = run(
-            loaded.model,
-            found.only(ready.blocks),
-            part.batches,
-            watching,
-            device=device,
-            autocast=ready.autocast,
-            on_batch=part.after_each(on_batch),
-            speed=ready.speed(batches, choice),
+
+    def __init__(self, path: Path, ranks: Ranks, tell: Callable[[str], Any]) -> None:
+        self._path, self._ranks, self._tell = path, ranks, tell
+
+    def fitting(self, ready: Prepared) -> Record | None:
+        """Return the record that is there, if it is of this very pass; every process gets the answer."""
+        found = fitting_record(self._path, ready) if self._ranks.first else None
+        if found is not None:
+            self._tell(
+                f"the record {record_path(self._path)} is of this very pass and is used again; "
+                "--no-cache collects anew"
+            )
+            if self._ranks.several:  # other machines may not see the file
+                found = replace(found, arrays=dict(found.arrays))
+        return self._ranks.gather(found)[0]
+
+    def filled(self, ready: Prepared, *, resume: bool, **passing: Any) -> Record:
+        """Make the pass, and leave its record in the folder."""
+        ranks = self._ranks
+        state = Checkpointer(
+            self._path, rank=ranks.rank if ranks.several else None, resume=resume, tell=self._tell
         )
-    done = part.end(passed)
-    header = Header(
-        checkpoint=loaded.name,
-        architecture=loaded.architecture,
-        checkpoint_sha256=loaded.sha256,
-        source=source.name,
-        split=source.split,
-        preprocessing=loaded.preprocessing,
-        num_classes=found.outputs or 0,
-        images=done.images,
-        skipped=done.skipped,
-        missing=match.missing,
-        extra=match.extra,
-        partial=passed.interrupted,
-        device=_device_name(device),
-        dtype=ready.dtype,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=command,
-        versions=library_versions(),
-        notes=(
-            *loaded.notes,
-            *source.notes,
-            *ready.notes,
-            *match.notes,
-            *probabilities.notes,
-            *passed.notes,
-        ),
-        request=request,
-    )
-    arrays = {name: array for o in observers for name, array in o.compute().items()}
-    if not ready.blocks:
-        arrays["count"] = arrays["confusion"].sum(axis=1)
-    record = Record(header, match.table, ready.blocks, arrays)
-    if single is not None and each is not None and ranks.first:
-        each(_predictions(record, ready.classes, source, single.compute()))
-    return record
-
-
-def _predictions(
-    record: Record, classes: ClassTable | None, source: Source, found: dict[str, Array]
-) -> PredictionTable:
-    """Return the table of single predictions, its classes in the order of the network's outputs."""
-    # Rows of the record and outputs of the network name a class alike, also where it has a namesake.
-    labels = list(classes.labels) if classes is not None else []
-    for own, info in zip(record.classes.labels, record.classes.classes, strict=True):
-        labels[info.index] = own
-    targets = np.array([c.index for c in record.classes.classes], np.int64)
-    top, probability = found["top"].astype(np.int64), found["probability"].astype(np.float64)
-    header = record.header
-    return PredictionTable(
-        labels=tuple(labels),
-        true=targets[found["row"]],
-        predicted=found["predicted"].astype(np.int64),
-        confidence=probability[:, 0],
-        paths=tuple(source.image_name(int(i)) for i in found["index"]),
-        top=top,
-        probability=probability,
-        subject=f"{header.architecture} on {header.source} {header.split}".rstrip(),
-    )
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        record = execute(ready, keeper=state, ranks=ranks, **passing)
+        if record.header.partial and not record.header.images:
+            raise KeyboardInterrupt
+        if ranks.first:
+            record.save(self._path)
+        ranks.gather(None)  # the state is of use until the record is written
+        if not record.header.partial:
+            state.clear()
+        elif state.path.exists():
+            self._tell(f"its state is in {state.path}; --resume goes on with it")
+        return record

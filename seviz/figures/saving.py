@@ -22,10 +22,11 @@ _HOW: Mapping[str, dict[str, Any]] = {
     "pdf": {"metadata": {"CreationDate": None}},
 }
 FORMATS = tuple(_HOW)
+DEFAULT_FORMATS = ("png", "svg")
 
 
 def save_figure(
-    figure: Figure, stem: str | Path, formats: Sequence[str] = ("png", "svg")
+    figure: Figure, stem: str | Path, formats: Sequence[str] = DEFAULT_FORMATS
 ) -> list[Path]:
     """Write a figure in several formats and return the paths.
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from seviz.collect.execute import execute
 from seviz.collect.prepare import PassOptions, Progress, prepare
-from seviz.collect.run import collect
 from seviz.data import Source
 from seviz.errors import DataError
 from seviz.networks import LoadedModel
@@ -44,10 +44,8 @@ def answers(
     """
     options = replace(options, require_se=False)
     tables: list[PredictionTable] = []
-    scored = prepare(loaded, data, options).scored
-    record = collect(
-        loaded, data, options, progress=progress, each=tables.append if scored else None
-    )
+    ready = prepare(loaded, data, options)
+    record = execute(ready, progress=progress, each=tables.append if ready.scored else None)
     if record.header.partial:
         raise KeyboardInterrupt
     return record, tables[0].true == tables[0].predicted if tables else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.npz"
 META_NAME = "meta.json"
+PREDICTION_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 
 
 def record_path(path: str | Path) -> Path:
@@ -29,6 +31,17 @@ def is_record(path: str | Path) -> bool:
             return META_NAME in archive.namelist()
     except Exception:  # a damaged directory of an archive is read as anything
         return False
+
+
+def is_predictions(path: str | Path) -> bool:
+    """Return whether ``path`` is named as a table of predictions."""
+    return Path(path).suffix.lower() in PREDICTION_SUFFIXES
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -17,10 +17,9 @@ import numpy.typing as npt
 
 from seviz.errors import DataError, UsageError
 from seviz.results.evaluation import Calibration, Evaluation, Floats, Ints
-from seviz.results.files import written_whole
+from seviz.results.files import PREDICTION_SUFFIXES, is_predictions, written_whole
 from seviz.results.record import CALIBRATION_BINS, TOP
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 MOST_CLASSES = 10_000
 # What other tools call the columns; the first name of each is ours.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
@@ -106,11 +105,6 @@ def _calibrate(
     )
 
 
-def is_predictions(path: str | Path) -> bool:
-    """Return whether ``path`` is named as a table of predictions."""
-    return Path(path).suffix.lower() in SUFFIXES
-
-
 def write_predictions(table: PredictionTable, path: str | Path) -> Path:
     """Write one row per image, as CSV or as Parquet by the suffix of ``path``.
 
@@ -162,10 +156,10 @@ def check_writable(path: str | Path) -> None:
     target = Path(path)
     if not is_predictions(target):
         raise UsageError(
-            f"expected a name that ends in {', '.join(SUFFIXES)} for the predictions, found "
+            f"expected a name that ends in {', '.join(PREDICTION_SUFFIXES)} for the predictions, found "
             f"{target.name!r}; end it in .csv"
         )
-    if target.suffix.lower() in SUFFIXES[2:]:
+    if target.suffix.lower() in PREDICTION_SUFFIXES[2:]:
         _pyarrow(target)
 
 
@@ -205,7 +199,7 @@ def read_predictions(path: str | Path) -> PredictionTable:
             f"expected a table of predictions at {source}, found nothing; check the path"
         )
     read: Callable[[Path], Columns] = (
-        _read_parquet if source.suffix.lower() in SUFFIXES[2:] else _read_csv
+        _read_parquet if source.suffix.lower() in PREDICTION_SUFFIXES[2:] else _read_csv
     )
     columns = {re.sub(r"\W+", "_", n.strip()).lower(): v for n, v in read(source).items()}
     found = {role: _pick(role, columns, source.name) for role in SYNONYMS}

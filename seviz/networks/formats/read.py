@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,9 @@ from seviz.networks.formats.own import FORMAT_KEY, read_metadata
 from seviz.networks.formats.payload import Payload, flatten
 from seviz.networks.formats.pickles import read_pickle
 from seviz.networks.formats.programs import exported_weights, run_program, scripted_weights
+from seviz.results.files import file_sha256
 from seviz.results.preprocessing import ASSUMED, Preprocessing
+from seviz.results.spec import check_there
 
 _OTHER_ARCHIVES = "TorchScript, torch.export, Keras and torch.save's archives are read"
 
@@ -67,10 +68,9 @@ def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
         CheckpointError: If there is no such file, it is damaged, it would run code, or it holds no
             named tensors.
     """
+    check_there(path)
     if not os.path.isfile(path):
-        what = "nothing"
-        if os.path.exists(path):
-            what = "a folder" if os.path.isdir(path) else "no file of bytes"
+        what = "a folder" if os.path.isdir(path) else "no file of bytes"
         raise CheckpointError(
             f"expected a checkpoint file, found {what} at {path}; give a file, timm:NAME or "
             "torchvision:NAME"
@@ -119,7 +119,7 @@ def _pickled(path: Path, written: str, unsafe: bool) -> CheckpointFile:
         return CheckpointFile(
             path.name,
             f"{written}, whole network",
-            _sha256(path),
+            file_sha256(path),
             network=network,
             description=type(network).__qualname__,
             ran_code=True,
@@ -141,7 +141,7 @@ def _pickled(path: Path, written: str, unsafe: bool) -> CheckpointFile:
     notes = payload.notes
     if read.left_out:
         notes += (f"objects left out, their code is not run: {', '.join(read.left_out[:5])}",)
-    return CheckpointFile(path.name, written, _sha256(path), payload, None, metadata, notes)
+    return CheckpointFile(path.name, written, file_sha256(path), payload, None, metadata, notes)
 
 
 def _keras(path: Path) -> CheckpointFile:
@@ -149,7 +149,7 @@ def _keras(path: Path) -> CheckpointFile:
     return CheckpointFile(
         path.name,
         "Keras",
-        _sha256(path),
+        file_sha256(path),
         network=read.model,
         notes=read.notes,
         description=read.description,
@@ -164,7 +164,7 @@ def _program(path: Path, written: str, unsafe: bool) -> CheckpointFile:
         return CheckpointFile(
             path.name,
             written,
-            _sha256(path),
+            file_sha256(path),
             network=network,
             description=f"{written} program",
             ran_code=True,
@@ -173,7 +173,7 @@ def _program(path: Path, written: str, unsafe: bool) -> CheckpointFile:
     payload = flatten(read(path), path.name)
     _check_sizes(payload, path.name)
     note = f"the weights of a {written} program were read; the program itself was not run"
-    return CheckpointFile(path.name, written, _sha256(path), payload, None, {}, (note,))
+    return CheckpointFile(path.name, written, file_sha256(path), payload, None, {}, (note,))
 
 
 def is_safetensors(path: Path) -> bool:
@@ -197,7 +197,9 @@ def _safetensors(path: Path) -> CheckpointFile:
         ) from exc
     payload = flatten(tensors, path.name)
     payload = Payload(payload.tensors, facts, payload.averaged, payload.notes)
-    return CheckpointFile(path.name, "safetensors", _sha256(path), payload, None, {}, payload.notes)
+    return CheckpointFile(
+        path.name, "safetensors", file_sha256(path), payload, None, {}, payload.notes
+    )
 
 
 def _check_sizes(payload: Payload, name: str) -> None:
@@ -221,8 +223,3 @@ def _unreadable(path: Path, exc: Exception, is_archive: bool) -> CheckpointError
         f"{reason or f'{what} that cannot be read'} in {path.name} ({os.path.getsize(path):,} bytes); is "
         "it complete?"
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,159 @@
+"""A prepared pass, executed: what watches it, the loop, and the record that is left."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from seviz.collect.cache_key import library_versions
+from seviz.collect.distributed import Ranks
+from seviz.collect.fast import Choice, few_threads
+from seviz.collect.observers import (
+    EachPrediction,
+    GateSample,
+    GateSums,
+    MergedObserver,
+    Predictions,
+    Probabilities,
+    run,
+)
+from seviz.collect.prepare import Prepared, Progress
+from seviz.collect.resume import Checkpointer
+from seviz.collect.shard import Shard
+from seviz.data import Source
+from seviz.results.classes import ClassTable
+from seviz.results.header import Header
+from seviz.results.predictions import PredictionTable
+from seviz.results.record import Record
+from seviz.results.stats import Array
+
+
+def execute(
+    ready: Prepared,
+    *,
+    command: str = "",
+    progress: Progress | None = None,
+    each: Callable[[PredictionTable], Any] | None = None,
+    keeper: Checkpointer | None = None,
+    ranks: Ranks | None = None,
+) -> Record:
+    """Make the pass that was prepared, or this process's share of it.
+
+    Args:
+        ready: From `seviz.collect.prepare.prepare`.
+        command: As for `seviz.collect`.
+        progress: As for `seviz.collect`.
+        each: As for `seviz.collect`; among several processes, called in the first.
+        keeper: Keeps the state of the pass, and resumes it.
+        ranks: The processes that share the pass; each returns the record of all images.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C ended one of several processes: they would stop at different images.
+        CheckpointError: If a gate is not a number.
+        DataError: If no image can be read, or the processes were given different ones.
+        DeviceError: If the memory of the device is not enough, or another process is gone.
+    """
+    ranks = ranks or Ranks()
+    loaded, device, found, source, match = (
+        ready.loaded,
+        ready.device,
+        ready.found,
+        ready.source,
+        ready.match,
+    )
+    if each is not None or not ready.blocks:
+        ready.require_scored()
+    batches = ready.batches(processes=ranks.neighbours)
+    request = ready.request_digest
+    probabilities, single = Probabilities(), None
+    observers: list[MergedObserver] = []
+    if ready.blocks:
+        observers.append(GateSums(ready.blocks, len(match.table), device))
+        observers.append(GateSample(ready.blocks, device))
+    if ready.scored and found.outputs is not None:
+        observers.append(Predictions(ready.targets, found.outputs, device, probabilities))
+    if each is not None:
+        single = EachPrediction(probabilities)
+    watching = [*observers, single] if single is not None else observers
+    choice = Choice(shared=ranks.several)
+    part = Shard(ready, batches, [*watching, probabilities, choice], ranks, keeper)
+    bar = progress(part.batches.total) if progress is not None else nullcontext(None)
+    with bar as on_batch, few_threads(ranks.neighbours):
+        passed = run(
+            loaded.model,
+            found.only(ready.blocks),
+            part.batches,
+            watching,
+            device=device,
+            autocast=ready.autocast,
+            on_batch=part.after_each(on_batch),
+            speed=ready.speed(batches, choice),
+        )
+    done = part.end(passed)
+    header = Header(
+        checkpoint=loaded.name,
+        architecture=loaded.architecture,
+        checkpoint_sha256=loaded.sha256,
+        source=source.name,
+        split=source.split,
+        preprocessing=loaded.preprocessing,
+        num_classes=found.outputs or 0,
+        images=done.images,
+        skipped=done.skipped,
+        missing=match.missing,
+        extra=match.extra,
+        partial=passed.interrupted,
+        device=_device_name(device),
+        dtype=ready.dtype,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=command,
+        versions=library_versions(),
+        notes=(
+            *loaded.notes,
+            *source.notes,
+            *ready.notes,
+            *match.notes,
+            *probabilities.notes,
+            *passed.notes,
+        ),
+        request=request,
+    )
+    arrays = {name: array for o in observers for name, array in o.compute().items()}
+    if not ready.blocks:
+        arrays["count"] = arrays["confusion"].sum(axis=1)
+    record = Record(header, match.table, ready.blocks, arrays)
+    if single is not None and each is not None and ranks.first:
+        each(_predictions(record, ready.classes, source, single.compute()))
+    return record
+
+
+def _predictions(
+    record: Record, classes: ClassTable | None, source: Source, found: dict[str, Array]
+) -> PredictionTable:
+    """Return the table of single predictions, its classes in the order of the network's outputs."""
+    # Rows of the record and outputs of the network name a class alike, also where it has a namesake.
+    labels = list(classes.labels) if classes is not None else []
+    for own, info in zip(record.classes.labels, record.classes.classes, strict=True):
+        labels[info.index] = own
+    targets = np.array([c.index for c in record.classes.classes], np.int64)
+    top, probability = found["top"].astype(np.int64), found["probability"].astype(np.float64)
+    header = record.header
+    return PredictionTable(
+        labels=tuple(labels),
+        true=targets[found["row"]],
+        predicted=found["predicted"].astype(np.int64),
+        confidence=probability[:, 0],
+        paths=tuple(source.image_name(int(i)) for i in found["index"]),
+        top=top,
+        probability=probability,
+        subject=f"{header.architecture} on {header.source} {header.split}".rstrip(),
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
