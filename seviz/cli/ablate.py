@@ -63,10 +63,10 @@ class AblationOptions:
 def ablate(
     ckpt: str,
     *,
-    ablation: AblationOptions | None = None,
-    model: ModelOptions | None = None,
-    data: DataOptions | None = None,
-    output: OutputOptions | None = None,
+    ablation: AblationOptions = AblationOptions(),
+    model: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Replace gates, and see what the network gets wrong: which SE blocks matter?
 
@@ -85,14 +85,12 @@ def ablate(
     """
     from seviz.report.folder import write_ablation
 
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    asked, pictures = ablation or AblationOptions(), data or DataOptions()
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
     spec = open_spec(ckpt)
-    _check_options(spec, asked, pictures)
-    folder = output_folder(spec, said.output)
-    result = _replace(ckpt, asked, model or ModelOptions(), pictures, folder, speaker)
-    written = write_ablation(result, folder, asked.formats)
+    _check_options(spec, ablation, data)
+    folder = output_folder(spec, output.output)
+    result = _replace(ckpt, ablation, model, data, folder, speaker)
+    written = write_ablation(result, folder, ablation.formats)
     files = (*written.tables, *written.figures)
     speaker.document(_document(result, files))
     _say(result, files, speaker)

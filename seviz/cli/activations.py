@@ -76,11 +76,11 @@ class FigureOptions:
 def activations(
     ckpt: str,
     *,
-    figure: FigureOptions | None = None,
-    model: ModelOptions | None = None,
-    data: DataOptions | None = None,
-    earlier: EarlierOptions | None = None,
-    output: OutputOptions | None = None,
+    figure: FigureOptions = FigureOptions(),
+    model: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
+    earlier: EarlierOptions = EarlierOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Draw the mean gate of each channel by class, as the SENet paper does.
 
@@ -99,19 +99,17 @@ def activations(
     """
     from seviz.report.folder import Written, write_activations, write_findings
 
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    shown = figure or FigureOptions()
-    channels = _channels(shown.channels)
-    check_formats(shown.formats)
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    channels = _channels(figure.channels)
+    check_formats(figure.formats)
     spec = open_spec(ckpt)
-    folder = output_folder(spec, said.output)
+    folder = output_folder(spec, output.output)
     made = obtain_record(
         spec,
-        Asked(model or ModelOptions(), data or DataOptions(), earlier or EarlierOptions()),
+        Asked(model, data, earlier),
         folder,
         speaker,
-        check=lambda plan: _check(plan, shown),
+        check=lambda plan: _check(plan, figure),
     )
     record = made.record
     if not record.blocks:
@@ -125,13 +123,13 @@ def activations(
             written = write_activations(
                 record,
                 folder,
-                shown.classes,
-                shown.blocks,
+                figure.classes,
+                figure.blocks,
                 channels=channels,
-                spread=shown.spread,
-                formats=shown.formats,
+                spread=figure.spread,
+                formats=figure.formats,
             )
-        written += write_findings(found, written.selective, folder, shown.formats)
+        written += write_findings(found, written.selective, folder, figure.formats)
     except UsageError:
         if not made.interrupted:
             raise

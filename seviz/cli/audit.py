@@ -91,9 +91,9 @@ class AuditOptions:
 def audit(
     ckpt: str,
     *,
-    count: AuditOptions | None = None,
-    model: ModelOptions | None = None,
-    output: OutputOptions | None = None,
+    count: AuditOptions = AuditOptions(),
+    model: ModelOptions = ModelOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Count what SE costs a network: parameters, multiplications, memory, time.
 
@@ -108,29 +108,28 @@ def audit(
     """
     from seviz.report.folder import write_audit
 
-    asked, said = count or AuditOptions(), output or OutputOptions()
     spec = open_spec(ckpt)
-    _check(spec, asked)
-    folder = output_folder(spec, said.output)
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    loaded = _load(ckpt, asked, model or ModelOptions())
+    _check(spec, count)
+    folder = output_folder(spec, output.output)
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    loaded = _load(ckpt, count, model)
     try:
-        result = _count(loaded, asked, speaker)
+        result = _count(loaded, count, speaker)
     except NoSEBlockError as exc:
         raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
-    failed = _exceeded(result, asked)
+    failed = _exceeded(result, count)
     document = {**audit_document(result), "exceeded": failed}
     written = write_audit(result, folder, exceeded=failed)
     files = (*written.tables, *written.figures)
     speaker.document({**document, "files": [str(f) for f in files]})
-    if asked.format is None:
+    if count.format is None:
         say(result, speaker)
         for file in files:
             speaker.line(f"wrote {file}")
     else:
         from seviz.tables.cost import formatted
 
-        speaker.line(formatted(result, asked.format))
+        speaker.line(formatted(result, count.format))
     for note in (*loaded.notes, *result.notes):
         speaker.remark(f"note: {note}")
     for what in failed:

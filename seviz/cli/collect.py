@@ -13,11 +13,11 @@ from seviz.results.spec import open_spec
 def collect(
     ckpt: str,
     *,
-    read: ReadOptions | None = None,
-    model: ModelOptions | None = None,
-    data: DataOptions | None = None,
-    earlier: EarlierOptions | None = None,
-    output: OutputOptions | None = None,
+    read: ReadOptions = ReadOptions(),
+    model: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
+    earlier: EarlierOptions = EarlierOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Run images through a network once, and save every class's gates as a record.
 
@@ -29,19 +29,18 @@ def collect(
         earlier: What becomes of an earlier pass.
         output: Where the record goes.
     """
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
     spec = open_spec(ckpt)
     if spec.is_record:
         raise UsageError(
             f"expected a checkpoint, found the record {ckpt}; 'seviz activations {ckpt}' draws it"
         )
-    folder = output_folder(spec, said.output)
+    folder = output_folder(spec, output.output)
     asked = Asked(
-        model or ModelOptions(),
-        data or DataOptions(),
-        earlier or EarlierOptions(),
-        read or ReadOptions(),
+        model,
+        data,
+        earlier,
+        read,
     )
     require_data(ckpt, asked.data)
     made = obtain_record(spec, asked, folder, speaker)

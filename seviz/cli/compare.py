@@ -43,10 +43,10 @@ def compare(
     a: str,
     b: str,
     *,
-    figure: ComparisonOptions | None = None,
-    model: ModelOptions | None = None,
-    data: DataOptions | None = None,
-    output: OutputOptions | None = None,
+    figure: ComparisonOptions = ComparisonOptions(),
+    model: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Compare two networks: accuracy, cost, the classes that gained and lost, gates.
 
@@ -58,46 +58,44 @@ def compare(
     Args:
         a: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
         b: Another one.
-        figure: What is said and drawn.
+        figure: What is output and drawn.
         model: How checkpoints become networks.
         data: The images, the same for both.
         output: Where results go.
     """
     from seviz.report.folder import write_comparison
 
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    shown, pictures = figure or ComparisonOptions(), data or DataOptions()
-    check_formats(shown.formats)
-    if shown.top < 1:
-        raise UsageError(f"expected --top as at least 1, found {shown.top}; give a larger number")
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    check_formats(figure.formats)
+    if figure.top < 1:
+        raise UsageError(f"expected --top as at least 1, found {figure.top}; give a larger number")
     specs = [open_spec(each) for each in (a, b)]
-    if pictures.data is not None and all(spec.is_record for spec in specs):
+    if data.data is not None and all(spec.is_record for spec in specs):
         raise UsageError(
             "expected --data with a checkpoint, found it with two records; leave it out, or name the "
             "checkpoints"
         )
     stems = [_stem(spec) for spec in specs]
-    folder = Path(said.output or f"reports/{'_and_'.join(stems)}")
+    folder = Path(output.output or f"reports/{'_and_'.join(stems)}")
     check_folder(folder)
     subjects: list[Subject] = []
     for letter, spec, stem in zip("ab", specs, stems, strict=True):
-        subject, interrupted = _subject(spec, folder / f"{letter}_{stem}", model, pictures, speaker)
+        subject, interrupted = _subject(spec, folder / f"{letter}_{stem}", model, data, speaker)
         subjects.append(subject)
         if interrupted:
             speaker.remark("not compared: the pass was interrupted")
             return INTERRUPTED
     compared = _compared(*subjects)
-    written = write_comparison(compared, folder, top=shown.top, formats=shown.formats).files
+    written = write_comparison(compared, folder, top=figure.top, formats=figure.formats).files
     speaker.document(document(compared, written))
-    say(compared, shown.top, written, speaker)
+    say(compared, figure.top, written, speaker)
     return 0
 
 
 def _subject(
     spec: Spec,
     folder: Path,
-    model: ModelOptions | None,
+    model: ModelOptions,
     data: DataOptions,
     speaker: Speaker,
 ) -> tuple[Subject, bool]:
@@ -109,7 +107,7 @@ def _subject(
         return Subject(_name(spec.record.header.checkpoint), spec.record, ablation=ablation), False
     from seviz.collect.examine import examine
 
-    loaded = load_model(spec.name, model or ModelOptions())
+    loaded = load_model(spec.name, model)
     speaker.remark(f"network: {loaded.architecture}, input: {loaded.preprocessing.describe()}")
     if data.data is None:
         subject = examine(loaded)

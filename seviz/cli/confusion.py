@@ -101,11 +101,11 @@ class ConfusionOptions:
 def confusion(
     ckpt: str,
     *,
-    figure: ConfusionOptions | None = None,
-    model: ModelOptions | None = None,
-    data: DataOptions | None = None,
-    earlier: EarlierOptions | None = None,
-    output: OutputOptions | None = None,
+    figure: ConfusionOptions = ConfusionOptions(),
+    model: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
+    earlier: EarlierOptions = EarlierOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Evaluate a network: confusion matrix, precision, recall, calibration.
 
@@ -126,32 +126,28 @@ def confusion(
     """
     from seviz.report.folder import write_confusion
 
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    shown = figure or ConfusionOptions()
-    pictures = data or DataOptions()
-    before = earlier or EarlierOptions()
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
     spec = open_spec(ckpt)
-    _check_options(spec, shown, pictures, before)
-    folder = output_folder(spec, said.output)
+    _check_options(spec, figure, data, earlier)
+    folder = output_folder(spec, output.output)
     if spec.kind == "predictions":
-        evaluated = _read_table(spec, shown, speaker)
+        evaluated = _read_table(spec, figure, speaker)
     else:
-        asked = Asked(model or ModelOptions(), pictures, before, require_se=False)
-        evaluated = _pass(spec, shown, asked, folder, speaker, said.json)
+        asked = Asked(model, data, earlier, require_se=False)
+        evaluated = _pass(spec, figure, asked, folder, speaker, output.json)
     drawn = write_confusion(
         evaluated.evaluation,
         folder,
         record=evaluated.record,
         gates=evaluated.gates,
-        normalize=shown.normalize,
-        order=shown.order,
-        log=shown.log,
-        top=shown.top,
-        formats=shown.formats,
+        normalize=figure.normalize,
+        order=figure.order,
+        log=figure.log,
+        top=figure.top,
+        formats=figure.formats,
     )
-    speaker.document(document(evaluated, drawn, shown.top))
-    say(evaluated, drawn, shown.top, speaker)
+    speaker.document(document(evaluated, drawn, figure.top))
+    say(evaluated, drawn, figure.top, speaker)
     return INTERRUPTED if evaluated.interrupted else 0
 
 

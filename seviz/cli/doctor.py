@@ -11,14 +11,13 @@ from seviz.cli.console import Speaker
 from seviz.cli.options import OutputOptions
 
 
-def doctor(*, output: OutputOptions | None = None) -> int:
+def doctor(*, output: OutputOptions = OutputOptions()) -> int:
     """Show versions and devices, and check that gates can be read here.
 
     Args:
-        output: How much is said.
+        output: How much is output.
     """
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
     versions = _versions()
     devices = _devices()
     healthy = _check()

@@ -91,10 +91,10 @@ class Judged:
 def fold(
     ckpt: str,
     *,
-    what: FoldOptions | None = None,
-    model: ModelOptions | None = None,
-    data: DataOptions | None = None,
-    output: FoldOutput | None = None,
+    what: FoldOptions = FoldOptions(),
+    model: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
+    output: FoldOutput = FoldOutput(),
 ) -> int:
     """Replace SE blocks by their mean gates, and write the smaller checkpoint.
 
@@ -110,48 +110,47 @@ def fold(
         data: The images that give the mean gates and judge the result.
         output: Where the checkpoint goes.
     """
-    asked, said, pictures = what or FoldOptions(), output or FoldOutput(), data or DataOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
     spec = open_spec(ckpt)
-    gates = spec if spec.is_record else open_spec(asked.record) if asked.record else None
-    target = _target(said.output)
-    _check(spec, asked, pictures, gates)
+    gates = spec if spec.is_record else open_spec(what.record) if what.record else None
+    target = _target(output.output)
+    _check(spec, what, data, gates)
 
     from seviz.pruning.folding import fold as fold_blocks
     from seviz.pruning.folding.folded import check_saveable
 
     record = gates.record if gates is not None else None
-    checkpoint = (asked.checkpoint or _checkpoint_of(spec)) if spec.is_record else ckpt
+    checkpoint = (what.checkpoint or _checkpoint_of(spec)) if spec.is_record else ckpt
     if Path(checkpoint).exists() and Path(checkpoint).resolve() == target.resolve():
         raise UsageError(
             f"expected --output to name a new file, found the checkpoint {target} itself; name another"
         )
-    loaded = load_model(checkpoint, model or ModelOptions())
+    loaded = load_model(checkpoint, model)
     check_saveable(loaded)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
-    options = pass_options(pictures)
+    options = pass_options(data)
     before: Right | None = None
-    if pictures.data is not None:
-        record, before = _passed(loaded, pictures.data, options, speaker, record)
+    if data.data is not None:
+        record, before = _passed(loaded, data.data, options, speaker, record)
     assert record is not None, "without --data there is a record"
-    names = asked.blocks
-    if asked.budget is not None:
-        names = _affordable(loaded, pictures, options, asked.budget, before, speaker)
+    names = what.blocks
+    if what.budget is not None:
+        names = _affordable(loaded, data, options, what.budget, before, speaker)
         if not names:
             speaker.remark(
-                f"nothing written: no block can be folded for {asked.budget:g} points of top-1"
+                f"nothing written: no block can be folded for {what.budget:g} points of top-1"
             )
             return _FAILED
     folded = fold_blocks(loaded, names, record)
-    judged = _judge(folded, pictures.data, options, before, asked, speaker)
-    if asked.budget is not None and _exceeds(judged, asked.budget):
+    judged = _judge(folded, data.data, options, before, what, speaker)
+    if what.budget is not None and _exceeds(judged, what.budget):
         speaker.remark(
-            f"nothing written: top-1 of the folded network is more than {asked.budget:g} points lower"
+            f"nothing written: top-1 of the folded network is more than {what.budget:g} points lower"
         )
         return _FAILED
-    exported = folded.export(target.with_suffix(".pt2")) if asked.export else None
+    exported = folded.export(target.with_suffix(".pt2")) if what.export else None
     folded.save(target)
-    notes = _notes(loaded, asked, judged)
+    notes = _notes(loaded, what, judged)
     speaker.document(_document(folded, judged, target, exported, notes))
     _say(folded, judged, target, exported, speaker)
     for note in notes:

@@ -21,14 +21,14 @@ COLUMNS = ("block", "channels", "hidden", "r", "gate", "map", "place", "paramete
 
 
 def inspect(
-    ckpt: str, *, model: ModelOptions | None = None, output: OutputOptions | None = None
+    ckpt: str, *, model: ModelOptions = ModelOptions(), output: OutputOptions = OutputOptions()
 ) -> None:
     """Show what is in a checkpoint, its SE blocks, and what only looks like SE.
 
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
         model: How it becomes a network.
-        output: How much is said.
+        output: How much is output.
     """
     if open_spec(ckpt).is_record:
         raise UsageError(
@@ -37,9 +37,8 @@ def inspect(
     from seviz.gates import find
     from seviz.networks import BareWeights
 
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    opened = open_model(ckpt, model or ModelOptions(), mapped=True)
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    opened = open_model(ckpt, model, mapped=True)
     if isinstance(opened, BareWeights):
         show_bare(opened, speaker)
         return
@@ -48,7 +47,7 @@ def inspect(
     _print(opened, found, speaker)
     for note in opened.notes:
         speaker.remark(f"note: {note}")
-    # After everything that can be said has been said: a network without SE is exit code 3.
+    # After everything that can be output has been output: a network without SE is exit code 3.
     found.require_se()
 
 

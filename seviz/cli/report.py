@@ -78,11 +78,11 @@ class Made:
 def report(
     ckpt: str,
     *,
-    shown: ReportOptions | None = None,
-    model: ModelOptions | None = None,
-    data: DataOptions | None = None,
-    earlier: EarlierOptions | None = None,
-    output: OutputOptions | None = None,
+    shown: ReportOptions = ReportOptions(),
+    model: ModelOptions = ModelOptions(),
+    data: DataOptions = DataOptions(),
+    earlier: EarlierOptions = EarlierOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Write one HTML file with everything: gates, depth, cost, confusion, provenance.
 
@@ -99,21 +99,20 @@ def report(
         earlier: What becomes of an earlier pass.
         output: Where results go.
     """
-    said, shown_first = output or OutputOptions(), shown or ReportOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    check_formats(shown_first.formats)
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    check_formats(shown.formats)
     spec = open_spec(ckpt)
-    folder = output_folder(spec, said.output)
+    folder = output_folder(spec, output.output)
     if spec.is_record:
-        made = _again(spec, shown_first, data or DataOptions(), folder)
+        made = _again(spec, shown, data, folder)
     else:
         asked = Asked(
-            model or ModelOptions(),
-            data or DataOptions(),
-            earlier or EarlierOptions(),
+            model,
+            data,
+            earlier,
             require_se=False,
         )
-        made = make(ckpt, shown_first, asked, folder, speaker)
+        made = make(ckpt, shown, asked, folder, speaker)
     say(made, speaker)
     # The exit code tells of an interrupted pass, not of an old record that was marked so.
     return INTERRUPTED if made.partial and not spec.is_record else 0
@@ -129,7 +128,7 @@ def demo(
             help="Open the report in a browser, where a person is at the terminal.",
         ),
     ] = True,
-    output: OutputOptions | None = None,
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Make the report of a small built-in SE network on handwritten digits.
 
@@ -139,9 +138,8 @@ def demo(
     """
     from seviz.api import sample
 
-    said = output or OutputOptions()
-    speaker = Speaker(as_json=said.json, quiet=said.quiet)
-    folder = Path(said.output or "reports/demo")
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    folder = Path(output.output or "reports/demo")
     check_folder(folder)
     shown = ReportOptions(classes=("0", "1", "4", "7"))
     asked = Asked(data=DataOptions(data="digits"), require_se=False)
@@ -149,7 +147,7 @@ def demo(
     say(made, speaker)
     if made.partial:
         return INTERRUPTED
-    if open_it and sys.stdout.isatty() and not said.json:
+    if open_it and sys.stdout.isatty() and not output.json:
         import webbrowser
 
         webbrowser.open(made.report.resolve().as_uri())

@@ -247,7 +247,7 @@ def collect_record(
 
 
 def pass_options(
-    data: DataOptions, read: ReadOptions | None = None, *, require_se: bool = True
+    data: DataOptions, read: ReadOptions = ReadOptions(), *, require_se: bool = True
 ) -> PassOptions:
     """Return how a pass is made, as the command line asks.
 
@@ -258,7 +258,6 @@ def pass_options(
     """
     from seviz.collect.prepare import PassOptions
 
-    read = read or ReadOptions()
     return PassOptions(
         split=data.split,
         batch_size=data.batch_size,

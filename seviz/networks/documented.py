@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from seviz.networks.architectures.registry import SMALL_IMAGES
-from seviz.networks.formats.read import CheckpointFile
+from seviz.networks.formats.file import CheckpointFile
 from seviz.networks.recognise.fit import Fit
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.results.classes import ClassTable

@@ -17,9 +17,10 @@ from seviz.networks.building import no_random_numbers
 from seviz.networks.documented import documented
 from seviz.networks.filling import check_finite, check_fit, check_plain, fill
 from seviz.networks.folds import apply_folds
+from seviz.networks.formats.file import CheckpointFile
 from seviz.networks.formats.own import check_arguments
 from seviz.networks.formats.payload import Payload
-from seviz.networks.formats.read import CheckpointFile, read_checkpoint
+from seviz.networks.formats.read import read_checkpoint
 from seviz.networks.model import LoadedModel
 from seviz.networks.recognise.bare import BareWeights, excitations, largest_view
 from seviz.networks.recognise.fit import Fit, compare, fit

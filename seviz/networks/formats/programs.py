@@ -23,7 +23,10 @@ from torch import Tensor
 
 from seviz.errors import CheckpointError
 from seviz.networks.formats.archives import check_archive, read_member
+from seviz.networks.formats.file import CheckpointFile, Reader, Seen, check_sizes
+from seviz.networks.formats.payload import flatten
 from seviz.networks.formats.pickles import check_opcodes, check_pickle
+from seviz.results.files import file_sha256
 
 # torch's own numbers for its types (c10/core/ScalarType.h), which torch.export writes.
 _NUMBERED = {
@@ -182,3 +185,41 @@ def run_program(path: Path, *, scripted: bool) -> torch.nn.Module:
     loaded = load(str(path))
     module: torch.nn.Module = loaded if scripted else loaded.module()
     return module
+
+
+def _is_scripted(seen: Seen) -> bool:
+    inside = seen.inside
+    return "constants.pkl" in inside and any(name.startswith("code/") for name in inside)
+
+
+def _is_exported(seen: Seen) -> bool:
+    inside = seen.inside
+    named = "serialized_state_dict.pt" in inside
+    return named or any(name.startswith("models/") for name in inside)
+
+
+def _read(seen: Seen, unsafe: bool, written: str) -> CheckpointFile:
+    path = seen.path
+    if unsafe:
+        network = run_program(path, scripted=written == "TorchScript")
+        return CheckpointFile(
+            path.name,
+            written,
+            file_sha256(path),
+            network=network,
+            description=f"{written} program",
+            ran_code=True,
+        )
+    read = scripted_weights if written == "TorchScript" else exported_weights
+    payload = flatten(read(path), path.name)
+    check_sizes(payload, path.name)
+    note = f"the weights of a {written} program were read; the program itself was not run"
+    return CheckpointFile(path.name, written, file_sha256(path), payload, None, {}, (note,))
+
+
+def _reader(title: str, recognises: Callable[[Seen], bool]) -> Reader:
+    return Reader(title, recognises, partial(_read, written=title))
+
+
+TORCHSCRIPT = _reader("TorchScript", _is_scripted)
+EXPORTED = _reader("torch.export", _is_exported)

@@ -1,0 +1,64 @@
+"""Files of networks that are not read: their names, so that nobody takes a whole file for a damaged one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from seviz.networks.formats.file import Seen
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A format that is known and not read.
+
+    Attributes:
+        title: What people call it.
+        recognises: Tells whether a file is of this kind.
+    """
+
+    title: str
+    recognises: Callable[[Seen], bool]
+
+
+def _starts(*starts: bytes, at: int = 0) -> Callable[[Seen], bool]:
+    return lambda seen: any(seen.start[at : at + len(s)] == s for s in starts)
+
+
+def _ends(*suffixes: str) -> Callable[[Seen], bool]:
+    return lambda seen: seen.path.suffix.lower() in suffixes
+
+
+def _is_onnx(seen: Seen) -> bool:
+    # A protocol buffer without a magic number: ModelProto begins with its ir_version, field 1, a small
+    # number, and the name of who made it, field 2, or opset_import, field 8, or the graph, field 7.
+    start = seen.start
+    return (
+        len(start) > 2
+        and start[0] == 0x08
+        and 3 <= start[1] < 32
+        and start[2] in (0x12, 0x42, 0x3A)
+    )
+
+
+# By content where that tells, else by the end of the name.
+FOREIGN = (
+    Foreign("TFLite", _starts(b"TFL3", at=4)),
+    Foreign("ONNX", _is_onnx),
+    Foreign("ONNX", _ends(".onnx")),
+    Foreign("TensorRT engine", _starts(b"ftrt", b"ptrt")),
+    Foreign("TensorRT engine", _ends(".engine", ".trt", ".plan")),
+    Foreign("Paddle", _ends(".pdmodel", ".pdiparams", ".pdparams")),
+    Foreign("Core ML", _ends(".mlmodel", ".mlpackage")),
+    Foreign("ncnn", _starts(b"7767517\n")),
+    Foreign("OpenVINO", _starts(b'<?xml version="1.0"?>\n<net ', b"<net ")),
+    Foreign("GGUF", _starts(b"GGUF")),
+    Foreign("NumPy", _starts(b"\x93NUMPY")),
+    Foreign("TensorFlow graph", _ends(".pb", ".pbtxt", ".index", ".meta")),
+    Foreign("Flax or JAX (msgpack)", _ends(".msgpack")),
+)
+
+
+def foreign_format(seen: Seen) -> str | None:
+    """Return the name of the format of a file that is not read; ``None`` where it is none of those known."""
+    return next((row.title for row in FOREIGN if row.recognises(seen)), None)
