@@ -170,7 +170,7 @@ def test_the_check_can_fail() -> None:
 def test_exported_names() -> None:
     assert seviz.__all__ == sorted(seviz.__all__)
     for name in seviz.__all__:
-        assert getattr(seviz, name).__module__.startswith("seviz.")
+        assert getattr(seviz, name).__module__.startswith("seviz")
     assert set(seviz.__all__) < set(dir(seviz))
     assert seviz.__version__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

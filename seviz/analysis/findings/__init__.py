@@ -11,7 +11,7 @@ from seviz.analysis.findings.blocks import BlockFindings, Measured, measure
 from seviz.analysis.findings.estimates import Drawn, Estimate
 from seviz.analysis.findings.selective import SelectiveChannel, selective_channels
 from seviz.analysis.findings.shuffling import shuffle_labels
-from seviz.analysis.findings.statements import judge, no_intervals
+from seviz.analysis.findings.statements import Evidence, judge, no_intervals
 from seviz.analysis.findings.verdicts import Statement
 from seviz.analysis.findings.wording import Findings, failures, remarks, sentences
 from seviz.errors import DataError
@@ -64,7 +64,7 @@ def findings(record: Record, ablation: Ablation | None = None) -> Findings:
     partial = f"the record is partial: interrupted after {record.header.images:,} images"
     return Findings(
         blocks=blocks,
-        statements=tuple(judge(record, measured, drawn, ablation)),
+        statements=tuple(judge(Evidence(record, measured, drawn, ablation))),
         warnings=(*failures(blocks), *([partial] if record.header.partial else [])),
         method=_method(record, drawn),
         images=int(record.count.sum()),

@@ -6,7 +6,8 @@ A verdict rests on a whole interval, never on a number alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,31 +34,59 @@ SATURATED = 0.5
 _OUTSIDE = 1e-3
 
 
-def judge(
-    record: Record,
-    measured: Sequence[Measured],
-    drawn: Drawn | None,
-    ablation: Ablation | None,
-) -> list[Statement]:
-    """Return the paper's statements with verdicts.
+PAPER = "Hu et al., arXiv 1709.01507v4, section 6.4"
 
-    Args:
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a claim is judged by.
+
+    Attributes:
         record: Where the numbers come from.
         measured: Every block, in forward order.
-        drawn: The images that intervals are made from.
+        drawn: The images that intervals are made from; ``None`` where there are none.
         ablation: Of the same network, if there is one.
     """
-    blocks = [m.findings for m in measured]
-    found: list[Statement] = []
-    why = _nothing_on_gates(record, blocks, drawn)
-    if why is not None or drawn is None:
-        found += [Statement(c, UNKNOWN, why or "") for c in (SHALLOW, DEEP, SATURATES)]
-    else:
-        found += [*_on_classes(measured, drawn), _on_saturation(record, measured, drawn)]
-    if ablation is None:
-        found.append(Statement(LAST, UNKNOWN, _without_ablation(blocks)))
-    else:
-        found.append(Statement(LAST, *last_matter_less(record, ablation)))
+
+    record: Record
+    measured: Sequence[Measured]
+    drawn: Drawn | None
+    ablation: Ablation | None
+
+    @property
+    def blocks(self) -> list[BlockFindings]:
+        """Return what was found on each block."""
+        return [m.findings for m in self.measured]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the literature that is judged for each network.
+
+    Attributes:
+        text: The statement.
+        source: Who makes it.
+        judge: Judges it by gates and their intervals.
+        judge_ablation: Judges it by an ablation, where that alone can tell.
+    """
+
+    text: str
+    source: str
+    judge: Callable[[Evidence, Drawn], Statement] | None = None
+    judge_ablation: Callable[[Evidence], Statement] | None = None
+
+
+def judge(evidence: Evidence) -> list[Statement]:
+    """Return every claim with its verdict."""
+    why = _nothing_on_gates(evidence.record, evidence.blocks, evidence.drawn)
+    found = []
+    for claim in CLAIMS:
+        if claim.judge_ablation is not None:
+            found.append(claim.judge_ablation(evidence))
+        elif why is not None or evidence.drawn is None or claim.judge is None:
+            found.append(Statement(claim.text, UNKNOWN, why or ""))
+        else:
+            found.append(claim.judge(evidence, evidence.drawn))
     return found
 
 
@@ -87,12 +116,30 @@ def no_intervals(record: Record) -> str:
     return "There are no intervals: no class has three images."
 
 
-def _on_classes(measured: Sequence[Measured], drawn: Drawn) -> list[Statement]:
+@dataclass(frozen=True)
+class _Depth:
+    """Class share, chance taken off, in the first and the last third of the blocks that move."""
+
+    first: Estimate
+    last: Estimate
+    more: Estimate
+    early: str
+    late: str
+    note: str
+
+    @property
+    def numbers(self) -> dict[str, Estimate]:
+        return {"first_third": self.first, "last_third": self.last, "difference": self.more}
+
+
+def _depth(evidence: Evidence, drawn: Drawn) -> _Depth | str:
+    """Return what classes explain along the depth, or why nothing can be said of it."""
+    measured = evidence.measured
     moving = [m for m in measured if m.findings.moves and m.findings.corrected is not None]
     blocks = [m.findings for m in moving]
     why = _nothing_on_classes(blocks, drawn)
     if why is not None:
-        return [Statement(c, UNKNOWN, why) for c in (SHALLOW, DEEP)]
+        return why
     size = third(len(moving))
     share = np.array([b.corrected.value if b.corrected else 0.0 for b in blocks])
     slope = (drawn.images - 1) / (drawn.images - drawn.classes)
@@ -103,28 +150,41 @@ def _on_classes(measured: Sequence[Measured], drawn: Drawn) -> list[Statement]:
 
     place = np.arange(len(moving))
     early, late = (place < size) / size, (place >= len(moving) - size) / size
-    first, last, more = combined(early), combined(late), combined(late - early)
     left = [m.findings.block for m in measured if m not in moving]
-    note = f" Left out, for they hardly move: {listed(left)}." if left else ""
     names = [b.block for b in blocks]
-    shallow = (
-        f"Beyond chance, class explains {shown(first)} of the gate variance in {named(names[:size])}; "
-        f"class-agnostic is less than {AGNOSTIC}.{note}"
+    return _Depth(
+        combined(early),
+        combined(late),
+        combined(late - early),
+        named(names[:size]),
+        named(names[-size:]),
+        f" Left out, for they hardly move: {listed(left)}." if left else "",
     )
-    deep = (
-        f"Beyond chance, class explains {shown(last)} of the gate variance in {named(names[-size:])}, "
-        f"against {shown(first)} in {named(names[:size])}: {_signed(more)}.{note}"
+
+
+def _on_shallow(evidence: Evidence, drawn: Drawn) -> Statement:
+    depth = _depth(evidence, drawn)
+    if isinstance(depth, str):
+        return Statement(SHALLOW, UNKNOWN, depth)
+    reason = (
+        f"Beyond chance, class explains {shown(depth.first)} of the gate variance in {depth.early}; "
+        f"class-agnostic is less than {AGNOSTIC}.{depth.note}"
     )
-    numbers = {"first_third": first, "last_third": last, "difference": more}
-    return [
-        Statement(SHALLOW, verdict(first.below(AGNOSTIC), first.above(AGNOSTIC)), shallow, numbers),
-        Statement(
-            DEEP,
-            verdict(more.above(0) and last.above(AGNOSTIC), more.below(0) or last.below(AGNOSTIC)),
-            deep,
-            numbers,
-        ),
-    ]
+    found = verdict(depth.first.below(AGNOSTIC), depth.first.above(AGNOSTIC))
+    return Statement(SHALLOW, found, reason, depth.numbers)
+
+
+def _on_deep(evidence: Evidence, drawn: Drawn) -> Statement:
+    depth = _depth(evidence, drawn)
+    if isinstance(depth, str):
+        return Statement(DEEP, UNKNOWN, depth)
+    last, more = depth.last, depth.more
+    reason = (
+        f"Beyond chance, class explains {shown(last)} of the gate variance in {depth.late}, "
+        f"against {shown(depth.first)} in {depth.early}: {_signed(more)}.{depth.note}"
+    )
+    found = verdict(more.above(0) and last.above(AGNOSTIC), more.below(0) or last.below(AGNOSTIC))
+    return Statement(DEEP, found, reason, depth.numbers)
 
 
 def _nothing_on_classes(moving: Sequence[BlockFindings], drawn: Drawn) -> str | None:
@@ -144,7 +204,8 @@ def _nothing_on_classes(moving: Sequence[BlockFindings], drawn: Drawn) -> str | 
     return None
 
 
-def _on_saturation(record: Record, measured: Sequence[Measured], drawn: Drawn) -> Statement:
+def _on_saturation(evidence: Evidence, drawn: Drawn) -> Statement:
+    record, measured = evidence.record, evidence.measured
     late = measured[-third(len(measured)) :]
     names = [m.findings.block for m in late]
     for name in names:
@@ -175,6 +236,12 @@ def _on_saturation(record: Record, measured: Sequence[Measured], drawn: Drawn) -
     return Statement(SATURATES, judged, reason, {"saturated": shares[best]})
 
 
+def _on_last(evidence: Evidence) -> Statement:
+    if evidence.ablation is None:
+        return Statement(LAST, UNKNOWN, _without_ablation(evidence.blocks))
+    return Statement(LAST, *last_matter_less(evidence.record, evidence.ablation))
+
+
 def _without_ablation(blocks: Sequence[BlockFindings]) -> str:
     reason = "No ablation was run; 'seviz ablate' measures it."
     signs = []
@@ -192,3 +259,12 @@ def _without_ablation(blocks: Sequence[BlockFindings]) -> str:
 
 def _signed(more: Estimate) -> str:
     return f"{more.value:+.3f} [{more.low:+.3f}, {more.high:+.3f}]"
+
+
+# In the order in which they are said.
+CLAIMS = (
+    Claim(SHALLOW, PAPER, _on_shallow),
+    Claim(DEEP, PAPER, _on_deep),
+    Claim(SATURATES, PAPER, _on_saturation),
+    Claim(LAST, PAPER, judge_ablation=_on_last),
+)
