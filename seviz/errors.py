@@ -15,21 +15,37 @@ error into text and an exit code.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 _LONGEST = 1500
+# Format characters that are spelling: joiners (Persian, Indic scripts, emoji of several parts), signs that
+# stand around numbers and letters (Arabic, Syriac, Kaithi), and the letters of a flag of a region.
+_SPELLING = re.compile(
+    "[\u200c\u200d\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd]"
+    "|(?<=\U0001f3f4)[\U000e0020-\U000e007e]+\U000e007f"
+)
 
 
 def printable(text: str) -> str:
     r"""Escape line breaks, control characters and marks that change the direction of writing.
 
+    What spelling needs stays as it is: joiners, the spaces of all scripts.
+
     >>> print(printable("a\nb\x1b[2J"))
     a\nb\x1b[2J
+    >>> printable("\u0645\u06cc\u200c\u0634\u0648\u062f") == "\u0645\u06cc\u200c\u0634\u0648\u062f"
+    True
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    kept = {i for found in _SPELLING.finditer(text) for i in range(*found.span())}
+    return "".join(
+        c if c.isprintable() or i in kept or unicodedata.category(c) == "Zs" else repr(c)[1:-1]
+        for i, c in enumerate(text)
+    )
 
 
 def one_line(text: str) -> str:

@@ -79,14 +79,20 @@ def test_text_names_the_convention_of_every_number(
     assert line("parameters") == "parameters 28,088,024 25,557,032 2,530,992 +9.90%"
     assert line("MACs ") == "MACs 3,860,488,192 3,857,973,248 2,514,944 +0.07%"
     assert line("FLOPs, 2 x MACs").endswith("7,720,976,384 7,715,946,496 5,029,888 +0.07%")
-    assert line("paper ").startswith("paper 3.86 G 3.87 G arXiv 1709.01507, 1 MAC = 1")
+    assert line("FLOPs, paper ").startswith("FLOPs, paper 3.87 G 3.86 G ")
+    assert line("FLOPs, paper:").startswith("FLOPs, paper: arXiv 1709.01507, 1 MAC = 1")
     assert line("squeeze, additions").endswith("5,519,360")
     assert line("scale, multiplications").endswith("5,519,360")
     assert "62.5%" in line("5 ")
-    assert line("2 45,699,240").endswith("45.7 M 45.8 M 45.7 M without biases")
-    assert line("8 30,603,912").endswith("30.6 M 30.7 M 30.7 M with biases")
+    # The map of a block is read twice and written once, its parameters are read once.
+    assert line("bytes moved ").split()[4] == f"{12 * 5_519_360 + 4 * 2_530_992:,}"
+    moved = [float(x.split()[-2]) for x in lines if x.startswith("SE_")]
+    assert sum(moved) == pytest.approx(76.36, abs=0.09)
+    assert line("2 45,699,240").endswith("45.7 45.8 45.7 without biases")
+    assert line("8 30,603,912").endswith("30.6 30.7 30.7 with biases")
     assert (
-        "(2/r) sum N C², r = 16: 2,514,944 weights; counted 2,530,992: +16,048 biases" in said.out
+        "(2/r) sum N C², r = 16: 2,514,944 weights; counted 2,530,992: +16,048 biases"
+        in " ".join(said.out.split())
     )
     assert "without biases does not give the paper's for r = 8" in said.out
     assert "with biases does not give the paper's for r = 2" in said.out
@@ -146,7 +152,12 @@ def test_latency(run: Run, tmp_path: Path, tiny: Tiny) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "begin"),
-    [("latex", "% Cost of SE"), ("markdown", "| network |"), ("csv", "stage,blocks")],
+    [
+        ("latex", "% Cost of SE in tiny.pt, input 3x12x12"),
+        ("markdown", "Cost of SE in tiny.pt"),
+        ("html", "<table>"),
+        ("csv", "stage,blocks"),
+    ],
 )
 def test_tables_alone_on_stdout(
     run: Run, tmp_path: Path, kind: str, begin: str, tiny: Tiny

@@ -88,7 +88,9 @@ def test_text(run: Run, tiny: Tiny) -> None:
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     params = sum(p.numel() for p in tiny.model.parameters())
-    assert lines[0].split() == ["checkpoint", "tiny.pt", "(torch.save)"]
+    se = sum(2 * w * (w // 4) for w in (8, 8, 8, 8, 16, 16))
+    assert lines[0].startswith(f"SE            6 blocks, {se} parameters")
+    assert lines[1].split() == ["checkpoint", "tiny.pt", "(torch.save)"]
     assert "classes       4 (ant, bee, cat, ...)" in lines
     assert f"parameters    {params:,}" in lines
     rows = [line.split() for line in lines if line.startswith("SE_")]

@@ -7,10 +7,10 @@ import timm
 import torch
 
 from seviz.cost import audit_network, audit_parameters
-from seviz.cost.bottleneck import FALLBACK, UNKNOWN, hidden_units, recognise
+from seviz.cost.bottleneck import hidden_units, recognise
 from seviz.networks.architectures.cifar_resnet import CifarResNet
 from seviz.results.blocks import SEBlock
-from seviz.results.cost import Audit
+from seviz.results.cost import FALLBACK_RULE, UNKNOWN_RULE, Audit
 
 SIZE = (3, 224, 224)
 RATIOS = (2, 4, 8, 16, 32)
@@ -94,8 +94,8 @@ def test_the_rule_of_the_bottleneck(
 
 def test_a_rule_that_is_not_one_of_channels_alone() -> None:
     found, rule = recognise([(96, 4), (96, 24)])
-    assert (found, rule) == (None, UNKNOWN)
-    assert hidden_units(100, 16, rule) == hidden_units(100, 16, FALLBACK) == 6
+    assert (found, rule) == (None, UNKNOWN_RULE)
+    assert hidden_units(100, 16, rule) == hidden_units(100, 16, FALLBACK_RULE) == 6
 
 
 def block(params: int, *, channels: int = 64, hidden: int = 8, shift: bool = False) -> SEBlock:

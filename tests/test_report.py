@@ -23,7 +23,7 @@ from seviz.errors import DataError
 from seviz.report.data import LEVELS, packed, quantised, script_json
 from seviz.report.provenance import without_folders
 from seviz.results.ablation import Ablation
-from seviz.results.audits import load_audit, save_audit
+from seviz.results.cost import Audit
 from seviz.results.record import Record
 
 MEGABYTE = 1e6
@@ -189,11 +189,11 @@ def test_audit_beside_the_record_is_of_the_same_network(record: Record, tmp_path
     record.save(tmp_path)
     audit = seviz.audit("timm:seresnext26d_32x4d", sweep=(4,))
     ours = replace(audit, checkpoint_sha256=record.header.checkpoint_sha256)
-    assert load_audit(save_audit(ours, tmp_path)) == ours
+    assert Audit.load(ours.save(tmp_path)) == ours
     said, _ = read(seviz.write_report(tmp_path, tmp_path))
     assert f"{audit.se_params:,}" in said
     assert f"{audit.sweep[0].params:,}" in said
-    save_audit(replace(audit, checkpoint_sha256="1" * 64), tmp_path)
+    replace(audit, checkpoint_sha256="1" * 64).save(tmp_path)
     said, _ = read(seviz.write_report(tmp_path, tmp_path))
     assert "audit.json beside the record was left out: it is of another network" in said
     assert f"{audit.se_params:,}" not in said

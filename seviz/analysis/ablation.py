@@ -5,8 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seviz.analysis.proportions import PairedDifference, counted_difference, holm
+from seviz.analysis.findings.estimates import Estimate
+from seviz.analysis.proportions import (
+    SIGNIFICANT,
+    PairedDifference,
+    counted_difference,
+    holm,
+    wilson,
+)
 from seviz.results.ablation import Ablation, Replaced
+
+# What was done to gates, to be said after "with".
+HELD = {
+    "one": "gates held at 1",
+    "mean": "gates held at their mean",
+    "shuffle": "gates of another image",
+}
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,16 @@ class Effect:
     replaced: Replaced
     difference: PairedDifference
     p_adjusted: float
+
+    @property
+    def delta(self) -> Estimate:
+        """Return the change of top-1 with its 95 % interval (paired, Agresti and Min), a share."""
+        return Estimate(self.difference.delta, self.difference.low, self.difference.high)
+
+    @property
+    def significant(self) -> bool:
+        """Return whether chance is an unlikely explanation, all tests considered."""
+        return self.p_adjusted < SIGNIFICANT
 
 
 def single_effects(ablation: Ablation) -> list[Effect]:
@@ -40,3 +65,27 @@ def _effects(ablation: Ablation, parts: Sequence[Replaced]) -> list[Effect]:
     ]
     adjusted = holm([d.p_value for d in found])
     return [Effect(*both) for both in zip(parts, found, adjusted, strict=True)]
+
+
+def describe_ablation(ablation: Ablation) -> str:
+    """Return in a sentence or two which blocks matter.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    effects = single_effects(ablation)
+    sure = sorted((e for e in effects if e.significant), key=lambda e: e.difference.delta)
+    named = ", ".join(
+        f"{e.replaced.name} ({100 * e.difference.delta:+.2f} points)" for e in sure[:_NAMED]
+    )
+    more = f" and {len(sure) - _NAMED} more" if len(sure) > _NAMED else ""
+    found = (
+        f"top-1 changes by more than chance explains for {len(sure)} of {len(effects)}: {named}{more}"
+        if sure
+        else f"top-1 changes by no more than chance explains for any of {len(effects)}"
+    )
+    unit = "stage" if ablation.by == "stage" else "block"
+    tests = " (p < 0.05, Holm-adjusted)" if len(effects) > 1 else " (p < 0.05)"
+    said = f"With the {HELD[ablation.gates]} in one {unit} at a time, {found}{tests}."
+    base = wilson(ablation.right, ablation.images)
+    return f"{said} With no gate replaced it is {base} (95 % interval, Wilson)."

@@ -28,7 +28,6 @@ from seviz.results.files import is_record
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
-    from seviz.analysis import Effect
     from seviz.results.ablation import Ablation
     from seviz.results.record import Record
 
@@ -170,7 +169,8 @@ def _record(asked: AblationOptions, folder: Path) -> Record | None:
 
 def _document(result: Ablation, files: Sequence[Path]) -> dict[str, Any]:
     """Return the JSON document; its first keys are what scripts depend on."""
-    from seviz.analysis import cumulative_effects, single_effects, wilson
+    from seviz.analysis import wilson
+    from seviz.tables.ablation import CUMULATIVE, ablation_table
 
     share = wilson(result.right, result.images)
     assert share is not None
@@ -183,8 +183,8 @@ def _document(result: Ablation, files: Sequence[Path]) -> dict[str, Any]:
             "se_params": result.se_params,
             "macs": result.macs,
         },
-        "blocks": [_row(effect) for effect in single_effects(result)],
-        "cumulative": [_row(effect) for effect in cumulative_effects(result)],
+        "blocks": ablation_table(result).records(),
+        "cumulative": ablation_table(result, CUMULATIVE).records(),
         "by": result.by,
         "gates": result.gates,
         "seed": result.seed,
@@ -204,82 +204,17 @@ def _document(result: Ablation, files: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _row(effect: Effect) -> dict[str, Any]:
-    part, found = effect.replaced, effect.difference
-    return {
-        "name": part.name,
-        "top1": found.after,
-        "delta": found.delta,
-        "ci_low": found.low,
-        "ci_high": found.high,
-        "params": part.params,
-        "macs": part.macs,
-        "p": found.p_value,
-        "p_holm": effect.p_adjusted,
-        "lost": part.lost,
-        "won": part.won,
-        "blocks": list(part.blocks),
-    }
-
-
 def _say(result: Ablation, files: Sequence[Path], speaker: Speaker) -> None:
     """Print the text."""
-    from seviz.analysis import cumulative_effects, single_effects, wilson
-    from seviz.figures.ablation import WITH
+    from seviz.analysis.ablation import describe_ablation
+    from seviz.tables import tables_of
 
+    speaker.say(describe_ablation(result), "strong")
     partial = " (partial)" if result.partial else ""
     subject = f"{result.architecture} on {result.source} {result.split}".rstrip()
-    speaker.line(f"{subject}: {result.images:,} images{partial}, {WITH[result.gates]}")
+    speaker.say(f"{subject}: {result.images:,} images{partial}")
     speaker.line()
-    speaker.line(
-        f"top-1 with no gate replaced: {wilson(result.right, result.images)} (95 % interval, Wilson)"
-    )
-    speaker.line()
-    singles, together = single_effects(result), cumulative_effects(result)
-    _say_table(result.by, singles, speaker)
-    if together:
-        speaker.line("more and more together, from the one that matters least")
-        _say_table(f"and {result.by}", together, speaker)
-        speaker.line(
-            "the order was found on these images, so its beginning looks a little better than on others"
-        )
-    speaker.line(
-        "change: points of top-1, with its 95 % interval, paired over the same images (Agresti and Min); p: "
-        "exact McNemar test"
-    )
-    if len(singles) > 1:
-        by_chance = 0.05 * len(singles)
-        speaker.line(
-            f"p is of each test alone: of {len(singles)}, {by_chance:.2g} would be below 0.05 by chance; p "
-            "(Holm) allows for their number"
-        )
-    speaker.line(
-        f"parameters and MACs (one image) that nothing else needs; SE has {result.se_params:,} of the "
-        f"network's {result.params:,} parameters"
-    )
-    speaker.line()
-    for path in files:
-        speaker.line(f"wrote {path}")
-
-
-def _say_table(what: str, effects: Sequence[Effect], speaker: Speaker) -> None:
-    columns = [what, "top-1", "change", "95 % interval", "p", "p (Holm)", "parameters", "MACs"]
-    rows = [
-        [
-            e.replaced.name,
-            f"{e.difference.after:.2%}",
-            f"{100 * e.difference.delta:+.2f}",
-            f"{100 * e.difference.low:+.2f} .. {100 * e.difference.high:+.2f}",
-            _shown_p(e.difference.p_value),
-            _shown_p(e.p_adjusted),
-            f"{e.replaced.params:,}",
-            f"{e.replaced.macs:,}",
-        ]
-        for e in effects
-    ]
-    speaker.table(columns, rows)
-    speaker.line()
-
-
-def _shown_p(p: float) -> str:
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+    for table in tables_of(result).values():
+        if table.rows:
+            speaker.table(table)
+    speaker.wrote(files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -135,7 +136,7 @@ def activations(
             raise
         speaker.remark("not drawn: the pass ended before all of the classes had images")
         written = Written()
-    _say(made, found, written, speaker)
+    _say(made, found, written, speaker, written.blocks if figure.blocks else ())
     return INTERRUPTED if made.interrupted else 0
 
 
@@ -147,7 +148,9 @@ def _check(plan: PassPlan, shown: FigureOptions) -> None:
     check_classes(plan, shown.classes)
 
 
-def _say(made: Obtained, found: Findings, written: Written, speaker: Speaker) -> None:
+def _say(
+    made: Obtained, found: Findings, written: Written, speaker: Speaker, asked: Sequence[str]
+) -> None:
     speaker.document(
         {
             **document(made.record, made.path, found),
@@ -157,10 +160,9 @@ def _say(made: Obtained, found: Findings, written: Written, speaker: Speaker) ->
             "csv": [str(t) for t in written.tables],
         }
     )
-    say_summary(made.record, found, speaker)
-    say_selective(written.selective, speaker)
-    for file in written.files:
-        speaker.line(f"wrote {file}")
+    say_summary(made.record, found, speaker, asked)
+    say_selective(written.selective, speaker, asked)
+    speaker.wrote(written.files)
     speaker.line(f"record: {made.path}")
 
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from seviz.cli.audit_text import say
+from seviz.cli.audit_text import for_paper, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
 from seviz.cli.shared import open_model, output_folder
 from seviz.errors import NoSEBlockError, UsageError
-from seviz.results.audits import audit_document
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class AuditOptions:
         Parameter(help="Exit with 1 if SE adds more MACs, in per cent of those without it."),
     ] = None
     format: Annotated[
-        Literal["latex", "markdown", "csv"] | None,
+        Literal["latex", "markdown", "html", "csv"] | None,
         Parameter(help="Print tables for a paper in place of the text."),
     ] = None
 
@@ -118,18 +117,16 @@ def audit(
     except NoSEBlockError as exc:
         raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
     failed = _exceeded(result, count)
-    document = {**audit_document(result), "exceeded": failed}
+    document = {**result.to_dict(), "exceeded": failed}
     written = write_audit(result, folder, exceeded=failed)
     files = (*written.tables, *written.figures)
     speaker.document({**document, "files": [str(f) for f in files]})
     if count.format is None:
         say(result, speaker)
-        for file in files:
-            speaker.line(f"wrote {file}")
+        speaker.wrote(files)
     else:
-        from seviz.tables.cost import formatted
-
-        speaker.line(formatted(result, count.format))
+        for line in for_paper(result, count.format).split("\n"):
+            speaker.line(line)
     for note in (*loaded.notes, *result.notes):
         speaker.remark(f"note: {note}")
     for what in failed:

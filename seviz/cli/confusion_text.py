@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seviz.report.folder import Written
     from seviz.results.evaluation import Evaluation
     from seviz.results.record import Record
+    from seviz.tables import Table
 
 
 @dataclass(frozen=True)
@@ -104,123 +105,63 @@ def _interval(share: Share | None) -> list[float] | None:
 
 def say(evaluated: Evaluated, drawn: Written, top: int, speaker: Speaker) -> None:
     """Print the text."""
+    from seviz.tables.confusion import classes_table, contrast_table, pairs_table
+
     _say_scores(evaluated, speaker)
-    _say_confusions(evaluated, top, speaker)
-    _say_classes(evaluated.scores, top, speaker)
+    pairs = pairs_table(evaluated.evaluation)
+    if pairs.rows:
+        _say_first(pairs, top, "confusion_pairs.csv", speaker)
+    else:
+        speaker.line("no confusions")
+        speaker.line()
+    classes = classes_table(evaluated.scores, hardest=True)
+    _say_first(classes, top, "confusion_classes.csv", speaker)
     _say_gates(evaluated, speaker)
-    _say_pair(evaluated, speaker)
-    for path in [*drawn.files, *([evaluated.predictions] if evaluated.predictions else [])]:
-        speaker.line(f"wrote {path}")
+    if evaluated.pair is not None:
+        speaker.table(contrast_table(evaluated.pair, evaluated.contrasts))
+    more = [evaluated.predictions] if evaluated.predictions else []
+    speaker.wrote([*drawn.files, *more])
     if evaluated.record_path is not None:
         speaker.line(f"record: {evaluated.record_path}")
 
 
 def _say_scores(evaluated: Evaluated, speaker: Speaker) -> None:
+    from seviz.tables.confusion import scores_table
+
     evaluation, scores = evaluated.evaluation, evaluated.scores
     partial = " (partial)" if evaluation.partial else ""
-    speaker.line(
+    speaker.say(f"top-1 {scores.top1} (95 % interval, Wilson)", "strong")
+    speaker.say(
         f"{evaluation.subject}: {scores.images:,} images{partial} of {len(evaluation.labels)} classes"
     )
-    speaker.line()
-    speaker.line(f"top-1              {scores.top1} (95 % interval, Wilson)")
-    if scores.top5 is not None:
-        speaker.line(f"top-5              {scores.top5}")
-    speaker.line(f"balanced accuracy  {scores.balanced_accuracy:.2%}")
-    for name, average in (("macro average", scores.macro), ("weighted average", scores.weighted)):
-        speaker.line(
-            f"{name:18} precision {average.precision:.2%}, recall {average.recall:.2%}, F1 {average.f1:.2%}"
+    if scores.calibration is None:
+        why = (
+            "not in the record: an older seviz kept no confidences"
+            if evaluated.record is not None
+            else "not known: the table has no column of confidences"
         )
-    curve = scores.calibration
-    if curve is not None:
-        speaker.line(
-            f"calibration error  {curve.ece:.2%} (mean confidence {curve.confidence:.2%}, "
-            f"{len(curve.bins)} bins)"
-        )
-    elif evaluated.record is not None:
-        speaker.line("calibration error  not in the record: an older seviz kept no confidences")
-    else:
-        speaker.line("calibration error  not known: the table has no column of confidences")
+        speaker.say(f"calibration error  {why}")
     if evaluation.missing or evaluation.extra:
-        speaker.line(
-            f"left out           {len(evaluation.missing)} classes of the network without images, "
+        speaker.say(
+            f"left out: {len(evaluation.missing)} classes of the network without images, "
             f"{len(evaluation.extra)} folders that are none of its classes"
         )
     speaker.line()
+    speaker.table(scores_table(scores))
 
 
-def _say_confusions(evaluated: Evaluated, top: int, speaker: Speaker) -> None:
-    from seviz.analysis import ranked_confusions
-
-    every = ranked_confusions(evaluated.evaluation)
-    if not every:
-        speaker.line("no confusions")
-    for confused in every[:top]:
-        speaker.line(str(confused))
-    if len(every) > top:
-        speaker.line(f"and {len(every) - top:,} less frequent confusions, in confusion_pairs.csv")
-    speaker.line()
-
-
-def _say_classes(scores: Scores, top: int, speaker: Speaker) -> None:
-    def shown(value: float | None) -> str:
-        return "-" if value is None else f"{value:.2%}"
-
-    empty = [c for c in scores.per_class if not c.support]
-    rows = [
-        [c.name, f"{c.support:,}", shown(c.precision), shown(c.recall), shown(c.f1)]
-        for c in scores.hardest[:top]
-    ]
-    rows += [[c.name, "0", shown(c.precision), "no samples", shown(c.f1)] for c in empty[:top]]
-    speaker.table(["class, hardest first", "images", "precision", "recall", "F1"], rows)
-    left = len(scores.per_class) - len(rows)
-    if left:
-        speaker.line(f"and {left:,} more classes, in confusion_classes.csv")
-    speaker.line()
+def _say_first(table: Table, top: int, file: str, speaker: Speaker) -> None:
+    left = len(table) - top
+    more = (f"and {left:,} more, in {file}",) if left > 0 else ()
+    speaker.table(replace(table.first(top), notes=(*table.notes, *more)))
 
 
 def _say_gates(evaluated: Evaluated, speaker: Speaker) -> None:
     from seviz.analysis import describe_gate_confusion
+    from seviz.tables.confusion import gate_confusion_table
 
     if not evaluated.gates:
         return
     say_warnings(evaluated.warnings, speaker)
-    speaker.line("distance of two classes' mean gates against how often they are confused")
-    speaker.table(
-        ["block", "rank correlation", "p", "p corrected", ""],
-        [
-            [
-                g.block,
-                "-" if g.correlation is None else f"{g.correlation:+.3f}",
-                "-" if g.p is None else f"{g.p:.3f}",
-                "-" if g.p_corrected is None else f"{g.p_corrected:.3f}",
-                "" if g.moves else "hardly moves: its distances mean little",
-            ]
-            for g in evaluated.gates
-        ],
-    )
-    speaker.line(describe_gate_confusion(evaluated.gates))
-    speaker.line()
-
-
-def _say_pair(evaluated: Evaluated, speaker: Speaker) -> None:
-    if evaluated.pair is None:
-        return
-    first, second = evaluated.pair
-    speaker.line(
-        f"gates of {first} against {second}: distance of the means, its place among all pairs (1: the most "
-        "alike), channels that differ most with their effect size (Cohen's d)"
-    )
-    speaker.table(
-        ["block", "distance", "place", "channels", ""],
-        [
-            [
-                c.block,
-                f"{c.distance:.4f}",
-                f"{c.rank} of {c.pairs}",
-                ", ".join(f"#{x.channel} ({x.effect:+.2f})" for x in c.channels),
-                "" if c.moves else "hardly moves",
-            ]
-            for c in evaluated.contrasts
-        ],
-    )
-    speaker.line()
+    table = gate_confusion_table(evaluated.gates)
+    speaker.table(replace(table, notes=(describe_gate_confusion(evaluated.gates),)))

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
 
 from seviz.collect.distributed import launched
 from seviz.errors import SevizError, one_line, printable
 from seviz.results.files import SCHEMA_VERSION
 
+if TYPE_CHECKING:
+    from seviz.tables.table import Table
+
 # Lines that the details of an error take at most.
 MOST_LINES = 10
+# Columns of a sentence in a file or a pipe, which has no width; and of a terminal, at least.
+PIPED = 110
+NARROWEST = 40
+MARKS = {"head": "\x1b[1m", "strong": "\x1b[1m", "faint": "\x1b[2m", "alarm": "\x1b[33m"}
+ROOM = len(MARKS["alarm"]) + len("\x1b[0m")
 
 
 class Speaker:
@@ -29,6 +40,12 @@ class Speaker:
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self._json, self._quiet = as_json, quiet
         self._mute = not launched().first
+        terminal = sys.stdout.isatty()
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+        self._colours = terminal and not plain
+        # Marks are characters, too, for who counts them: a line has room for its own.
+        room = ROOM if self._colours else 0
+        self._width = max(NARROWEST, get_terminal_size().columns - room) if terminal else None
 
     def remark(self, text: str) -> None:
         """Say something on stderr that is no result."""
@@ -36,26 +53,45 @@ class Speaker:
             print(printable(text), file=sys.stderr)
 
     def line(self, text: str = "") -> None:
-        """Print one line of the result."""
+        """Print one line of the result, however long it is."""
         if not (self._json or self._mute):
             print(printable(text))
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a plain table: the first column to the left, the others to the right.
+    def say(self, text: str, mark: str = "") -> None:
+        """Print a sentence of the result, in lines as wide as the terminal; ``strong`` where it matters."""
+        if self._json or self._mute:
+            return
+        from seviz.tables.text import wrapped
 
-        Plain text, so that it can be piped, grepped and pasted into an issue.
+        for line in wrapped(printable(text), self._width or PIPED, indent="  ").split("\n"):
+            print(self._marked(line, mark))
+
+    def table(self, table: Table) -> None:
+        """Print a table under its caption and above its notes.
+
+        Plain text where it is piped, so that it can be grepped and pasted into an issue.
         """
         if self._json or self._mute:
             return
-        cells = [[printable(c) for c in row] for row in (columns, *rows)]
-        widths = [max(len(r[i]) for r in cells) for i in range(len(columns))]
-        left = {i for i in range(len(columns)) if i == 0 or not _numeric(rows, i)}
-        for row in cells:
-            shown = [
-                c.ljust(w) if i in left else c.rjust(w)
-                for i, (c, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            print("  ".join(shown).rstrip())
+        from seviz.tables.text import to_text
+
+        if table.caption:
+            self.say(table.caption, "head")
+        print(to_text(table, self._width, self._marked if self._colours else None))
+        for note in table.notes:
+            self.say(note, "faint")
+        print()
+
+    def wrote(self, files: Iterable[Path]) -> None:
+        """Print the files that were written, those of one name in one line."""
+        kinds: dict[Path, list[str]] = {}
+        for file in files:
+            kinds.setdefault(file.with_suffix(""), []).append(file.suffix)
+        for stem, suffixes in kinds.items():
+            self.line(f"wrote {stem}{' '.join(dict.fromkeys(suffixes))}")
+
+    def _marked(self, text: str, how: str) -> str:
+        return f"{MARKS[how]}{text}\x1b[0m" if how and self._colours else text
 
     def document(self, values: Mapping[str, Any]) -> None:
         """Print the JSON document, if that was asked for."""
@@ -138,8 +174,3 @@ def say_details(error: SevizError, *, as_json: bool) -> None:
     if len(groups) > len(shown):
         rest = sum(count for *_, count in groups[len(shown) :])
         print(f"  and {rest} more; --json lists all of them", file=sys.stderr)
-
-
-def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
-    cells = [r[column].strip("<>% ") for r in rows]
-    return all(c in {"", "-"} or c[:1].isdigit() or c[:1] in "+-." for c in cells)

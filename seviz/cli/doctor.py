@@ -17,13 +17,14 @@ def doctor(*, output: OutputOptions = OutputOptions()) -> int:
     Args:
         output: How much is output.
     """
+    from seviz.tables.table import text_table
+
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     versions = _versions()
     devices = _devices()
     healthy = _check()
     speaker.document({"versions": versions, "devices": devices, "gates_readable": healthy})
-    speaker.table(["library", "version"], [[k, v] for k, v in versions.items()])
-    speaker.line()
+    speaker.table(text_table("versions", ["library", "version"], versions.items()))
     for name, what in devices.items():
         speaker.line(f"{name}: {what}")
     speaker.line(f"reading gates: {'works' if healthy else 'FAILS'}")

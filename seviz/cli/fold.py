@@ -352,11 +352,9 @@ def _document(
 def _say(
     folded: Folded, judged: Judged, target: Path, exported: Path | None, speaker: Speaker
 ) -> None:
-    speaker.table(
-        ("block", "parameters", "how", "into"),
-        [(b.name, f"{b.params:,}", b.how, ", ".join(b.into) or "-") for b in folded.blocks],
-    )
-    speaker.line()
+    from seviz.tables.blocks import folded_table
+
+    speaker.table(folded_table(folded.blocks))
     gone = folded.params_before - folded.params_after
     speaker.line(
         f"parameters  {folded.params_before:,} -> {folded.params_after:,} (-{gone:,}, "

@@ -14,10 +14,6 @@ from seviz.results.spec import open_spec
 if TYPE_CHECKING:
     from seviz.gates import Found
     from seviz.networks import LoadedModel
-    from seviz.results.blocks import SEBlock
-
-
-COLUMNS = ("block", "channels", "hidden", "r", "gate", "map", "place", "parameters", "path")
 
 
 def inspect(
@@ -80,47 +76,30 @@ def _se_params(loaded: LoadedModel, found: Found) -> int:
 
 
 def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
+    from seviz.tables.blocks import blocks_table, others_table
+
     table = loaded.classes
     known = f" ({', '.join(table.labels[:3])}, ...)" if table is not None else ", not named"
     se = _se_params(loaded, found)
-    speaker.line(f"checkpoint    {loaded.name}{f' ({loaded.format})' if loaded.format else ''}")
-    if loaded.recognised:
-        speaker.line(f"recognised    {loaded.recognised}")
-    speaker.line(f"architecture  {loaded.architecture}")
-    if loaded.prefix:
-        speaker.line(f"weights       under {loaded.prefix}.")
-    speaker.line(f"classes       {found.outputs}{known}")
-    speaker.line(f"input         {loaded.preprocessing.describe()}")
-    speaker.line(f"parameters    {loaded.params:,}")
     if found.blocks:
         share = share_of_rest(se, loaded.params)
-        speaker.line(f"SE            {len(found.blocks)} blocks, {se:,} parameters{share}")
-    for title, blocks in (("", found.blocks), ("gates without squeeze", found.without_squeeze)):
-        if blocks:
-            speaker.line()
-            speaker.line(title) if title else None
-            speaker.table(
-                COLUMNS,
-                [_row(b) for b in blocks],
-            )
+        blocks = f"{len(found.blocks)} blocks, {se:,} parameters{share}"
+        speaker.say(f"SE            {blocks}", "strong")
+    speaker.say(f"checkpoint    {loaded.name}{f' ({loaded.format})' if loaded.format else ''}")
+    if loaded.recognised:
+        speaker.say(f"recognised    {loaded.recognised}")
+    speaker.say(f"architecture  {loaded.architecture}")
+    if loaded.prefix:
+        speaker.say(f"weights       under {loaded.prefix}.")
+    speaker.say(f"classes       {found.outputs}{known}")
+    speaker.say(f"input         {loaded.preprocessing.describe()}")
+    speaker.say(f"parameters    {loaded.params:,}")
+    speaker.line()
+    for caption, listed in (
+        ("SE blocks", found.blocks),
+        ("gates without squeeze", found.without_squeeze),
+    ):
+        if listed:
+            speaker.table(blocks_table(listed, caption))
     if found.others:
-        speaker.line()
-        speaker.line("also found, and not SE")
-        speaker.table(
-            ["count", "what", "first at"],
-            [[str(o.count), o.kind, o.path or "(the network)"] for o in found.others],
-        )
-
-
-def _row(block: SEBlock) -> list[str]:
-    return [
-        block.name,
-        str(block.channels),
-        str(block.hidden),
-        f"{block.reduction:g}",
-        block.gate + (" + shift" if block.shift else ""),
-        "x".join(map(str, block.spatial)),
-        block.placement,
-        f"{block.params:,}",
-        block.path or "(the network)",
-    ]
+        speaker.table(others_table(found.others))

@@ -48,6 +48,8 @@ def show_bare(weights: BareWeights, speaker: Speaker) -> None:
 
 
 def _print(weights: BareWeights, speaker: Speaker) -> None:
+    from seviz.tables.blocks import excitations_table
+
     under = f", under {weights.view.prefix}." if weights.view.prefix else ""
     speaker.line(f"checkpoint    {weights.name} ({weights.format})")
     speaker.line("architecture  not known")
@@ -67,17 +69,4 @@ def _print(weights: BareWeights, speaker: Speaker) -> None:
         f"SE            {len(weights.blocks)} excitations, {weights.se_params:,} parameters{share}"
     )
     speaker.line()
-    speaker.table(
-        ["excitation", "channels", "hidden", "r", "parameters", "path"],
-        [
-            [
-                str(b.index),
-                f"{b.channels}{' + shift' if b.shift else ''}",
-                str(b.hidden),
-                f"{b.reduction:g}",
-                f"{b.params:,}",
-                b.path,
-            ]
-            for b in weights.blocks
-        ],
-    )
+    speaker.table(excitations_table(weights.blocks))

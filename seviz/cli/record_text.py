@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,14 +65,17 @@ def document(record: Record, path: Path, found: Findings) -> dict[str, Any]:
     }
 
 
-def say_summary(record: Record, found: Findings, speaker: Speaker) -> None:
+def say_summary(
+    record: Record, found: Findings, speaker: Speaker, asked: Sequence[str] = ()
+) -> None:
     """Print what the record is of, and what was found in it."""
     header = record.header
     top1 = f", top-1 {record.top1:.2%}" if record.top1 is not None else ""
     partial = " (partial)" if header.partial else ""
-    speaker.line(
+    speaker.say(
         f"{header.architecture} on {header.source} {header.split}".rstrip()
-        + f": {header.images:,} images{partial} of {len(record.classes)} classes{top1}"
+        + f": {header.images:,} images{partial} of {len(record.classes)} classes{top1}",
+        "strong",
     )
     speaker.line()
-    say_findings(found, speaker)
+    say_findings(found, speaker, asked)

@@ -207,7 +207,6 @@ def say(made: Made, speaker: Speaker) -> None:
         "partial": made.partial,
     }
     speaker.document(document)
-    for file in (*made.figures, *made.tables):
-        speaker.line(f"wrote {file}")
+    speaker.wrote((*made.figures, *made.tables))
     speaker.line(f"record: {made.record}")
     speaker.line(f"report: {made.report} ({size / 1e6:.1f} MB)")

@@ -19,7 +19,7 @@ from seviz.gates import Trace, trace, unwrap
 from seviz.gates.find import recorded
 from seviz.gates.graph import is_on_meta, meta_copy
 from seviz.results.blocks import SEBlock
-from seviz.results.cost import NO_WORK, Audit, BlockCost, Totals, total_work
+from seviz.results.cost import BYTES, NO_WORK, Audit, BlockCost, Totals, total_bytes, total_work
 from seviz.results.subject import NetworkCost
 
 
@@ -69,7 +69,7 @@ def audit_network(
         )
         for part in parts.parts
     )
-    totals = _totals(parts)
+    totals = _totals(parts, total_bytes(blocks) or 0)
     audit = Audit(
         name=name,
         input_size=traced.found.input_size,
@@ -144,7 +144,8 @@ def network_cost(model: nn.Module, input_size: Sequence[int]) -> NetworkCost:
     _, traced = _traced(model, input_size)
     parts = split(traced)
     work = sum((block_work(part, parts.graph) for part in parts.parts), NO_WORK)
-    totals = _totals(parts)
+    weights = sum(part.traced.block.params for part in parts.parts)
+    totals = _totals(parts, work.map_bytes + BYTES * weights)
     (paper,) = conventions(("paper",), totals, work, lambda: (0, None))
     return NetworkCost(
         params=sum(p.numel() for p in model.parameters()),
@@ -154,13 +155,13 @@ def network_cost(model: nn.Module, input_size: Sequence[int]) -> NetworkCost:
     )
 
 
-def _totals(parts: Split) -> Totals:
+def _totals(parts: Split, se_bytes: int) -> Totals:
     everything, rest = Counts(parts.graph, parts.graph.ops), Counts(parts.graph, parts.rest)
     return Totals(
         macs=everything.macs,
         norm_elements=rest.total("norm"),
         pool_elements=rest.pool_elements,
-        bytes_moved=everything.bytes_moved,
+        bytes_moved=rest.bytes_moved + se_bytes,
         bytes_without_se=rest.bytes_moved,
         chain=is_chain(parts.rest),
     )

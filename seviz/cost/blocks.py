@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seviz.cost.attribution import Part, leaves
-from seviz.cost.counting import BYTES, Counts
-from seviz.cost.operators import is_constant, moves_memory, stored
+from seviz.cost.counting import Counts
+from seviz.cost.operators import is_constant
 from seviz.gates.graph import Graph, Op
 from seviz.gates.ops import LINEAR, NORM
 from seviz.results.blocks import SEBlock
-from seviz.results.cost import BlockParams, BlockWork
+from seviz.results.cost import BYTES, BlockParams, BlockWork
 
 
 def block_params(part: Part, own: set[str], reduction: float) -> BlockParams:
@@ -62,11 +62,16 @@ def _parameters(part: Part) -> Iterator[tuple[Op, str, str, int]]:
 
 
 def block_work(part: Part, graph: Graph) -> BlockWork:
-    """Count a block's operations for one image."""
+    """Count a block's operations for one image.
+
+    Bytes are those of the map alone, read by the squeeze, read and written by the scaling: a copy more
+    or less in how a block is written, or a kernel as large as its map, is no cost of SE.
+    """
     squeeze, excitation, scale = (
         Counts(graph, ops) for ops in (part.squeeze, part.excitation, part.scale)
     )
     small = ("elementwise", "norm")
+    map_bytes = BYTES * part.map_elements // graph.batch
     return BlockWork(
         squeeze_adds=squeeze.total("add", "pool"),
         fc_macs=excitation.macs,
@@ -74,17 +79,9 @@ def block_work(part: Part, graph: Graph) -> BlockWork:
         elementwise=squeeze.total("multiply", *small)
         + excitation.total("add", "pool", "multiply", *small)
         + scale.total(*small),
-        squeeze_bytes=_map_bytes(part, part.squeeze, graph.batch),
-        scale_bytes=_map_bytes(part, part.scale, graph.batch),
+        squeeze_bytes=map_bytes,
+        scale_bytes=2 * map_bytes,
     )
-
-
-def _map_bytes(part: Part, ops: tuple[Op, ...], batch: int) -> int:
-    """Return the bytes of maps that operators read and write at float32; vectors are left out."""
-    size = part.map_elements
-    counted = [op for op in ops if moves_memory(op)]
-    tensors = [stored(v) for op in counted for v in (*op.activations, *op.outputs)]
-    return BYTES * sum(n for n in tensors if n >= size) // batch
 
 
 def split_params(block: SEBlock, reduction: float) -> BlockParams:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from seviz.results.cost import FALLBACK_RULE, UNKNOWN_RULE
+
 Rule = Callable[[int, float], int]
 
 
@@ -24,8 +26,6 @@ RULES: Mapping[str, Rule] = {
     "C / r, to a multiple of 8 that is no less than 90 %": lambda c, r: _divisible(c, r, 0.9),
     "C / r, rounded down, at least 32": lambda c, r: max(32, int(c / r)),
 }
-FALLBACK = "C / r, rounded, at least 1"
-UNKNOWN = "not recognised"
 _RATIOS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 
 
@@ -45,9 +45,9 @@ def recognise(widths: Sequence[tuple[int, int]]) -> tuple[float | None, str]:
         for ratio in (*own, *_RATIOS):
             if widths and all(rule(c, ratio) == h for c, h in widths):
                 return int(ratio) if float(ratio).is_integer() else ratio, name
-    return None, UNKNOWN
+    return None, UNKNOWN_RULE
 
 
 def hidden_units(channels: int, reduction: float, rule: str) -> int:
     """Return the units of the bottleneck at a reduction ratio."""
-    return RULES.get(rule, RULES[FALLBACK])(channels, reduction)
+    return RULES.get(rule, RULES[FALLBACK_RULE])(channels, reduction)

@@ -14,9 +14,7 @@ from seviz.cost.operators import (
     moves_memory,
 )
 from seviz.gates.graph import Graph, Op
-from seviz.results.cost import NotCounted
-
-BYTES = 4  # of a float32
+from seviz.results.cost import BYTES, NotCounted
 
 
 class Counts:

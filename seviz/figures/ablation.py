@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from seviz.analysis import Effect, cumulative_effects, single_effects
+from seviz.analysis.ablation import HELD
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.point_labels import Box, along, around, place_labels
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
@@ -22,13 +23,7 @@ _LEFT, _RIGHT = 0.62, 0.14  # inches
 _CURVE, _BARS = 2.75, 1.6  # height of the panels
 _TITLE, _BETWEEN, _NOTE_LINE = 0.62, 0.62, 0.13
 _UPRIGHT = 12  # names on the axis, from which on they stand upright
-_LEVEL = 0.05
 _LABEL_HEIGHT = 0.1
-WITH = {
-    "one": "gates set to 1",
-    "mean": "gates held at their mean",
-    "shuffle": "gates of another image",
-}
 
 
 def ablation_figure(ablation: Ablation, *, figure: Figure | None = None) -> Figure:
@@ -68,7 +63,7 @@ def ablation_figure(ablation: Ablation, *, figure: Figure | None = None) -> Figu
         _draw_bars(panel(foot, _BARS), ablation, singles, upright)
         title = figure.text(0.1 / PAGE_WIDTH, 1 - 0.08 / height, "", va="top", fontsize=TEXT + 1)
         subject = f"{ablation.architecture} on {ablation.source} {ablation.split}".rstrip()
-        said = f"{subject}, {WITH[ablation.gates]}"
+        said = f"{subject}, {HELD[ablation.gates]}"
         set_plain(title, shown_name(said, PAGE_WIDTH - 0.2, text_width(TEXT + 1)))
         add_notes(figure, lines)
     return figure
@@ -228,7 +223,7 @@ def _draw_bars(axes: Axes, ablation: Ablation, singles: Sequence[Effect], uprigh
     """Draw the change for each block or stage alone, in the order of the pass."""
     deltas = [100 * e.difference.delta for e in singles]
     places = range(len(singles))
-    clear = [e.p_adjusted < _LEVEL for e in singles]
+    clear = [e.significant for e in singles]
     axes.bar(
         places,
         deltas,

@@ -59,7 +59,7 @@ def stage_bars(audit: Audit) -> Figure:
         half = max(len(stages), 3) / 2 + 0.1  # of the axis: a single bar does not fill it
         axes.set_xlim((len(stages) - 1) / 2 - half, (len(stages) - 1) / 2 + half)
         axes.set_ylim(0, 1.12 * tallest)
-        axes.set_ylabel(f"parameters of SE ({name})")
+        axes.set_ylabel(_in_unit("parameters of SE", name))
         axes.grid(axis="y", color=PALE, linewidth=0.5)
         axes.tick_params(axis="x", length=0)
         axes.set_title(
@@ -116,7 +116,7 @@ def block_bars(audit: Audit) -> Figure:
             "bytes moved per image",
             [
                 ("squeeze: reads the map", _BLUE, [w.squeeze_bytes for w in works]),
-                ("weights", _GREEN, [4 * b.params.total for b in audit.blocks]),
+                ("weights", _GREEN, [b.weight_bytes for b in audit.blocks]),
                 ("scale: reads and writes it", _ORANGE, [w.scale_bytes for w in works]),
             ],
         )
@@ -157,7 +157,7 @@ def _panel(axes: Axes, title: str, parts: Sequence[tuple[str, str, Sequence[int]
         widths = [v / unit for v in values]
         axes.barh(list(rows), widths, 0.72, left, color=colour, label=label)
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    axes.set_xlabel(f"{title} ({name})" if name else title)
+    axes.set_xlabel(_in_unit(title, name))
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.tick_params(axis="y", length=0)
     if parts[0][0]:
@@ -188,6 +188,10 @@ def _stage_label(blocks: Sequence[BlockCost], stage: int) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}%" if share >= 0.01 else f"{100 * share:.2g}%"
+
+
+def _in_unit(title: str, unit: str) -> str:
+    return f"{title} ({unit})" if unit else title
 
 
 def _unit(most: float) -> tuple[float, str]:

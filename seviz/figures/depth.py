@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from seviz.analysis.class_share import MOVES
 from seviz.analysis.findings import BlockFindings, Estimate, Findings
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Bools = npt.NDArray[np.bool_]
+
 _BLUE, _ORANGE, _GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
 _STILL = "#A8A8A8"  # of blocks that hardly move: seen, but not read first
 _NARROW = 24  # blocks, up to which the figure is as wide as a page, and all are named in full
@@ -29,8 +33,91 @@ _LEFT, _RIGHT = 0.62, 0.14
 _NOTE_CHARACTER, _NOTE_LINE = 0.050, 0.13
 
 
+@dataclass(frozen=True)
+class Series:
+    """One number of every block.
+
+    Attributes:
+        label: Its name.
+        key: The attribute of the findings on a block.
+        colour: One of `seviz.figures.style.COLOURS`.
+        marker: ``circle`` or ``triangle``.
+    """
+
+    label: str
+    key: str
+    colour: str
+    marker: str = "circle"
+
+    def of(self, block: BlockFindings) -> Estimate | None:
+        """Return the number of a block; ``None`` where it is undefined."""
+        found: Estimate | None = getattr(block, self.key)
+        return found
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What stands in one panel, in the figure as on the page of a report.
+
+    Attributes:
+        name: On the page.
+        title: For people.
+        text: What a reader must know.
+        series: The numbers.
+        on_classes: Whether they mean nothing of blocks that hardly move.
+    """
+
+    name: str
+    title: str
+    text: str
+    series: tuple[Series, ...]
+    on_classes: bool = False
+
+
+PANELS = (
+    Panel(
+        "depth-share",
+        "class share",
+        "Share of gate variance explained by class. Pale: the block hardly moves, and its share means "
+        "nothing. Crosses or dashes: the same with shuffled labels.",
+        (Series("class share", "class_share", _BLUE),),
+        on_classes=True,
+    ),
+    Panel(
+        "depth-spread",
+        "spread",
+        "Standard deviation of a gate over all images, and over the images of one class; mean over "
+        f"channels. Below {MOVES} a block hardly moves.",
+        (
+            Series("over all images", "spread", _GREEN),
+            Series("within classes", "within", _ORANGE, "triangle"),
+        ),
+    ),
+    Panel(
+        "depth-saturation",
+        "saturated, %",
+        "Share of gates, over all images and channels, that are nearly open (above 0.95) or nearly closed "
+        "(below 0.05).",
+        (
+            Series("gates above 0.95", "high", _ORANGE),
+            Series("gates below 0.05", "low", _BLUE, "triangle"),
+        ),
+    ),
+    Panel(
+        "depth-correlation",
+        "class correlation",
+        "Mean correlation, over channels, between the mean gates of two classes: 1 where every class has "
+        "the same profile.",
+        (Series("class correlation", "correlation", _BLUE),),
+        on_classes=True,
+    ),
+)
+_SHARE, _SPREAD, _SATURATION, _CORRELATION = PANELS
+_MARKERS = {"circle": "o", "triangle": "^"}  # matplotlib's by their names
+
+
 def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
-    """Draw class share, spread and saturation of every block, in forward order, with intervals.
+    """Draw class share, spread, saturation and class correlation of every block, with intervals.
 
     Blocks that hardly move are grey, with their spread beside: their class share means nothing.
 
@@ -55,20 +142,22 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
     names = 0.25 if len(blocks) <= _UPRIGHT else 0.56
     notes = textwrap.wrap(_note(findings), int((width - _LEFT - _RIGHT) / _NOTE_CHARACTER))
     foot = 0.08 + _NOTE_LINE * len(notes) + names
-    tall = foot + 3 * _PANEL + 2 * _GAP + _HEAD
+    count = len(PANELS)
+    tall = foot + count * _PANEL + (count - 1) * _GAP + _HEAD
     with figure_style():
         figure = figure or Figure()
         figure.clear()
         figure.set_layout_engine("none")
         figure.set_size_inches(width, tall)
         panels: list[Axes] = []
-        for row in range(3):
-            bottom = foot + (2 - row) * (_PANEL + _GAP)
+        for row in range(count):
+            bottom = foot + (count - 1 - row) * (_PANEL + _GAP)
             box = (_LEFT / width, bottom / tall, 1 - (_LEFT + _RIGHT) / width, _PANEL / tall)
             panels.append(figure.add_axes(box, sharex=panels[0] if panels else None))
         _draw_share(panels[0], blocks)
         _draw_spread(panels[1], blocks)
         _draw_saturation(panels[2], blocks)
+        _draw_correlation(panels[3], blocks)
         for panel in panels:
             _separate_stages(panel, blocks)
             panel.grid(axis="y", color=PALE, linewidth=0.5)
@@ -87,7 +176,7 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
 
 
 def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
-    _points(panel, blocks, lambda b: b.class_share, _BLUE, "class share")
+    _draw_series(panel, blocks, _SHARE)
     chance = next((b.shuffled for b in blocks if b.shuffled is not None), None)
     if chance is not None:
         panel.axhline(
@@ -97,7 +186,6 @@ def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
         (b.class_share.high or b.class_share.value for b in blocks if b.class_share), default=0
     )
     panel.set_ylim(0, min(1.03, max(1.18 * highest, 2 * (chance or 0), 0.1)))
-    panel.set_ylabel("class share")
     still = [(i, b) for i, b in enumerate(blocks) if not b.moves and b.class_share is not None]
     few = len(still) <= _ANNOTATED
     if still:
@@ -124,62 +212,74 @@ def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
 
 
 def _draw_spread(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
-    _points(panel, blocks, lambda b: b.spread, _GREEN, "spread (std over images)")
+    _draw_series(panel, blocks, _SPREAD)
     panel.axhline(
         MOVES, color=INK, linewidth=0.8, linestyle=(0, (1, 1.5)), label=f"moves from {MOVES} on"
     )
-    panel.set_ylim(0, max(1.18 * max(b.spread.high or b.spread.value for b in blocks), 2 * MOVES))
-    panel.set_ylabel("spread")
+    panel.set_ylim(0, max(1.18 * _highest(blocks, _SPREAD), 2 * MOVES))
     _add_legend(panel)
 
 
 def _draw_saturation(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
-    _points(
-        panel, blocks, lambda b: _percent(b.high), _ORANGE, "gates above 0.95", -0.08, grey=False
-    )
-    _points(
-        panel, blocks, lambda b: _percent(b.low), COLOURS[5], "gates below 0.05", 0.08, grey=False
-    )
-    most = max(100 * max(b.high.high or b.high.value, b.low.high or b.low.value) for b in blocks)
-    top = min(104.0, max(1.18 * most, 5.0))
+    _draw_series(panel, blocks, _SATURATION, scale=100)
+    top = min(104.0, max(118 * _highest(blocks, _SATURATION), 5.0))
     panel.set_ylim(-0.04 * top, top)
-    panel.set_ylabel("saturated, %")
     _add_legend(panel)
 
 
-def _percent(share: Estimate) -> Estimate:
-    return share.mapped(100, 0)
+def _draw_correlation(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
+    _draw_series(panel, blocks, _CORRELATION)
+    known = [e for b in blocks if (e := b.correlation) is not None]
+    lowest = min((e.value if e.low is None else e.low for e in known), default=0.0)
+    panel.set_ylim(min(0.0, 1.1 * lowest), 1.05)
+
+
+def _highest(blocks: Sequence[BlockFindings], drawn: Panel) -> float:
+    """Return the upper end of the highest interval of a panel."""
+    known = [e for b in blocks for s in drawn.series if (e := s.of(b)) is not None]
+    return max((e.value if e.high is None else e.high for e in known), default=0.0)
+
+
+def _draw_series(
+    panel: Axes, blocks: Sequence[BlockFindings], drawn: Panel, scale: float = 1
+) -> None:
+    """Draw each number of every block as a point with its interval, joined where blocks move."""
+    panel.set_ylabel(drawn.title)
+    several = len(drawn.series) > 1
+    for number, series in enumerate(drawn.series):
+        estimates = [e and e.mapped(scale, 0) for e in map(series.of, blocks)]
+        # Side by side, lest an interval hide another.
+        place = np.arange(len(blocks), dtype=np.float64)
+        place += 0.16 * number - 0.08 if several else 0.0
+        # The spread says which blocks move, and is not read as it falls below.
+        pale = np.array(
+            [(drawn.on_classes or series.key == "spread") and not b.moves for b in blocks]
+        )
+        _points(panel, place, estimates, pale, series)
 
 
 def _points(
-    panel: Axes,
-    blocks: Sequence[BlockFindings],
-    number: Callable[[BlockFindings], Estimate | None],
-    colour: str,
-    label: str,
-    shift: float = 0.0,
-    *,
-    grey: bool = True,
+    panel: Axes, place: Floats, estimates: Sequence[Estimate | None], pale: Bools, series: Series
 ) -> None:
-    """Draw a number of every block as a point with its interval, joined where blocks move."""
-    estimates = [number(b) for b in blocks]
     value = np.array([np.nan if e is None else e.value for e in estimates])
-    place = np.arange(len(blocks)) + shift
-    pale = np.array([grey and not b.moves for b in blocks])
     shown = np.isfinite(value)
-    size = 3.5 if len(blocks) <= _NARROW else 2.6
+    look: dict[str, Any] = {"marker": _MARKERS[series.marker], "linestyle": "none"}
+    look["markersize"] = 3.5 if len(place) <= _NARROW else 2.6
     solid = shown & ~pale
     # Not joined over a block that hardly moves: nothing is known of what is between.
     panel.plot(
-        place, np.where(solid, value, np.nan), color=colour, linewidth=0.6, alpha=0.5, zorder=2
+        place,
+        np.where(solid, value, np.nan),
+        color=series.colour,
+        linewidth=0.6,
+        alpha=0.5,
+        zorder=2,
     )
     panel.plot(
-        place[solid], value[solid], "o", color=colour, markersize=size, label=label, zorder=3
+        place[solid], value[solid], color=series.colour, label=series.label, zorder=3, **look
     )
-    panel.plot(
-        place[shown & pale], value[shown & pale], "o", color=_STILL, markersize=size, zorder=3
-    )
-    for mask, shade in ((solid, colour), (shown & pale, _STILL)):
+    panel.plot(place[shown & pale], value[shown & pale], color=_STILL, zorder=3, **look)
+    for mask, shade in ((solid, series.colour), (shown & pale, _STILL)):
         ends = _ends(estimates)[mask]
         panel.vlines(place[mask], ends[:, 0], ends[:, 1], color=shade, linewidth=1.1, zorder=3)
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seviz.analysis.ablation import describe_ablation
+from seviz.analysis.cost import describe_cost
+from seviz.figures.depth import PANELS
 from seviz.report import ablation as ablating
 from seviz.report import confusion, cost, depth, provenance, summary
 from seviz.report.charts import line_styles
@@ -23,6 +26,9 @@ from seviz.results.ablation import Ablation
 from seviz.results.cost import Audit
 from seviz.results.files import written_whole
 from seviz.results.record import Record
+from seviz.tables import tables_of
+from seviz.tables.confusion import calibration_table, classes_table, pairs_table
+from seviz.tables.findings import blocks_table
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -189,16 +195,14 @@ def _add_gates(
         fields=[("class", "row"), ("and", "column"), ("distance", "value")],
         unit="distance",
     )
-    for name, _, _, series in depth.CHARTS:
-        charts[name] = depth.depth_chart(name, series, inputs.findings)
+    for part in PANELS:
+        charts[part.name] = depth.depth_chart(part, inputs.findings)
 
 
 def _depth(inputs: Inputs) -> dict[str, Any]:
     return {
-        "charts": [
-            (name, title, text, depth.legend(series)) for name, title, text, series in depth.CHARTS
-        ],
-        "table": depth.depth_table(inputs.findings),
+        "charts": [(p.name, p.title.capitalize(), p.text, depth.legend(p)) for p in PANELS],
+        "table": blocks_table(inputs.findings),
     }
 
 
@@ -211,8 +215,8 @@ def _cost(inputs: Inputs, charts: dict[str, figure]) -> dict[str, Any] | None:
         "cost-bytes": "Bytes moved for one image",
     }
     return {
-        "sentence": cost.cost_sentence(inputs.audit),
-        "tables": cost.cost_tables(inputs.audit),
+        "sentence": describe_cost(inputs.audit),
+        "tables": list(tables_of(inputs.audit).values()),
         "charts": [(name, title) for name, title in titles.items() if name in charts],
         "parts": len([name for name in titles if name in charts]) > 1,
     }
@@ -221,9 +225,11 @@ def _cost(inputs: Inputs, charts: dict[str, figure]) -> dict[str, Any] | None:
 def _ablation(inputs: Inputs) -> dict[str, Any] | None:
     if inputs.ablation is None:
         return None
+    done = inputs.ablation
+    where = f"All on the same {done.images:,} images of {provenance.without_folders(done.source)}."
     return {
-        "sentence": shown(provenance.without_folders(ablating.ablation_sentence(inputs.ablation))),
-        "table": ablating.ablation_table(inputs.ablation),
+        "sentence": shown(f"{describe_ablation(done)} {where}"),
+        "tables": [table for table in tables_of(done).values() if table.rows],
         "pareto": bool(inputs.ablation.cumulative),
     }
 
@@ -245,18 +251,20 @@ def _add_confusion(
         unit="images",
         numbers=True,
     )
-    pairs, total = confusion.pairs_table(inputs.evaluation)
-    calibration = inputs.scores.calibration if inputs.scores is not None else None
+    pairs, most = pairs_table(inputs.evaluation), confusion.MOST_PAIRS
+    found = inputs.scores
+    calibration = found.calibration if found is not None else None
     if calibration is not None:
         charts["reliability"] = confusion.reliability_chart(calibration)
     return {
-        "pairs": pairs,
-        "more": f"{len(pairs.rows)} of {total:,} pairs of classes; the matrix has all."
-        if total > len(pairs.rows)
+        "pairs": pairs.first(most),
+        "more": f"{most} of {len(pairs):,} pairs of classes; the matrix has all."
+        if len(pairs) > most
         else "",
-        "classes": confusion.classes_table(inputs),
+        "printed": confusion.PRINTED,
+        "classes": classes_table(found) if found is not None else None,
         "calibration": calibration,
-        "bins": confusion.calibration_table(calibration) if calibration is not None else None,
+        "bins": calibration_table(calibration) if calibration is not None else None,
         "orders": list(packed.meta["orders"]),
     }
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 BLUE, ORANGE, GREEN, PINK, AMBER, SKY = COLOURS
+NAMES = {BLUE: "blue", ORANGE: "orange", GREEN: "green"}  # classes of the style sheet
 # The page paints glyphs that bear this tag in the colour of its text: they are dark on light, and back.
 INK_TAG, GREY_TAG = "ink", "grey"
 

@@ -1,4 +1,4 @@
-"""What was taken for what: the matrix, the ranked confusions, the classes, the confidence."""
+"""What was taken for what: the matrix and the confidence, packed and drawn."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seviz.analysis import class_order, ranked_confusions
+from seviz.analysis import class_order
 from seviz.analysis.calibration import CalibrationCurve
 from seviz.figures.confusion.draw import table
 from seviz.report.charts import BLUE, GREY_TAG, INK_TAG, ORANGE, chart, tooltip
 from seviz.report.data import counts_packed
-from seviz.report.inputs import Inputs
 from seviz.report.names import shown
-from seviz.report.tables import Cell, Table, number
 from seviz.results.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -56,69 +54,6 @@ def matrix(evaluation: Evaluation) -> Matrix:
         "bytes": width,
     }
     return Matrix(meta, blob)
-
-
-def pairs_table(evaluation: Evaluation) -> tuple[Table, int]:
-    """Return the most frequent confusions, and how many there are."""
-    ranked = ranked_confusions(evaluation)
-    rows = tuple(
-        (
-            number(place, "d"),
-            Cell(shown(pair.true)),
-            Cell(shown(pair.predicted)),
-            number(pair.count, ","),
-            number(pair.share, ".1%"),
-        )
-        for place, pair in enumerate(ranked[:MOST_PAIRS], start=1)
-    )
-    columns = ("", "true class", "taken for", "images", "of the true class")
-    caption = "Confusions, the most frequent first"
-    return (
-        Table("pairs", caption, columns, rows, names=(1, 2), sortable=True, shown=PRINTED),
-        len(ranked),
-    )
-
-
-def classes_table(inputs: Inputs) -> Table | None:
-    """Return precision, recall and F1 of every class."""
-    if inputs.scores is None:
-        return None
-    rows = tuple(
-        (
-            Cell(shown(c.name)),
-            number(c.support, ","),
-            number(c.predicted, ","),
-            number(c.precision, ".1%"),
-            number(c.recall, ".1%"),
-            number(c.f1, ".3f"),
-        )
-        for c in inputs.scores.per_class
-    )
-    columns = ("class", "images", "predicted", "precision", "recall", "F1")
-    return Table(
-        "classes",
-        "Precision, recall and F1 of every class",
-        columns,
-        rows,
-        sortable=True,
-        shown=PRINTED,
-    )
-
-
-def calibration_table(curve: CalibrationCurve) -> Table:
-    """Return the bins of confidence that hold images."""
-    rows = tuple(
-        (
-            Cell(f"{b.low:.3f} to {b.high:.3f}", b.low),
-            number(b.count, ","),
-            number(b.confidence, ".1%"),
-            number(b.accuracy, ".1%"),
-        )
-        for b in curve.bins
-        if b.count
-    )
-    columns = ("confidence", "images", "mean confidence", "accuracy")
-    return Table("calibration", "Confidence against accuracy", columns, rows)
 
 
 def reliability_chart(curve: CalibrationCurve) -> figure:

@@ -23,7 +23,6 @@ from seviz.analysis.ordering import Order
 from seviz.figures.confusion.cells import Normalize
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
 from seviz.results.ablation import Ablation
-from seviz.results.audits import save_audit
 from seviz.results.blocks import select_blocks
 from seviz.results.cost import Audit
 from seviz.results.evaluation import Evaluation
@@ -170,7 +169,7 @@ def write_audit(
         drawn += figures.save_figure(figures.block_bars(result), folder / "audit_blocks", formats)
     tables = (
         figures.write_cost_csv(result, folder / "audit.csv"),
-        save_audit(result, folder, more),
+        result.save(folder, more),
     )
     return Written(tuple(drawn), tables)
 

@@ -8,10 +8,19 @@ from seviz.report import summary
 from seviz.report.build import REPORT_NAME
 from seviz.report.embedding import stylesheet
 from seviz.report.inputs import gather
-from seviz.report.names import shown
 from seviz.report.page import environment
-from seviz.report.tables import Cell, Table, number
 from seviz.results.files import RECORD_NAME, written_whole
+from seviz.tables.table import Cell, Column, Table
+
+COLUMNS = (
+    Column("report", "report"),
+    Column("network", "network"),
+    Column("source", "images of"),
+    Column("images", "images", ","),
+    Column("top1", "top-1", ".2%"),
+    Column("se_blocks", "SE blocks", "d"),
+    Column("params", "parameters", ","),
+)
 
 
 def write_index(folder: str | Path) -> Path:
@@ -25,7 +34,7 @@ def write_index(folder: str | Path) -> Path:
     """
     root = Path(folder)
     places = sorted(p.parent for p in root.glob(f"*/{REPORT_NAME}"))
-    rows, links = [], []
+    rows = []
     for place in places:
         if not (place / RECORD_NAME).is_file():
             continue
@@ -34,21 +43,13 @@ def write_index(folder: str | Path) -> Path:
         own = None
         if audit is not None:
             own = audit.params_without_se if audit.inserted else audit.params
-        links.append((summary.title(inputs), f"{place.name}/{REPORT_NAME}"))
-        rows.append(
-            (
-                Cell(shown(header.architecture)),
-                Cell(shown(header.source)),
-                number(header.images, ","),
-                number(inputs.scores.top1.value if inputs.scores else None, ".2%"),
-                number(len(inputs.record.blocks), "d"),
-                number(own, ","),
-            )
-        )
-    columns = ("network", "images of", "images", "top-1", "SE blocks", "parameters")
-    table = Table("reports", "Reports", columns, tuple(rows), names=(0, 1))
+        top1 = inputs.scores.top1.value if inputs.scores else None
+        blocks = len(inputs.record.blocks)
+        link = Cell(summary.title(inputs), link=f"{place.name}/{REPORT_NAME}")
+        rows.append((link, header.architecture, header.source, header.images, top1, blocks, own))
+    table = Table("reports", "Reports", COLUMNS, tuple(rows))
     page = environment().get_template("index.html.j2")
-    text = page.render(table=table, links=links, styles=stylesheet())
+    text = page.render(table=table, styles=stylesheet())
     with written_whole(root / "index.html") as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return root / "index.html"

@@ -11,9 +11,8 @@ from seviz.analysis.curves import default_classes
 from seviz.errors import DataError
 from seviz.report.findings import Findings, find
 from seviz.results.ablation import Ablation
-from seviz.results.audits import AUDIT_NAME, load_audit
 from seviz.results.classes import ClassChoice
-from seviz.results.cost import Audit
+from seviz.results.cost import AUDIT_NAME, Audit
 from seviz.results.evaluation import Evaluation
 from seviz.results.files import record_path
 from seviz.results.record import Record
@@ -31,7 +30,7 @@ class Inputs:
         evaluation: The predictions, where they were scored.
         scores: Their metrics.
         audit: What SE costs.
-        ablation: What happens without each block.
+        ablation: What happens with the gates of each block replaced.
         notes: What a reader must know of these files.
     """
 
@@ -120,7 +119,7 @@ def _audit_beside(folder: Path, record: Record, notes: list[str]) -> Audit | Non
     if not path.is_file():
         return None
     try:
-        audit = load_audit(path)
+        audit = Audit.load(path)
     except DataError:
         notes.append(f"{AUDIT_NAME} beside the record was left out: another seviz wrote it")
         return None

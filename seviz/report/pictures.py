@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seviz.analysis import gate_distances
-from seviz.figures import block_bars, confusion_matrix, gate_curves, reliability_diagram
+from seviz.analysis.ablation import HELD
+from seviz.figures import (
+    ablation_figure,
+    block_bars,
+    confusion_matrix,
+    depth,
+    gate_curves,
+    reliability_diagram,
+)
 from seviz.figures.confusion.cells import CMAP
 from seviz.figures.confusion.raster import pool
-from seviz.figures.style import COLOURS, GREY, PALE, SMALL, figure_style
-from seviz.report.ablation import difference
-from seviz.report.depth import CHARTS
-from seviz.report.findings import Findings
+from seviz.figures.style import SMALL, figure_style
 from seviz.report.inputs import Inputs
-from seviz.results.ablation import Ablation
 from seviz.results.blocks import select_blocks
 
 if TYPE_CHECKING:
@@ -28,8 +32,6 @@ if TYPE_CHECKING:
 _WIDTH = 7.2
 # Dots across a map at most; the charts on the page have all.
 _DOTS = 200
-# matplotlib's markers by Bokeh's names.
-_MARKERS = {"circle": "o", "triangle": "^"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _draw(inputs: Inputs) -> dict[str, Picture]:
             "apart",
         )
         made["depth"] = picture(
-            depth_figure(inputs.findings), "Class share, saturation, movement, likeness by block"
+            depth(inputs.findings), "Class share, spread, saturation, class correlation by block"
         )
     if inputs.evaluation is not None:
         drawn = confusion_matrix(inputs.evaluation)
@@ -93,40 +95,10 @@ def _draw(inputs: Inputs) -> dict[str, Picture]:
         made["cost"] = picture(block_bars(inputs.audit), "What each SE block costs")
     if inputs.ablation is not None and inputs.ablation.single:
         made["ablation"] = picture(
-            ablation_figure(inputs.ablation), "Change of top-1 without each block"
+            ablation_figure(inputs.ablation),
+            f"Change of top-1 with {HELD[inputs.ablation.gates]}, block by block",
         )
     return made
-
-
-def depth_figure(findings: Findings) -> Figure:
-    """Draw what the charts of depth show, one panel each."""
-    from matplotlib.figure import Figure
-
-    blocks = findings.blocks
-    with figure_style():
-        figure = Figure(figsize=(_WIDTH, 4.4), layout="constrained")
-        for panel, (_, title, _, series) in zip(figure.subplots(2, 2).flat, CHARTS, strict=True):
-            for label, colour, marker, value in series:
-                known = [(i, e) for i, b in enumerate(blocks) if (e := value(b)) is not None]
-                at, found = [i for i, _ in known], [e.value for _, e in known]
-                panel.plot(at, found, color=colour, linewidth=0.8)
-                for (i, e), v in zip(known, found, strict=True):
-                    filled = blocks[i].moves or len(series) > 1
-                    look = {"marker": _MARKERS[marker], "markersize": 4, "color": colour}
-                    face = colour if filled else "white"
-                    panel.plot(i, v, **look, markerfacecolor=face)
-                    panel.vlines(i, e.low or v, e.high or v, color=colour, linewidth=0.8)
-                if len(series) > 1:
-                    panel.plot([], [], color=colour, marker=_MARKERS[marker], label=label)
-            if len(series) > 1:
-                panel.legend(frameon=False, fontsize=SMALL)
-            panel.set_title(title, loc="left")
-            step = -(-len(blocks) // 20)
-            names = [b.block for b in blocks][::step]
-            panel.set_xticks(range(0, len(blocks), step), names, rotation=60, ha="right")
-            panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
-            panel.grid(axis="y", color=PALE, linewidth=0.5)
-    return figure
 
 
 def map_figure(inputs: Inputs) -> Figure:
@@ -163,23 +135,4 @@ def map_figure(inputs: Inputs) -> Figure:
                 panel.tick_params(labelsize=SMALL)
             right.set_xticks([])
             left.set_ylabel("classes", fontsize=SMALL)
-    return figure
-
-
-def ablation_figure(ablation: Ablation) -> Figure:
-    """Draw the change of top-1 for each block or stage, with intervals."""
-    from matplotlib.figure import Figure
-
-    found = [difference(ablation, r) for r in ablation.single]
-    with figure_style():
-        figure = Figure(figsize=(_WIDTH, 2.4), layout="constrained")
-        panel = figure.subplots()
-        panel.axhline(0, color=GREY, linewidth=0.6)
-        for i, d in enumerate(found):
-            panel.vlines(i, 100 * d.low, 100 * d.high, color=COLOURS[0], linewidth=1)
-            panel.plot(i, 100 * d.delta, "o", color=COLOURS[0], markersize=4)
-        names = [r.name for r in ablation.single]
-        panel.set_xticks(range(len(names)), names, rotation=60, ha="right")
-        panel.set_ylabel("change of top-1, points")
-        panel.grid(axis="y", color=PALE, linewidth=0.5)
     return figure

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
-from seviz.report.tables import Cell, Table, number
 from seviz.results.record import CALIBRATION_BINS
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW
+from seviz.tables.table import Column, Table, text_table
 
 # A path of this machine, at the start of a word or after a quote, "=" or ":": only its last part says
 # anything to a reader elsewhere.
@@ -87,28 +87,28 @@ def notes(inputs: Inputs) -> list[str]:
 def counts_table(inputs: Inputs) -> Table:
     """Return the images of every class."""
     record = inputs.record
-    rows = tuple(
-        (Cell(shown(name)), number(int(n), ","), Cell(shown(info.wnid or "")))
-        for name, n, info in zip(
-            record.classes.labels, record.count, record.classes.classes, strict=True
-        )
+    infos = record.classes.classes
+    rows = zip(
+        record.classes.labels, record.count.tolist(), (c.wnid or "" for c in infos), strict=True
     )
-    columns = ("class", "images", "WordNet id")
-    return Table(
-        "counts", "Images of every class", columns, rows, names=(0, 2), sortable=True, shown=40
+    columns = (
+        Column("class", "class"),
+        Column("images", "images", ","),
+        Column("wnid", "WordNet id"),
     )
+    return Table("counts", "Images of every class", columns, tuple(rows))
 
 
 def skipped_table(inputs: Inputs) -> Table | None:
     """Return the images that could not be read; ``None`` if there are none."""
-    rows = tuple(
-        (Cell(shown(without_folders(name))), Cell(shown(without_folders(why))))
-        for name, why in inputs.record.header.skipped
-    )
-    if not rows:
-        return None
-    return Table(
-        "skipped", "Images that could not be read", ("image", "reason"), rows, names=(0, 1)
+    rows = [tuple(map(without_folders, pair)) for pair in inputs.record.header.skipped]
+    return (
+        replace(
+            text_table("skipped", ["image", "reason"], rows),
+            caption="Images that could not be read",
+        )
+        if rows
+        else None
     )
 
 
@@ -144,11 +144,11 @@ def definitions(inputs: Inputs) -> list[Definition]:
             "class it is high by chance; shuffled labels show by how much.",
         ),
         Definition(
-            "Hardly moves, still, stuck",
+            "Hardly moves, dead, stuck",
             "A block hardly moves if the standard deviation of its gates over all images, mean over "
-            "channels, is below 0.01: what it says about classes means nothing and is shown faint. A "
-            "channel is still if its own is below 0.01. A block is stuck if its gates are the same number "
-            "for every image.",
+            "channels, is below 0.01: what it says about classes means nothing and is in brackets. A channel "
+            "is dead if its own is below 0.01, a block if all of its channels are. A block is stuck if its "
+            "gates are the same number for every image.",
         ),
         Definition(
             "Nearly open, nearly closed",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seviz.analysis import Share, describe_gate_confusion, gate_confusion, ranked_confusions
+from seviz.analysis.cost import describe_cost
 from seviz.analysis.findings import failures, remarks
-from seviz.report.cost import cost_sentence
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
 from seviz.report.provenance import without_folders
@@ -96,7 +96,7 @@ def sentences(inputs: Inputs) -> list[str]:
     if inputs.evaluation is not None:
         said += _confusion_sentences(inputs)
     if inputs.audit is not None:
-        said.append(cost_sentence(inputs.audit))
+        said.append(describe_cost(inputs.audit))
     return [shown(text) for text in said]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ SCHEMA_VERSION = 1
 RECORD_NAME = "record.npz"
 META_NAME = "meta.json"
 PREDICTION_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+# What makes a spreadsheet read a cell as a formula; a plain number is none.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def record_path(path: str | Path) -> Path:
@@ -54,3 +58,27 @@ def written_whole(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def inert(text: str) -> str:
+    """Return a text, such as the name of a class, as a cell of CSV that no spreadsheet runs.
+
+    One that begins as a formula does (with ``= + - @``, a tab or a line break) gets an apostrophe before it,
+    as spreadsheets themselves mark text; so does one that has such an apostrophe of its own, and `lively`
+    gives back every text as it was. Plain numbers stay as they are.
+
+    >>> inert("=1+1"), inert("-1"), inert("cat")
+    ("'=1+1", '-1', 'cat')
+    """
+    if not _FORMULA.match(text) or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
+
+
+def lively(cell: str) -> str:
+    """Return the text of a cell that `inert` wrote; other cells are their own text.
+
+    >>> lively("'=1+1"), lively("'tis"), lively(inert("'=1"))
+    ('=1+1', "'tis", "'=1")
+    """
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell

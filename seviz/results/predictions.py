@@ -17,7 +17,13 @@ import numpy.typing as npt
 
 from seviz.errors import DataError, UsageError
 from seviz.results.evaluation import Calibration, Evaluation, Floats, Ints
-from seviz.results.files import PREDICTION_SUFFIXES, is_predictions, written_whole
+from seviz.results.files import (
+    PREDICTION_SUFFIXES,
+    inert,
+    is_predictions,
+    lively,
+    written_whole,
+)
 from seviz.results.record import CALIBRATION_BINS, TOP
 
 MOST_CLASSES = 10_000
@@ -110,7 +116,8 @@ def write_predictions(table: PredictionTable, path: str | Path) -> Path:
 
     The columns are ``path``, ``true``, ``true_index``, ``predicted``, ``predicted_index``,
     ``confidence``, then ``top1`` ... ``top5`` and ``probability1`` ... ``probability5``; what is not
-    known is left out.
+    known is left out. In CSV, a name that a spreadsheet would run as a formula gets an apostrophe before
+    it, which `read_predictions` takes off.
 
     Raises:
         UsageError: If the suffix is none of .csv, .tsv, .parquet, .pq, or Parquet needs pyarrow.
@@ -164,7 +171,9 @@ def check_writable(path: str | Path) -> None:
 
 
 def _shown(values: list[Any]) -> list[Any]:
-    return [f"{v:.9g}" for v in values] if values and isinstance(values[0], float) else values
+    if values and isinstance(values[0], float):
+        return [f"{v:.9g}" for v in values]
+    return list(map(inert, values)) if values and isinstance(values[0], str) else values
 
 
 def _pyarrow(path: Path) -> tuple[Any, Any]:
@@ -252,7 +261,7 @@ def _read_csv(path: Path) -> Columns:
                 f"{number}; quote names that hold the separator"
             )
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {n: [v.strip() for v in c] for n, c in zip(names, columns, strict=True)}
+    return {n: [lively(v.strip()) for v in c] for n, c in zip(names, columns, strict=True)}
 
 
 def _read_parquet(path: Path) -> Columns:

@@ -1,1 +1,142 @@
-"""Each result as rows, said once; written as text, CSV, HTML, LaTeX or Markdown from there."""
+"""Each result as rows, said once; written as text, CSV, HTML, LaTeX or Markdown from there.
+
+from seviz.tables import render, tables_of
+
+for name, table in tables_of(seviz.audit("timm:legacy_seresnet50")).items():
+    print(render(table, "latex"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from seviz.analysis import Comparison, Findings, Scores, SelectiveChannel, scores
+from seviz.errors import UsageError
+from seviz.results.ablation import Ablation
+from seviz.results.blocks import SEBlock
+from seviz.results.cost import Audit
+from seviz.results.evaluation import Evaluation
+from seviz.results.record import Record
+from seviz.tables import ablation, blocks, comparison, confusion, cost, findings, gates
+from seviz.tables.csv_files import to_csv, write_csv
+from seviz.tables.markup import to_html, to_latex, to_markdown
+from seviz.tables.table import Column, Table
+from seviz.tables.text import to_text
+
+__all__ = ["FORMATS", "Column", "Table", "render", "tables_of", "write_csv"]
+
+FORMATS: Mapping[str, Callable[[Table], str]] = {
+    "text": to_text,
+    "csv": to_csv,
+    "html": to_html,
+    "latex": to_latex,
+    "markdown": to_markdown,
+}
+
+
+def render(table: Table, kind: str = "text") -> str:
+    """Return a table in one language.
+
+    Args:
+        table: From `tables_of`.
+        kind: ``text``, ``csv`` (every column, every digit), ``html``, ``latex`` (booktabs) or ``markdown``.
+
+    Raises:
+        UsageError: If there is no such language.
+    """
+    if kind not in FORMATS:
+        raise UsageError(
+            f"expected a format of tables ({', '.join(FORMATS)}), found {kind!r}; name one of these"
+        )
+    return FORMATS[kind](table)
+
+
+def _of_audit(audit: Audit) -> list[Table | None]:
+    return [
+        cost.totals_table(audit),
+        cost.stages_table(audit) if audit.totals is not None else None,
+        cost.blocks_table(audit),
+        cost.sweep_table(audit) if audit.sweep else None,
+        cost.latency_table(audit) if audit.latency else None,
+        cost.not_counted_table(audit) if audit.not_counted else None,
+    ]
+
+
+def _of_scores(found: Scores) -> list[Table | None]:
+    curve = found.calibration
+    return [
+        confusion.scores_table(found),
+        confusion.classes_table(found),
+        confusion.calibration_table(curve) if curve is not None else None,
+    ]
+
+
+def _of_evaluation(evaluation: Evaluation) -> list[Table | None]:
+    own = (confusion.pairs_table(evaluation), confusion.matrix_table(evaluation))
+    return [*_of_scores(scores(evaluation)), *own]
+
+
+def _of_comparison(compared: Comparison) -> list[Table | None]:
+    return [
+        comparison.networks_table(compared),
+        comparison.class_changes_table(compared) if compared.classes else None,
+        comparison.block_changes_table(compared) if compared.blocks else None,
+        comparison.shares_table(compared),
+        comparison.verdicts_table(compared),
+    ]
+
+
+def _of_record(record: Record) -> list[Table | None]:
+    names = [
+        label for label, count in zip(record.classes.labels, record.count, strict=True) if count
+    ]
+    return [
+        blocks.blocks_table(record.blocks),
+        gates.gates_table(record, record.classes.choose(names), record.blocks),
+    ]
+
+
+# What a result is, and the function that gives its tables; a new kind of result is a row here.
+_MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
+    (Ablation, lambda a: [ablation.ablation_table(a, k) for k in ("single", "cumulative")]),
+    (Audit, _of_audit),
+    (Comparison, _of_comparison),
+    (Evaluation, _of_evaluation),
+    (Findings, lambda f: [findings.blocks_table(f), findings.statements_table(f)]),
+    (Record, _of_record),
+    (Scores, _of_scores),
+)
+
+
+def tables_of(result: Any) -> dict[str, Table]:
+    """Return the tables of a result by name.
+
+    Args:
+        result: An ablation, an audit, a comparison, an evaluation or its scores, findings, a record; or a
+            sequence of SE blocks, or of selective channels.
+
+    Raises:
+        UsageError: If it is none of these.
+
+    >>> from seviz.results.ablation import Ablation
+    >>> list(tables_of(Ablation("a", "", "a", "d", "", 9, 8, "block", "one", 0, 1, 1, 1, (), ())))
+    ['ablation', 'ablation_together']
+    """
+    made: Iterable[Table | None] = ()
+    for kind, make in _MAKERS:
+        if isinstance(result, kind):
+            made = make(result)
+            break
+    else:
+        items = list(result) if isinstance(result, list | tuple) else []
+        if items and all(isinstance(item, SEBlock) for item in items):
+            made = [blocks.blocks_table(items)]
+        elif items and all(isinstance(item, SelectiveChannel) for item in items):
+            made = [findings.selective_table(items)]
+        else:
+            raise UsageError(
+                f"expected a result of seviz, found {type(result).__name__}; give what seviz.audit, ablate, "
+                "compare, evaluate, scores, findings or collect returns"
+            )
+    return {table.name: table for table in made if table is not None}

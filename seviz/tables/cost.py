@@ -1,200 +1,308 @@
-"""The numbers of an audit as tables: CSV for every block, LaTeX and Markdown for a paper."""
+"""The rows of an audit: the whole network, ways to count it, stages, blocks, other ratios, times."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seviz.results.cost import Audit, BlockCost, total_work
-from seviz.results.files import written_whole
-
-BLOCK_COLUMNS = (
-    "block",
-    "path",
-    "stage",
-    "channels",
-    "hidden",
-    "reduction",
-    "map",
-    "params",
-    "weights",
-    "biases",
-    "norms",
-    "others",
-    "formula",
-    "rounding",
-    "params_share",
-    "squeeze_adds",
-    "fc_macs",
-    "scale_multiplications",
-    "operations_share",
-    "squeeze_bytes",
-    "scale_bytes",
+from seviz.analysis.cost import percent
+from seviz.analysis.findings.estimates import Estimate
+from seviz.results.cost import (
+    FALLBACK_RULE,
+    UNKNOWN_RULE,
+    Audit,
+    BlockCost,
+    Convention,
+    Latency,
+    SweepRow,
+    total_bytes,
+    total_work,
 )
-FORMATS = ("latex", "markdown", "csv")
-STAGE_COLUMNS = (
-    "stage",
-    "blocks",
-    "channels",
-    "map",
-    "parameters",
-    "share of SE",
-    "squeeze (adds)",
-    "FC (MACs)",
-    "scale (mult.)",
-    "memory (MB)",
+from seviz.tables.blocks import path_of
+from seviz.tables.csv_files import write_csv
+from seviz.tables.table import BLANK, Cell, Column, Table
+
+# arXiv 1709.01507v4, section 4: SE-ResNet-50 against ResNet-50, 224 x 224, one image on a CPU.
+_PAPER_MS = (164, 167)
+_MEGA = 1e-6
+
+_TOTALS = (
+    Column("what", "for one image"),
+    Column("with_se", "with SE", ","),
+    Column("without_se", "without SE", ","),
+    Column("se", "SE", ","),
+    Column("increase", "increase", "+.2%"),
+)
+_BYTES = (
+    "bytes moved: float32, each operator reads and writes its tensors once; an SE block reads its map twice, "
+    "writes it once, and reads its parameters once"
 )
 
 
-def block_rows(audit: Audit) -> list[dict[str, Any]]:
-    """Return one row per block, keyed by `BLOCK_COLUMNS`; empty text where a number is not known."""
+def totals_table(audit: Audit) -> Table:
+    """Return parameters, operations and memory of the whole network, with SE and without.
+
+    Operations are there in each way of counting that was asked for; how each counts is in the notes.
+    """
+    rows = [_total("parameters", audit.params, audit.params_without_se)]
+    notes: list[str] = []
+    work, totals, base = audit.work, audit.totals, audit.macs_without_se
+    if work is not None and totals is not None and base is not None:
+        rows += [
+            _total("MACs", totals.macs, base),
+            _total("FLOPs, 2 x MACs", 2 * totals.macs, 2 * base),
+            *(_convention(c) for c in audit.conventions if c.name not in ("macs", "torch")),
+            ("squeeze, additions", BLANK, BLANK, work.squeeze_adds, BLANK),
+            ("excitation, MACs", BLANK, BLANK, work.fc_macs, BLANK),
+            ("scale, multiplications", BLANK, BLANK, work.scale_multiplications, BLANK),
+            _total("bytes moved", totals.bytes_moved, totals.bytes_without_se),
+        ]
+        rules = {"MACs": "convolution, linear and matrix products; adding a bias is none"}
+        rules |= {
+            f"FLOPs, {c.name}": c.rule for c in audit.conventions if c.name in ("paper", "fvcore")
+        }
+        notes = [f"{name}: {rule}" for name, rule in rules.items()]
+        if audit.convention("paper") is not None:
+            notes.append("the paper's GFLOPs are truncated to two decimals, its MFLOPs rounded")
+        notes.append(_BYTES)
+    return Table("costs", "The whole network", _TOTALS, tuple(rows), tuple(notes))
+
+
+def _total(name: str, with_se: int, without: int | None) -> tuple[Any, ...]:
+    if without is None:
+        return name, with_se, None, None, None
+    more = with_se / without - 1 if without else None
+    shown = more if more is None else Cell(more, text=percent(more))
+    return name, with_se, without, with_se - without, shown
+
+
+def _convention(counted: Convention) -> tuple[Any, ...]:
+    name, with_se, without, *more = _total(
+        f"FLOPs, {counted.name}", counted.with_se, counted.without_se
+    )
+    printed = counted.printed
+    base = without if without is None else Cell(without, text=printed[0])
+    return name, Cell(with_se, text=printed[1]), base, *more
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A block or a stage, as a share of all of SE."""
+
+    of: Any
+    params: float
+    operations: float | None
+
+
+def _work(key: str, title: str, **options: Any) -> Column:
+    def get(share: _Share) -> Any:
+        return getattr(share.of.work, key) if share.of.work is not None else None
+
+    return Column(key, title, ",", get, **options)
+
+
+_OPERATIONS = (
+    _work("squeeze_adds", "squeeze (adds)", rank=2),
+    _work("fc_macs", "FC (MACs)", rank=2),
+    _work("scale_multiplications", "scale (mult.)", rank=2),
+)
+_MOVED = Column("bytes_moved", "MB moved", ".2f", lambda s: s.of.bytes_moved, scale=_MEGA)
+_OPERATIONS_SHARE = Column(
+    "operations_share", "of operations", ".1%", lambda s: s.operations, rank=3
+)
+_COUNTED = {*_OPERATIONS, _OPERATIONS_SHARE, _MOVED}
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Blocks that stand in one row."""
+
+    name: str
+    blocks: tuple[BlockCost, ...]
+
+    @property
+    def work(self) -> Any:
+        return total_work(self.blocks)
+
+    @property
+    def bytes_moved(self) -> int | None:
+        return total_bytes(self.blocks)
+
+    @property
+    def widths(self) -> str:
+        sizes = sorted({b.block.channels for b in self.blocks})
+        return str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
+
+    @property
+    def map(self) -> str | None:
+        maps = {"x".join(map(str, b.block.spatial)) for b in self.blocks}
+        return maps.pop() if len(maps) == 1 else None
+
+
+_STAGES = (
+    Column("stage", "stage", get=lambda s: s.of.name),
+    Column("blocks", "blocks", "d", lambda s: len(s.of.blocks)),
+    Column("channels", "channels", get=lambda s: s.of.widths, rank=1),
+    Column("map", "map", get=lambda s: s.of.map, rank=3),
+    Column("params", "parameters", ",", lambda s: sum(b.params.total for b in s.of.blocks)),
+    Column("share", "of SE's weights", ".1%", lambda s: s.params),
+    *_OPERATIONS,
+    _MOVED,
+)
+
+
+def stages_table(audit: Audit) -> Table:
+    """Return SE by stage, and all of it last; shares are of the weights, as in the paper's formula."""
+    items = [_Share(_Stage(str(s.stage), s.blocks), s.share, None) for s in audit.stages]
+    everything = _Share(_Stage("all", audit.blocks), 1.0, None)
+    return Table.of("stages", "SE by stage", _STAGES, [*items, everything], foot=1)
+
+
+def _params(key: str, title: str = "", form: str = ",", **options: Any) -> Column:
+    return Column(key, title, form, lambda s: getattr(s.of.params, key), **options)
+
+
+_BLOCKS = (
+    Column("block", "block", get=lambda s: s.of.block.name),
+    Column("path", get=lambda s: s.of.block.path),
+    Column("stage", get=lambda s: s.of.block.stage),
+    Column("channels", "channels", "d", lambda s: s.of.block.channels, rank=4),
+    Column("hidden", get=lambda s: s.of.block.hidden),
+    Column("reduction", get=lambda s: s.of.block.reduction),
+    Column("map", "map", get=lambda s: "x".join(map(str, s.of.block.spatial)), rank=6),
+    Column("params", "parameters", ",", lambda s: s.of.params.total),
+    Column("params_share", "of SE", ".1%", lambda s: s.params),
+    _params("weights", "weights", rank=5),
+    _params("biases", "biases", rank=7),
+    _params("norms", "norms", rank=8),
+    _params("others"),
+    _params("formula", "2C²/r", ",.0f", rank=5),
+    _params("rounding"),
+    *_OPERATIONS,
+    _OPERATIONS_SHARE,
+    Column("squeeze_bytes", get=lambda s: s.of.work.squeeze_bytes if s.of.work else None),
+    Column("weight_bytes", get=lambda s: s.of.weight_bytes if s.of.work else None),
+    Column("scale_bytes", get=lambda s: s.of.work.scale_bytes if s.of.work else None),
+    _MOVED,
+    Column("", "path", get=lambda s: path_of(s.of.block), rank=1),
+)
+
+
+def blocks_table(audit: Audit) -> Table:
+    """Return what each block costs; nothing where a number is not known."""
     params = sum(b.params.total for b in audit.blocks)
     work = audit.work
-    rows = []
-    for cost in audit.blocks:
-        block, own = cost.block, cost.params
-        row: dict[str, Any] = dict.fromkeys(BLOCK_COLUMNS, "")
-        row |= {
-            "block": block.name,
-            "path": block.path,
-            "stage": block.stage,
-            "channels": block.channels,
-            "hidden": block.hidden,
-            "reduction": block.reduction,
-            "map": "x".join(map(str, block.spatial)),
-            "params": own.total,
-            "weights": own.weights,
-            "biases": own.biases,
-            "norms": own.norms,
-            "others": own.others,
-            "formula": round(own.formula, 2),
-            "rounding": round(own.rounding, 2),
-            "params_share": round(own.total / params, 6) if params else "",
-        }
-        if cost.work is not None and work is not None:
-            row |= {
-                "squeeze_adds": cost.work.squeeze_adds,
-                "fc_macs": cost.work.fc_macs,
-                "scale_multiplications": cost.work.scale_multiplications,
-                "operations_share": round(cost.work.operations / work.operations, 6),
-                "squeeze_bytes": cost.work.squeeze_bytes,
-                "scale_bytes": cost.work.scale_bytes,
-            }
-        rows.append(row)
-    return rows
+    items = [
+        _Share(
+            b,
+            b.params.total / params if params else 0.0,
+            b.work.operations / work.operations
+            if b.work is not None and work is not None
+            else None,
+        )
+        for b in audit.blocks
+    ]
+    known = work is not None  # else files have the columns, empty, and people see none of them
+    columns = (replace(c, title=c.title if known or c not in _COUNTED else "") for c in _BLOCKS)
+    return Table.of("block_costs", "What each block costs", columns, items)
+
+
+_SWEEP = (
+    Column("reduction", "r", "d"),
+    Column("params", "parameters", ","),
+    Column("se_params", "of SE", ","),
+    Column("increase", "increase", "+.2%", lambda r: r.params / (r.params - r.se_params) - 1),
+    Column("macs", "MACs", ",", rank=1),
+    Column("size", "size", ".1f", unit="M", scale=_MEGA, rank=2),
+    Column("size_with_biases", "with biases", ".1f", unit="M", scale=_MEGA, rank=2),
+)
+
+
+def _fits(row: SweepRow) -> str | None:
+    """Say which of the two sizes is what the paper prints."""
+    if row.paper is None:
+        return None
+    without, with_biases = row.fits(row.size), row.fits(row.size_with_biases)
+    if without and with_biases:
+        return "both"
+    return "without biases" if without else "with biases" if with_biases else "neither"
+
+
+_PAPERS = (
+    Column("paper", "paper", ".1f", unit="M"),
+    Column("", "fits", get=_fits),
+)
+
+
+def sweep_table(audit: Audit) -> Table:
+    """Return the same network at other reduction ratios."""
+    paper = any(r.paper is not None for r in audit.sweep)
+    rule = audit.hidden_rule
+    if rule == UNKNOWN_RULE:
+        rule = f"{FALLBACK_RULE} (the network's own rule is not a function of C and r)"
+    notes = [
+        "size: parameters and running statistics of batch norm, SE's biases left out or counted",
+        f"bottleneck: {rule}",
+    ]
+    for name, key in (
+        (("without biases", "size"), ("with biases", "size_with_biases")) if paper else ()
+    ):
+        wrong = [f"r = {r.reduction}" for r in audit.sweep if r.fits(getattr(r, key)) is False]
+        said = (
+            f"does not give the paper's for {', '.join(wrong)}"
+            if wrong
+            else "gives all of the paper's"
+        )
+        notes.append(f"SE-ResNet-50: the size {name} {said}")
+    columns = (*_SWEEP, *(_PAPERS if paper else ()))
+    caption = "The same network at other reduction ratios"
+    return Table.of("sweep", caption, columns, audit.sweep, notes)
+
+
+def _device(time: Latency) -> str:
+    return time.device if time.device != "cpu" else f"cpu, {time.threads} threads"
+
+
+_LATENCY = (
+    Column("batch", "batch", "d"),
+    Column("with_se_ms", "with SE", ".2f", unit="ms"),
+    Column("without_se_ms", "without SE", ".2f", unit="ms"),
+    Column(
+        "ratio",
+        "ratio",
+        ".3f",
+        lambda t: Estimate(t.ratio, t.ratio_low, t.ratio_high),
+        ends=("ratio_low", "ratio_high"),
+    ),
+    Column("device", "device", get=_device),
+)
+
+
+def latency_table(audit: Audit) -> Table:
+    """Return wall times with and without SE."""
+    without, with_se = _PAPER_MS
+    pairs = audit.latency[0].pairs if audit.latency else 0
+    note = (
+        f"medians of {pairs} interleaved pairs [95 % interval]; the paper's SE-ResNet-50 on a CPU: {without} "
+        f"-> {with_se} ms, ratio {with_se / without:.3f}"
+    )
+    return Table.of("latency", "Wall time", _LATENCY, audit.latency, [note] if pairs else [])
+
+
+_NOT_COUNTED = (
+    Column("operator", "operator"),
+    Column("count", "times", "d"),
+    Column("path", "first in", get=path_of),
+)
+
+
+def not_counted_table(audit: Audit) -> Table:
+    """Return the operators that are in no number."""
+    caption = "Operators that are not counted, in no number above"
+    return Table.of("not_counted", caption, _NOT_COUNTED, audit.not_counted)
 
 
 def write_cost_csv(audit: Audit, path: str | Path) -> Path:
-    """Write one row per block; its folder is made if need be."""
-    target = Path(path)
-    with (
-        written_whole(target) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, BLOCK_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(block_rows(audit))
-    return target
-
-
-def stage_rows(audit: Audit) -> list[list[str]]:
-    """Return the cells of `STAGE_COLUMNS` for every stage, and for all of SE last."""
-    rows = [_stage_row(str(s.stage), s.blocks, s.share) for s in audit.stages]
-    return [*rows, _stage_row("all", audit.blocks, 1.0)]
-
-
-def _stage_row(name: str, blocks: Sequence[BlockCost], share: float) -> list[str]:
-    widths = sorted({b.block.channels for b in blocks})
-    maps = list(dict.fromkeys("x".join(map(str, b.block.spatial)) for b in blocks))
-    work = total_work(blocks)
-    cells = [
-        name,
-        str(len(blocks)),
-        str(widths[0]) if len(widths) == 1 else f"{widths[0]}-{widths[-1]}",
-        maps[0] if len(maps) == 1 else "",
-        f"{sum(b.params.total for b in blocks):,}",
-        f"{share:.1%}",
-    ]
-    if work is None:
-        return [*cells, "-", "-", "-", "-"]
-    counts = (work.squeeze_adds, work.fc_macs, work.scale_multiplications)
-    return [*cells, *(f"{n:,}" for n in counts), f"{work.map_bytes / 1e6:.1f}"]
-
-
-def summary_rows(audit: Audit) -> tuple[list[str], list[list[str]]]:
-    """Return the columns and the rows of the table with and without SE, with the convention in each."""
-    columns = ["network", "parameters"]
-    cells: list[list[str]] = [
-        ["without SE", f"{audit.params_without_se:,}"],
-        ["with SE", f"{audit.params:,}"],
-        ["increase", f"{audit.params_increase:+.2%}"],
-    ]
-    for convention in audit.conventions:
-        columns.append(
-            {"macs": "MACs", "torch": "FLOPs (2 x MACs)"}.get(
-                convention.name, f"FLOPs ({convention.name})"
-            )
-        )
-        for row, text in zip(cells, convention.printed, strict=False):
-            row.append(text)
-        base = convention.without_se
-        cells[2].append(f"{convention.with_se / base - 1:+.2%}" if base else "-")
-    return columns, cells
-
-
-def formatted(audit: Audit, kind: str) -> str:
-    """Return the tables of an audit for a paper: the network with and without SE, and SE by stage.
-
-    Args:
-        audit: The result.
-        kind: ``latex`` (booktabs), ``markdown``, or ``csv`` (the stages alone).
-    """
-    if kind == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(STAGE_COLUMNS)
-        writer.writerows([c.replace(",", "") for c in row] for row in stage_rows(audit))
-        return text.getvalue().rstrip()
-    columns, rows = summary_rows(audit)
-    notes = [f"{c.name}: {c.rule}" for c in audit.conventions]
-    size = "x".join(map(str, audit.input_size)) or "not known"
-    caption = f"Cost of SE in {audit.name}, input {size}. {'; '.join(notes)}".rstrip()
-    if kind == "markdown":
-        tables = [_markdown(columns, rows), _markdown(STAGE_COLUMNS, stage_rows(audit))]
-        return "\n\n".join([*tables, caption])
-    tables = [_latex(columns, rows), _latex(STAGE_COLUMNS, stage_rows(audit))]
-    return "\n\n".join([f"% {caption}\n% needs \\usepackage{{booktabs}}", *tables])
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return " & ".join(map(_escaped, cells)) + r" \\"
-
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
-            r"\toprule",
-            line(columns),
-            r"\midrule",
-            *map(line, rows[:-1]),
-            r"\midrule",
-            line(rows[-1]),
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-    )
-
-
-def _escaped(text: str) -> str:
-    for mark in "%_&#":
-        text = text.replace(mark, f"\\{mark}")
-    # A number keeps its comma as a thin space would in print; "x" between sizes is a product.
-    return text.replace(" x ", r" $\times$ ")
+    """Write `blocks_table` as CSV; its folder is made if need be."""
+    return write_csv(blocks_table(audit), path)

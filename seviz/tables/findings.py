@@ -1,82 +1,111 @@
-"""The numbers behind the findings, as CSV."""
+"""The rows of the findings: the numbers of each block, the paper's statements, the channels of a class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from seviz.analysis.findings import BlockFindings, Estimate, Findings, SelectiveChannel
-from seviz.tables.csv_files import number, write_csv
+from seviz.analysis.findings import BlockFindings, Findings, SelectiveChannel
+from seviz.analysis.findings.verdicts import FAILS, UNKNOWN
+from seviz.analysis.findings.wording import remark
+from seviz.tables.csv_files import write_csv
+from seviz.tables.table import Cell, Column, Table
 
-_ESTIMATES = (
-    "class_share",
-    "corrected",
-    "spread",
-    "within",
-    "correlation",
-    "scale_only",
-    "high",
-    "low",
-    "dead_channels",
+
+def _on_classes(key: str) -> Callable[[BlockFindings], Any]:
+    """Take a number that means little where the gates of the block hardly move."""
+    take = attrgetter(key)
+
+    def value(block: BlockFindings) -> Any:
+        found = take(block)
+        return found if block.moves or found is None else Cell(found, "faint")
+
+    return value
+
+
+def _interval(key: str) -> tuple[str, str]:
+    return f"{key}_low", f"{key}_high"
+
+
+def _estimate(key: str, title: str, form: str, *, rank: int, brief: bool = True) -> Column:
+    return Column(key, title, form, ends=_interval(key), rank=rank, brief=brief)
+
+
+def _about_classes(key: str, title: str, form: str, *, rank: int, brief: bool = True) -> Column:
+    return Column(key, title, form, _on_classes(key), ends=_interval(key), rank=rank, brief=brief)
+
+
+_BLOCKS = (
+    Column("block", "block"),
+    Column("channels", "channels", "d", rank=2),
+    Column("images"),
+    Column("moves"),
+    Column("dead"),
+    _about_classes("class_share", "class share", ".3f", rank=0, brief=False),
+    Column("shuffled", "shuffled labels", ".3f", _on_classes("shuffled"), rank=4),
+    _about_classes("corrected", "", ".3f", rank=9),
+    Column("p_value"),
+    Column("p_corrected"),
+    _estimate("spread", "spread", ".4f", rank=0),
+    _estimate("within", "within class", ".4f", rank=5),
+    _about_classes("correlation", "class correlation", ".3f", rank=7),
+    _estimate("high", "above 0.95", ".1%", rank=1),
+    _estimate("low", "below 0.05", ".1%", rank=1),
+    _estimate("dead_channels", "dead channels", ".0f", rank=3),
+    _about_classes("scale_only", "scale only", ".1%", rank=6),
+    Column("least_factor", get=lambda b: b.factors[0] if b.factors else None),
+    Column("largest_factor", get=lambda b: b.factors[1] if b.factors else None),
+    Column("constant"),
+    Column("", "remark", get=remark),
 )
-_PLAIN = ("shuffled", "p_value", "p_corrected", "constant")
+
+
+def blocks_table(findings: Findings) -> Table:
+    """Return every number of each block, in forward order, with its interval."""
+    notes = (
+        "class share: share of gate variance explained by class, eta squared [95 % interval]; in brackets "
+        "where the gates hardly move, and it means nothing",
+    )
+    return Table.of("blocks", "Findings of every block", _BLOCKS, findings.blocks, notes)
+
+
+_VERDICTS = {UNKNOWN: "faint", FAILS: "strong"}
+_STATEMENTS = (
+    Column("claim", "what the SENet paper says of its networks"),
+    Column("verdict", "for this one", get=lambda s: s.verdict),
+    Column("reason", "why"),
+)
+
+
+def statements_table(findings: Findings) -> Table:
+    """Return the paper's statements, judged for this network."""
+    return Table.of("statements", "The SENet paper's statements", _STATEMENTS, findings.statements)
+
+
+_SELECTIVE = (
+    Column("class", "class", get=lambda r: r.class_name),
+    Column("block", "block"),
+    Column("channel", "channel", "d"),
+    Column("gate", "gate", ".3f", lambda r: r.own),
+    Column("all", "all classes", ".3f", lambda r: r.everything, rank=1),
+    Column("effect", "effect", "+.2f", ends=_interval("effect")),
+)
+
+
+def selective_table(rows: Sequence[SelectiveChannel]) -> Table:
+    """Return one row per class, block and channel, as `selective_channels` returns them."""
+    notes = ("effect: Hedges' g [95 %, for all channels together]",)
+    caption = "Channels that differ most from all other classes"
+    return Table.of("selective_channels", caption, _SELECTIVE, rows, notes)
 
 
 def write_findings_csv(findings: Findings, path: str | Path) -> Path:
-    """Write one row per block with every number; ``_low`` and ``_high`` are the ends of its interval.
-
-    What is undefined, or has no interval, is an empty cell.
-    """
-    ends = [f"{name}{end}" for name in _ESTIMATES for end in ("", "_low", "_high")]
-    header = [
-        "block",
-        "channels",
-        "images",
-        "moves",
-        "dead",
-        *ends,
-        *_PLAIN,
-        "least_factor",
-        "largest_factor",
-    ]
-    return write_csv(path, header, map(_block_row, findings.blocks))
+    """Write `blocks_table` as CSV; what is undefined, or has no interval, is an empty cell."""
+    return write_csv(blocks_table(findings), path)
 
 
 def write_selective_csv(rows: Sequence[SelectiveChannel], path: str | Path) -> Path:
-    """Write one row per class, block and channel, as `selective_channels` returns them."""
-    header = ["class", "block", "channel", "gate", "all", "effect", "effect_low", "effect_high"]
-    return write_csv(
-        path,
-        header,
-        (
-            [
-                r.class_name,
-                r.block,
-                r.channel,
-                number(r.own),
-                number(r.everything),
-                *_ends(r.effect),
-            ]
-            for r in rows
-        ),
-    )
-
-
-def _block_row(block: BlockFindings) -> list[Any]:
-    return [
-        block.block,
-        block.channels,
-        block.images,
-        int(block.moves),
-        int(block.dead),
-        *(cell for name in _ESTIMATES for cell in _ends(getattr(block, name))),
-        *(number(getattr(block, name)) for name in _PLAIN),
-        *(map(number, block.factors or (None, None))),
-    ]
-
-
-def _ends(estimate: Estimate | None) -> list[str]:
-    if estimate is None:
-        return ["", "", ""]
-    return [number(v) for v in (estimate.value, estimate.low, estimate.high)]
+    """Write `selective_table` as CSV."""
+    return write_csv(selective_table(rows), path)

@@ -1,4 +1,4 @@
-"""What SE costs a network: the result of an audit. Needs no torch.
+"""What an audit counts, part by part: of a block, of a stage, of the whole network.
 
 Every number is for one image. 1 MAC is one multiplication with its addition in a convolution, a linear
 layer or a matrix product; adding a bias is none. Bytes are those of float32 maps that are read and
@@ -7,14 +7,16 @@ written once by each operator, as a network runs that is not compiled.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from seviz.results.blocks import SEBlock
 
 GIGA = 10**9
+BYTES = 4  # of a float32
+# How the bottleneck follows from C and r, where the network's widths tell no rule; and what is done then.
+UNKNOWN_RULE = "not recognised"
+FALLBACK_RULE = "C / r, rounded, at least 1"
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class BlockWork:
         fc_macs: MACs of the fully connected layers.
         scale_multiplications: Elements that the gate scales.
         elementwise: Operations of the activations, norms and additions, one per element that they give.
-        squeeze_bytes: Memory that the squeeze reads: the map, once.
-        scale_bytes: Memory that the scaling reads and writes: the map, once each.
+        squeeze_bytes: Memory that the squeeze reads: the map, once, however it is written.
+        scale_bytes: Memory that the scaling reads and writes: the map, once each, however it is written.
     """
 
     squeeze_adds: int
@@ -102,6 +104,19 @@ class BlockCost:
     params: BlockParams
     work: BlockWork | None
 
+    @property
+    def weight_bytes(self) -> int:
+        """Return the memory of its parameters at float32; each is read once."""
+        return BYTES * self.params.total
+
+    @property
+    def bytes_moved(self) -> int | None:
+        """Return the memory that it moves: the map, read twice and written once, and its parameters.
+
+        What the excitation passes on, vectors of C numbers at most, is left out.
+        """
+        return None if self.work is None else self.work.map_bytes + self.weight_bytes
+
 
 @dataclass(frozen=True)
 class StageCost:
@@ -127,11 +142,22 @@ class StageCost:
         """Return their operations."""
         return total_work(self.blocks)
 
+    @property
+    def bytes_moved(self) -> int | None:
+        """Return the memory that they move."""
+        return total_bytes(self.blocks)
+
 
 def total_work(blocks: Sequence[BlockCost]) -> BlockWork | None:
     """Return the operations of several blocks together; ``None`` if they are not known."""
     known = [b.work for b in blocks if b.work is not None]
     return sum(known, NO_WORK) if len(known) == len(blocks) else None
+
+
+def total_bytes(blocks: Sequence[BlockCost]) -> int | None:
+    """Return the memory that several blocks move together; ``None`` if it is not known."""
+    known = [b.bytes_moved for b in blocks if b.bytes_moved is not None]
+    return sum(known) if len(known) == len(blocks) else None
 
 
 @dataclass(frozen=True)
@@ -259,8 +285,10 @@ class Totals:
         macs: MACs of convolution, linear and matrix products.
         norm_elements: Elements that normalisation gives, SE's own left out.
         pool_elements: Elements that pooling over windows reads.
-        bytes_moved: Memory that all operators read and write, parameters included.
-        bytes_without_se: The same of the twin without SE.
+        bytes_moved: Memory that is read and written, parameters included: that of the twin, and that of the
+            SE blocks.
+        bytes_without_se: That of the twin without SE, whose operators each read and write their tensors
+            once.
         chain: Whether it is a plain chain: no shortcut and no branch.
     """
 
@@ -270,127 +298,3 @@ class Totals:
     bytes_moved: int
     bytes_without_se: int
     chain: bool
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What SE costs a network.
-
-    Attributes:
-        name: What was audited.
-        input_size: Channels, height and width of the image; empty where the network is not known.
-        params: Parameters of the network.
-        se_params: Those that only SE uses.
-        running_stats: Elements of the running statistics of batch norm.
-        reduction: The reduction ratio of the network, if all blocks share one.
-        hidden_rule: How the bottleneck follows from it.
-        blocks: The blocks, in forward order.
-        totals: Counts of the whole network; ``None`` where the network is not known.
-        conventions: The whole cost in several ways of counting.
-        twin_macs: MACs of the network with its SE modules replaced and run; ``None`` where it cannot be.
-        not_counted: Operators whose cost is unknown.
-        sweep: Other reduction ratios.
-        latency: Wall times, one per batch size.
-        inserted: Where SE was inserted, if the network had none.
-        notes: What a reader of the numbers should know.
-        checkpoint_sha256: Hash of the checkpoint, as in a record; empty where only a name was audited.
-    """
-
-    name: str
-    input_size: tuple[int, ...]
-    params: int
-    se_params: int
-    running_stats: int
-    reduction: float | None
-    hidden_rule: str
-    blocks: tuple[BlockCost, ...]
-    totals: Totals | None = None
-    conventions: tuple[Convention, ...] = ()
-    twin_macs: int | None = None
-    not_counted: tuple[NotCounted, ...] = ()
-    sweep: tuple[SweepRow, ...] = ()
-    latency: tuple[Latency, ...] = ()
-    inserted: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    checkpoint_sha256: str = ""
-
-    @property
-    def params_without_se(self) -> int:
-        """Return the parameters of the twin without SE."""
-        return self.params - self.se_params
-
-    @property
-    def params_increase(self) -> float:
-        """Return SE's parameters as a share of the twin's."""
-        return self.se_params / self.params_without_se if self.params_without_se else math.inf
-
-    @property
-    def work(self) -> BlockWork | None:
-        """Return the operations of all blocks."""
-        return total_work(self.blocks) if self.totals is not None else None
-
-    @property
-    def macs_without_se(self) -> int | None:
-        """Return the MACs of the twin without SE."""
-        if self.totals is None or self.work is None:
-            return None
-        return self.totals.macs - self.work.fc_macs
-
-    @property
-    def macs_increase(self) -> float | None:
-        """Return SE's MACs as a share of the twin's."""
-        if self.work is None or not self.macs_without_se:
-            return None
-        return self.work.fc_macs / self.macs_without_se
-
-    @property
-    def formula(self) -> float:
-        """Return the paper's (2/r) sum over stages of N_s C_s^2."""
-        return sum(b.params.formula for b in self.blocks)
-
-    @property
-    def stages(self) -> tuple[StageCost, ...]:
-        """Return the blocks by stage; shares are of the weights alone, as in the paper's formula."""
-        weights = sum(b.params.weights for b in self.blocks)
-        stages = []
-        for stage in dict.fromkeys(b.block.stage for b in self.blocks):
-            own = tuple(b for b in self.blocks if b.block.stage == stage)
-            share = sum(b.params.weights for b in own) / weights if weights else 0.0
-            stages.append(StageCost(stage, own, share))
-        return tuple(stages)
-
-    def convention(self, name: str) -> Convention | None:
-        """Return the cost in one way of counting, if it was asked for."""
-        return next((c for c in self.conventions if c.name == name), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict with every field; `from_dict` reads it."""
-        values = asdict(self)
-        values["blocks"] = [{**asdict(b), "block": b.block.to_dict()} for b in self.blocks]
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Audit:
-        """Build from `to_dict`'s output, also after a trip through JSON."""
-        made: dict[str, Any] = dict(values)
-        made["input_size"] = tuple(values["input_size"])
-        made["blocks"] = tuple(
-            BlockCost(
-                SEBlock.from_dict(b["block"]),
-                BlockParams(**b["params"]),
-                BlockWork(**b["work"]) if b["work"] is not None else None,
-            )
-            for b in values["blocks"]
-        )
-        made["totals"] = Totals(**values["totals"]) if values["totals"] is not None else None
-        parts = {
-            "conventions": Convention,
-            "not_counted": NotCounted,
-            "sweep": SweepRow,
-            "latency": Latency,
-        }
-        for key, kind in parts.items():
-            made[key] = tuple(kind(**part) for part in values[key])
-        for key in ("inserted", "notes"):
-            made[key] = tuple(values[key])
-        return cls(**made)
