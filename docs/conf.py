@@ -4,6 +4,8 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
+import seviz
+
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
 
 project = "seviz"
@@ -26,6 +28,9 @@ html_show_sphinx = False
 smartquotes = False  # --data is an option, not a dash
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
+
+# Two public functions have the names of packages; autodoc is to see the functions.
+vars(seviz).update({name: seviz._public(name) for name in seviz.__all__})
 
 # `name` in a docstring is a link where it names something of ours, and code otherwise.
 default_role = "py:obj"
