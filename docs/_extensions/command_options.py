@@ -61,13 +61,14 @@ class CommandOptions(SphinxDirective):
 
 
 class CommandList(SphinxDirective):
-    """Every command with its purpose."""
+    """Every command with its purpose, in the order of ``seviz --help``; in the sidebar, too."""
 
     def run(self) -> list[nodes.Node]:
-        """Render a table."""
+        """Render a table and an entry of the sidebar for each."""
         rows = [f"| [`seviz {name}`]({name}.md) | {purpose(name)} |" for name in helps()]
+        sidebar = ["```{toctree}", ":hidden:", "", *helps(), "```"]
         return self.parse_text_to_nodes(
-            "\n".join(["| command | what it does |", "|---|---|", *rows])
+            "\n".join(["| command | what it does |", "|---|---|", *rows, "", *sidebar])
         )
 
 
