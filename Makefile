@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench reports index clean
+.PHONY: help demo test check format docs bench reports index clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,12 @@ check: $(READY) ## Lint and types
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY) ## Build the pages of docs/ into docs/_build/html; a warning is an error
+	@$(BIN)/python -c 'import sphinx, myst_parser, furo' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations with CIFAR10=folder (an hour and a half)
 	$(BIN)/python -m pip install --quiet '.[bench]'

@@ -1,0 +1,198 @@
+"""What README.md and docs/ say is there, runs, and leads somewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import seviz
+from seviz.cli import app, main
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(p for p in sorted(DOCS.rglob("*.md")) if "_build" not in p.parts),
+]
+COMMANDS = [name for name in app if not name.startswith("-")]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    every = [Block(m[1], m[2], text[: m.start()].count("\n") + 1) for m in found]
+    return [block for block in every if block.language in languages]
+
+
+def shell_lines(text: str) -> Iterator[list[str]]:
+    """Yield the words of each command of a shell block, without its comment."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if words := shlex.split(line, comments=True):
+            yield words
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def short(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+# Links and pictures
+
+
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|mailto:)([^)#\s]+)(?:#[^)]*)?\)", prose(page))
+    assert not [t for t in targets if not (page.parent / t).exists()]
+
+
+def test_every_figure_of_the_reports_is_in_the_gallery() -> None:
+    shown = set(re.findall(r"\]\(\.\./(reports/[^)]+\.png)\)", prose(DOCS / "gallery.md")))
+    assert shown == {short(p) for p in (ROOT / "reports").rglob("*.png")}
+
+
+def test_every_page_is_in_the_sidebar() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^[a-z]+(?:/index)?$", index, re.MULTILINE))
+    there = {short(p).removeprefix("docs/").removesuffix(".md") for p in PAGES if DOCS in p.parents}
+    assert {p for p in there if not p.startswith("commands/")} - {"index"} <= listed
+    assert "commands/index" in listed
+
+
+# Commands
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_page_and_its_row(command: str) -> None:
+    page = (DOCS / "commands" / f"{command}.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# seviz {command}\n")
+    assert f"```{{command-options}} {command}\n" in page
+    assert f"\nseviz {command}" in page
+    rows = re.findall(r"^\| \[`seviz ([a-z]+)", prose(ROOT / "README.md"), re.MULTILINE)
+    assert rows.count(command) == 1
+
+
+def test_no_page_is_of_a_command_that_is_gone() -> None:
+    pages = {p.stem for p in (DOCS / "commands").glob("*.md")} - {"index"}
+    assert pages == set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "bash")], ids=short)
+def test_every_command_line_can_be_parsed(page: Path) -> None:
+    """Names of commands and options, numbers of words, choices: as the command line itself checks them."""
+    for block in blocks(page, "bash"):
+        for words in shell_lines(block.text):
+            if "seviz" not in words:
+                assert words[0] in {"make", "pip", "python"}, words
+                continue
+            given = words[words.index("seviz") + 1 :]
+            app.parse_args(given, exit_on_error=False, print_error=False)
+
+
+def test_a_wrong_option_would_be_seen() -> None:
+    with pytest.raises(Exception, match="--clases"):
+        app.parse_args(
+            ["activations", "x.pt", "--clases", "a"], exit_on_error=False, print_error=False
+        )
+
+
+# Python
+
+
+@pytest.mark.parametrize("name", seviz.__all__)
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    reference = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert len(re.findall(rf"^\.\. auto(?:function|class):: {name}$", reference, re.M)) == 1
+
+
+@pytest.fixture
+def like_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in a folder that has what a clone has, and is not one: results are to be written there."""
+    for name in ("sample_checkpoints", "reports"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt, "show", lambda: None)
+    return tmp_path
+
+
+TUTORIAL = DOCS / "tutorial.md"
+WITH_PYTHON = [p for p in PAGES if p != TUTORIAL and blocks(p, "python")]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=short)
+def test_python_on_the_pages_runs(page: Path, like_a_clone: Path) -> None:
+    for block in blocks(page, "python"):
+        lines = "\n" * block.line + block.text
+        with redirect_stdout(io.StringIO()):
+            exec(compile(lines, str(page), "exec"), {"__name__": "__main__"})
+
+
+def test_the_tutorial_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every file of it is written, every line of it is run, and prints what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = ""
+    for block in blocks(TUTORIAL, "python", "bash", "text"):
+        if block.language == "text":
+            assert [line.split() for line in block.text.splitlines()] == [
+                line.split()
+                for line in said.splitlines()
+                if line.startswith(("block ", "SE_")) and "%" not in line
+            ]
+        elif named := re.match(r"# (\w+\.py)\n", block.text):
+            Path(named[1]).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            exec(compile(block.text, str(TUTORIAL), "exec"), {"__name__": "__main__"})
+        else:
+            for words in shell_lines(block.text):
+                if words[0] == "python":
+                    runpy.run_path(words[1], run_name="__main__")
+                else:
+                    assert main(words[1:]) == 0, words
+        said = capsys.readouterr().out
+    for name in ("mynet", "train", "share"):
+        sys.modules.pop(name, None)
+    assert {"mynet.pt", "digits.pt", "slim.pt", "slim.pt2", "gates.pdf", "again.npz"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
+    assert (tmp_path / "out" / "report.html").is_file()
+    record = seviz.Record.load("out/record.npz")
+    assert record.header.images == 360
+    assert record.top1 is not None
+    assert record.top1 > 0.95  # that of the page, 0.989, on another machine
+
+
+# Numbers
+
+
+def test_numbers_of_the_readme_stand_in_a_result() -> None:
+    """A measured number is one of reports/ or benchmarks/, to the last digit."""
+    texts = [ROOT / "benchmarks" / "README.md", *(ROOT / "reports").rglob("*.txt")]
+    known = " ".join(p.read_text(encoding="utf-8") for p in texts)
+    measured = re.findall(r"(\d+\.\d+) ?%", prose(ROOT / "README.md"))
+    assert measured
+    assert not [n for n in measured if not re.search(rf"(?<![\d.]){re.escape(n)}(?!\d)", known)]
