@@ -66,6 +66,13 @@ class ModelOptions:
         bool,
         Parameter(help="Take weights that hold NaN or infinity.", negative=(), show_default=False),
     ] = False
+    class_names: Annotated[
+        str | None,
+        Parameter(
+            help="File that names the network's outputs, in their order: a name per line, JSON, YAML, CSV "
+            "or .npy."
+        ),
+    ] = None
     input_size: Annotated[
         tuple[int, int, int] | None,
         Parameter(help="Channels, height and width of the input.", negative=(), show_default=False),

@@ -71,6 +71,7 @@ def open_model(
             options.unsafe_load,
             options.allow_nan,
             mapped,
+            options.class_names,
         ),
     )
     if isinstance(opened, BareWeights):
