@@ -97,9 +97,11 @@ def test_links_are_followed_and_loops_end(tmp_path):
     (data / "a/gone.png").symlink_to(tmp_path / "nowhere.png")
     source = open_source(str(data))
     assert source.folders == ("a", "linked")
-    # The broken link counts as an image, so that the pass reports it; the loop adds what it reaches
-    # before it comes back to where it began.
-    assert names(source) == ["a/gone.png", "a/loop/linked/1.png", "linked/1.png"]
+    # The broken link counts as an image, so that the pass reports it; the loop adds nothing.
+    assert names(source) == ["a/gone.png", "linked/1.png"]
+    (note,) = source.notes
+    assert "1 links to what is counted elsewhere (a/loop)" in note
+    assert "1 broken links (a/self)" in note
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file names are text on Windows")
@@ -189,10 +191,8 @@ def test_images_outside_class_folders_are_noted(tmp_path):
 def test_refusals_name_what_was_expected_and_found(tmp_path):
     assert "found nothing" in refusal("no/such/folder")
     assert "'digits'" in refusal("https://example.org/x.zip")
-    assert "found a file" in refusal(png(tmp_path / "one.png"))
-    assert "found no folders but 1 images" in refusal(tmp_path)
     (tmp_path / "empty").mkdir()
-    assert "found no folders;" in refusal(tmp_path / "empty")
+    assert "found no folders and no images;" in refusal(tmp_path / "empty")
     assert "found nothing" in refusal("cifar10:")
     assert "found nothing" in refusal("")
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from seviz.cli.console import Speaker
 from seviz.cli.options import FOLDING, OUTPUT, DataOptions, ModelOptions, OutputOptions, Words
 from seviz.cli.shared import check_folder, load_model, pass_options, say_what_happened
+from seviz.data.sources import known_forms
 from seviz.errors import UsageError
 from seviz.results.files import file_sha256
 from seviz.results.spec import Spec, open_spec
@@ -190,8 +191,7 @@ def _check(spec: Spec, asked: FoldOptions, data: DataOptions, gates: Spec | None
         )
     if data.data is None and gates is None:
         raise UsageError(
-            "expected --data (a folder with one folder per class, cifar10[:DIR], or digits) or --record for "
-            "the mean gates, found neither; give one"
+            f"expected --data ({known_forms()}) or --record for the mean gates, found neither; give one"
         )
     if spec.is_record and asked.record is not None:
         raise UsageError(

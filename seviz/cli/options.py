@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from seviz.data.sources import known_forms
+
 MODEL = Group("Network", sort_key=1)
 DATA = Group("Images", sort_key=2)
 DRAWING = Group("Figure", sort_key=3)
@@ -64,6 +66,13 @@ class ModelOptions:
         bool,
         Parameter(help="Take weights that hold NaN or infinity.", negative=(), show_default=False),
     ] = False
+    class_names: Annotated[
+        str | None,
+        Parameter(
+            help="File that names the network's outputs, in their order: a name per line, JSON, YAML, CSV "
+            "or .npy."
+        ),
+    ] = None
     input_size: Annotated[
         tuple[int, int, int] | None,
         Parameter(help="Channels, height and width of the input.", negative=(), show_default=False),
@@ -92,16 +101,17 @@ class DataOptions:
 
     data: Annotated[
         str | None,
-        Parameter(help="A folder with one folder per class, cifar10[:DIR], or digits."),
+        Parameter(help=f"{known_forms().capitalize()}."),
     ] = None
     split: Annotated[
         str | None, Parameter(help="Part of the data; its test or validation part by default.")
     ] = None
     labels: Annotated[
-        Literal["model", "data", "sorted"],
+        Literal["model", "data", "sorted", "natural"],
         Parameter(
             help="Match folders to the network's classes by name (model), make each folder a class of "
-            "its own (data), or take the folders in sorted order for the network's outputs (sorted)."
+            "its own (data), or take the folders for the network's outputs in sorted order, as ImageFolder "
+            "numbers them (sorted), or with numbers by their value, as timm does (natural)."
         ),
     ] = "model"
     num_samples: Annotated[

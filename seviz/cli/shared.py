@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, ReadOptions
 from seviz.collect.distributed import launched
+from seviz.data.sources import known_forms
 from seviz.errors import DataError, UsageError
 from seviz.results.files import file_sha256, is_record, record_path
 from seviz.results.spec import check_there
@@ -70,6 +71,7 @@ def open_model(
             options.unsafe_load,
             options.allow_nan,
             mapped,
+            options.class_names,
         ),
     )
     if isinstance(opened, BareWeights):
@@ -207,8 +209,8 @@ def require_data(spec: str, data: DataOptions) -> str:
         if ":" not in spec:  # timm:NAME and its like are looked up later
             check_there(spec)
         raise UsageError(
-            "expected --data (a folder with one folder per class, cifar10[:DIR], or digits), found "
-            f"none; {spec} is not a record, and the folder of its results holds none of it"
+            f"expected --data ({known_forms()}), found none; {spec} is not a record, and the folder of its "
+            "results holds none of it"
         )
     return data.data
 

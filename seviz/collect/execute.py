@@ -17,6 +17,7 @@ from seviz.collect.observers import (
     EachPrediction,
     GateSample,
     GateSums,
+    ImageRemarks,
     MergedObserver,
     Predictions,
     Probabilities,
@@ -26,6 +27,7 @@ from seviz.collect.prepare import Prepared, Progress
 from seviz.collect.resume import Checkpointer
 from seviz.collect.shard import Shard
 from seviz.data import Source
+from seviz.data.numbering import better_order
 from seviz.results.classes import ClassTable
 from seviz.results.header import Header
 from seviz.results.predictions import PredictionTable
@@ -81,7 +83,8 @@ def execute(
         single = EachPrediction(probabilities)
     watching = [*observers, single] if single is not None else observers
     choice = Choice(shared=ranks.several)
-    part = Shard(ready, batches, [*watching, probabilities, choice], ranks, keeper)
+    remarks = ImageRemarks(batches)
+    part = Shard(ready, batches, [*watching, probabilities, choice, remarks], ranks, keeper)
     bar = progress(part.batches.total) if progress is not None else nullcontext(None)
     with bar as on_batch, few_threads(ranks.neighbours):
         passed = run(
@@ -95,6 +98,7 @@ def execute(
             speed=ready.speed(batches, choice),
         )
     done = part.end(passed)
+    arrays = {name: array for o in observers for name, array in o.compute().items()}
     header = Header(
         checkpoint=loaded.name,
         architecture=loaded.architecture,
@@ -120,10 +124,11 @@ def execute(
             *match.notes,
             *probabilities.notes,
             *passed.notes,
+            *remarks.notes,
+            *filter(None, [_other_order(ready, arrays)]),
         ),
         request=request,
     )
-    arrays = {name: array for o in observers for name, array in o.compute().items()}
     if not ready.blocks:
         arrays["count"] = arrays["confusion"].sum(axis=1)
     record = Record(header, match.table, ready.blocks, arrays)
@@ -153,6 +158,14 @@ def _predictions(
         probability=probability,
         subject=f"{header.architecture} on {header.source} {header.split}".rstrip(),
     )
+
+
+def _other_order(ready: Prepared, arrays: dict[str, Array]) -> str | None:
+    """Return a remark where the answers speak for another order of the folders."""
+    if "confusion" not in arrays:
+        return None
+    names = [c.folder or c.label for c in ready.match.table.classes]
+    return better_order(arrays["confusion"], names, ready.options.labels)
 
 
 def _device_name(device: torch.device) -> str:

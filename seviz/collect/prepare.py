@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ from seviz.collect.cache_key import digest, dtype_name, network_request, runs_ve
 from seviz.collect.fast import Choice, Speed
 from seviz.collect.observers import resolve_device
 from seviz.data import Batches, Match, Source, make_batches, match_classes, open_source
+from seviz.data.numbering import numbered_folders
 from seviz.errors import CheckpointError, DataError, DeviceError, UsageError
 from seviz.gates import Found, trace
 from seviz.gates.graph import Graph
@@ -45,7 +46,7 @@ class PassOptions:
         strict: Whether an image that cannot be read is an error.
         labels: ``model`` matches folders to the network's classes; ``data`` makes each folder a class;
             ``sorted`` takes the folders in sorted order for the network's outputs, as ImageFolder
-            numbers them.
+            numbers them; ``natural`` in the order in which timm does (``c2`` before ``c10``).
         download: Whether the data set may be fetched.
         without_squeeze: Read the spatial means of per-pixel gates instead of SE gates.
         require_se: Whether a network without SE is an error; else its predictions alone are recorded.
@@ -63,7 +64,7 @@ class PassOptions:
     amp_dtype: str | None = None
     num_samples: int | None = None
     strict: bool = False
-    labels: Literal["model", "data", "sorted"] = "model"
+    labels: Literal["model", "data", "sorted", "natural"] = "model"
     download: bool = False
     without_squeeze: bool = False
     require_se: bool = True
@@ -238,7 +239,7 @@ def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Pr
 
     Args:
         loaded: The network, from `seviz.load`.
-        data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
+        data: What `seviz.data.sources.open_source` takes, or a source.
         options: How the pass is made.
 
     Raises:
@@ -268,13 +269,15 @@ def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Pr
         else data
     )
     classes, notes = _class_table(loaded, found)
-    if options.labels == "sorted":
-        classes, notes = _sorted_folders(source, found.outputs)
+    folders: Sequence[str] = source.folders
+    if options.labels in ("sorted", "natural"):
+        folders, classes, notes = numbered_folders(source, found.outputs, options.labels)
     match = match_classes(
-        source.folders,
+        folders,
         source.counts,
         classes,
         labels="data" if options.labels == "data" else "model",
+        labelled=source.labelled,
     )
     return Prepared(
         loaded,
@@ -307,19 +310,6 @@ def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, 
         )
     return None, (
         "the checkpoint names no classes: the folders' names are used, and predictions are not scored",
-    )
-
-
-def _sorted_folders(source: Source, outputs: int | None) -> tuple[ClassTable, tuple[str, ...]]:
-    """Return a class for each folder, in the order in which ImageFolder numbers them."""
-    names = sorted(source.folders)
-    if len(names) != outputs:
-        raise DataError(
-            f"expected as many folders as the network has outputs ({outputs}) for --labels sorted, found "
-            f"{len(names)}; a missing folder would shift the labels of all that follow"
-        )
-    return ClassTable.from_labels(names), (
-        "the network's outputs are taken for the folders in sorted order, as --labels sorted says",
     )
 
 

@@ -44,7 +44,7 @@ def collect(
 
     Args:
         loaded: The network, from `seviz.load`.
-        data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
+        data: What `seviz.data.sources.open_source` takes, or a source.
         options: How the pass is made.
         folder: Where the record is written (``record.npz``), and the state of the pass while it lasts.
         resume: Go on with the pass that was cut short in ``folder``.

@@ -1,10 +1,9 @@
-"""What a source of images is, and its two kinds: files in folders, and arrays in memory."""
+"""What a source of images is, and its kinds: files in folders or in a list, and arrays in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from seviz.data.rasters import read_raster
+from seviz.data.scanning import shown
+
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# The one group of images that have no classes.
+UNLABELLED = "all"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,6 +32,7 @@ class Source(ABC):
         folders: Names of the class folders, in order; some may hold no image.
         labels: Folder of each image, int64 [N].
         notes: Remarks on what was chosen or left out.
+        labelled: Whether the folders are classes; else they are one group, `UNLABELLED`.
     """
 
     name: str
@@ -34,6 +40,7 @@ class Source(ABC):
     folders: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    labelled: bool = True
 
     in_memory: ClassVar[bool]
 
@@ -96,18 +103,7 @@ class FolderSource(Source):
         Raises:
             Exception: Whatever the decoder raises for a damaged file.
         """
-        from PIL import Image
-
-        # Pillow warns of corrupt EXIF data, odd palettes and images above 89 megapixels, and reads
-        # them all the same. What it cannot read it raises; above 179 megapixels too.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open(self._path(index), "rb") as stream:
-                if not os.fstat(stream.fileno()).st_size:
-                    raise OSError("empty file")
-                image = Image.open(stream)
-                image.load()
-        return image
+        return read_raster(self._path(index))
 
     def image_name(self, index: int) -> str:
         """Return the path below the folder that the user named."""
@@ -124,9 +120,30 @@ class FolderSource(Source):
                 size, written = status.st_size, status.st_mtime_ns
             except OSError:
                 size, written = -1, -1
-            known = b"%s\0%d" % (bytes(self.files[i]), size)
+            known = b"%s\0%d" % (self._known(i), size)
             digest.update(known + (b"\0%d\n" % written if times else b"\n"))
         return digest.hexdigest()
+
+    def _known(self, index: int) -> bytes:
+        """Return what an image is told by, besides its size."""
+        return bytes(self.files[index])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ListSource(FolderSource):
+    """Image files named in a list; their paths may be absolute, and do not say the class."""
+
+    def image_name(self, index: int) -> str:
+        """Return the path as the list has it; of an absolute one elsewhere, the folder and the name."""
+        path = bytes(self.files[index])
+        if os.path.isabs(path):
+            below = os.path.relpath(path, os.fsencode(self.root))
+            outside = below.split(os.sep.encode())[0] == b".."
+            path = b"/".join(path.replace(b"\\", b"/").split(b"/")[-2:]) if outside else below
+        return shown(path)
+
+    def _known(self, index: int) -> bytes:
+        return super()._known(index) + b"\0" + os.fsencode(self.folders[self.labels[index]])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,7 +166,7 @@ class ArraySource(Source):
 
     def image_name(self, index: int) -> str:
         """Return source, split and position: ``digits/test/17``."""
-        return f"{self.name}/{self.split}/{index}"
+        return f"{self.name}/{self.split}/{index}" if self.split else f"{self.name}/{index}"
 
     def fingerprint(
         self, indices: npt.NDArray[np.int64] | None = None, *, times: bool = False
@@ -161,8 +178,3 @@ class ArraySource(Source):
         digest.update(np.ascontiguousarray(labels).data)
         digest.update(np.ascontiguousarray(pixels).data)
         return digest.hexdigest()
-
-
-def shown(name: bytes) -> str:
-    """Return a file name as text that can be printed; what is not UTF-8 becomes U+FFFD."""
-    return name.decode("utf-8", "replace")

@@ -60,6 +60,7 @@ class Batches:
         pin_memory: Whether batches are made in pinned memory, for a faster copy to a GPU.
         part: Whether these are a part of the images: that none of them can be read is no error then.
         skipped: Name and reason of each image that could not be read, filled during the pass.
+        remarks: How images were read that can be read in several ways, likewise.
     """
 
     total: int
@@ -70,6 +71,7 @@ class Batches:
     _images: Decoder = field(repr=False)
     part: bool = False
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    remarks: set[str] = field(default_factory=set)
     _marks: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     @property
@@ -88,7 +90,8 @@ class Batches:
         self._marks.clear()
         tried = given = 0
         try:
-            for images, rows, indices, failed in self._load():
+            for images, rows, indices, failed, remarks in self._load():
+                self.remarks |= remarks
                 for index, reason in failed:
                     name = self._images.source.image_name(index)
                     self.refuse_if_strict(name, reason)
@@ -139,6 +142,7 @@ class Batches:
                 rows=self._images.rows[chosen],
             ),
             part=True,
+            remarks=self.remarks,
         )
 
     def position(self, given: int) -> tuple[int, int] | None:

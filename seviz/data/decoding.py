@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from seviz.data.base import Source
+from seviz.data.depth import Depth
 from seviz.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Failed = list[tuple[int, str]]
-Collated = tuple["Tensor | None", "Tensor", "Tensor", Failed]
+# A tensor or the reason why there is none, its row, its index, and a remark on how it was read.
+Item = tuple["Tensor | str", int, int, "str | None"]
+Collated = tuple["Tensor | None", "Tensor", "Tensor", Failed, "set[str]"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,48 +32,52 @@ class Decoder:
         transform: Makes an image a tensor.
         indices: Images of the source to read, int64 [N].
         rows: Row of each in the record, int64 [N].
+        depth: How images of more than 8 bits become images of 8.
     """
 
     source: Source
     transform: Callable[[Image], Tensor]
     indices: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
+    depth: Depth = field(default_factory=Depth)
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> tuple[Tensor | str, int, int]:
-        """Return the tensor, or why there is none, with the row and the index of the image."""
+    def __getitem__(self, position: int) -> Item:
+        """Return the tensor, or why there is none, with the row and the index of the image and a remark."""
         index, row = int(self.indices[position]), int(self.rows[position])
         try:
             image = self.source.image(index)
         except MemoryError:
             raise
         except Exception as exc:  # decoders raise nearly anything for a damaged file
-            return _reason(exc), row, index
+            return reason(exc), row, index, None
         try:
-            return self.transform(image), row, index
+            image, remark = self.depth.reduce(self.source, image)
+            return self.transform(image), row, index, remark
         except DataError as exc:
-            return str(exc), row, index
+            return str(exc), row, index, None
 
 
-def collate(items: list[tuple[Tensor | str, int, int]]) -> Collated:
-    """Return images, rows, indices and failures of one batch; no images where all failed."""
+def collate(items: list[Item]) -> Collated:
+    """Return images, rows, indices, failures and remarks of one batch; no images where all failed."""
     import torch
     from torch.utils.data import default_collate
 
-    good = [(x, row, index) for x, row, index in items if not isinstance(x, str)]
-    failed = [(index, x) for x, _, index in items if isinstance(x, str)]
+    good = [(x, row, index) for x, row, index, _ in items if not isinstance(x, str)]
+    failed = [(index, x) for x, _, index, _ in items if isinstance(x, str)]
     images, rows, indices = zip(*good, strict=True) if good else ((), (), ())
     return (
         default_collate(list(images)) if good else None,
         torch.tensor(rows, dtype=torch.int64),
         torch.tensor(indices, dtype=torch.int64),
         failed,
+        {remark for *_, remark in items if remark is not None},
     )
 
 
-def _reason(exc: Exception) -> str:
+def reason(exc: Exception) -> str:
     """Return one line without the path, which is given beside it and may name the user's home."""
     from PIL import Image, UnidentifiedImageError
 

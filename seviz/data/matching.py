@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from seviz.data.levels import has_levels, levels_that_fit, own_level
 from seviz.errors import DataError, UsageError
 from seviz.results.classes import CARPENTERS_PLANE, ClassInfo, ClassTable, normalise
 
@@ -49,6 +50,7 @@ def match_classes(
     model_classes: ClassTable | None,
     *,
     labels: Labels = "model",
+    labelled: bool = True,
 ) -> Match:
     """Match folders to the network's classes by WordNet id, label, synonym, then index.
 
@@ -57,10 +59,12 @@ def match_classes(
         counts: Number of images in each, [F].
         model_classes: Classes of the network; None where their names are not known.
         labels: ``data`` makes each folder a class of its own, whatever the network's are.
+        labelled: Whether the folders are classes at all; else they stay groups of their own.
 
     Raises:
         DataError: If there are no images, no folder is a class, a folder's name fits several
-            classes, or several folders are one class.
+            classes, several folders are one class, or the folders lie in folders and it is not known
+            which of them are the classes.
         UsageError: If ``labels`` is neither ``model`` nor ``data``.
 
     >>> zoo = ClassTable.from_labels(["ant", "bee", "cat"])
@@ -76,16 +80,41 @@ def match_classes(
             f"expected images in the class folders, found none in {_some(source_folders)}; "
             "check the folder and --split"
         )
-    if model_classes is None or labels == "data":
+    if not labelled:
         return _own_classes(source_folders, full)
+    if model_classes is None or labels == "data":
+        if not has_levels(source_folders):
+            return _own_classes(source_folders, full)
+        names, note = own_level(source_folders)
+        return replace(_own_classes(names, full), notes=(note,))
+    if has_levels(source_folders):
+        source_folders = _network_level(source_folders, full, model_classes)
     return _network_classes(source_folders, full, model_classes)
 
 
 def _own_classes(folders: Sequence[str], full: list[int]) -> Match:
-    rows = _rows(len(folders), full)
-    classes = tuple(ClassInfo(folders[f], row, folder=folders[f]) for row, f in enumerate(full))
+    names = list(dict.fromkeys(folders[f] for f in full))
+    row_of = {name: row for row, name in enumerate(names)}
+    rows = np.full(len(folders), -1, dtype=np.int64)
+    rows[full] = [row_of[folders[f]] for f in full]
+    classes = tuple(ClassInfo(name, row, folder=name) for row, name in enumerate(names))
     empty = tuple(folder for folder, row in zip(folders, rows, strict=True) if row < 0)
     return Match(ClassTable(classes), rows, missing=empty, is_model=False)
+
+
+def _network_level(folders: Sequence[str], full: list[int], model: ClassTable) -> list[str]:
+    """Return what part of their paths the folders are called by the network."""
+    ways = levels_that_fit(folders, lambda name: bool(model.rows(name)))
+    if not ways:
+        return [f.rpartition("/")[2] for f in folders]
+    meant = {tuple(tuple(model.rows(names[f])) for f in full) for names in ways}
+    if len(meant) > 1:
+        first, other = (f"{names[full[0]]!r}" for names in (ways[0], ways[-1]))
+        raise DataError(
+            f"expected folders that name a class each, found {folders[full[0]]!r}, which may be {first} or "
+            f"{other}; put the class folders side by side"
+        )
+    return ways[0]
 
 
 def _network_classes(folders: Sequence[str], full: list[int], model: ClassTable) -> Match:
@@ -99,7 +128,7 @@ def _network_classes(folders: Sequence[str], full: list[int], model: ClassTable)
     if not of_class:
         raise _no_match([folders[f] for f in full], model)
     for row, positions in of_class.items():
-        if len(positions) > 1:
+        if len({folders[f] for f in positions}) > 1:
             names = ", ".join(repr(folders[f]) for f in positions)
             raise DataError(
                 f"expected one folder for the class {model.classes[row].describe()}, found "
@@ -116,16 +145,17 @@ def _network_classes(folders: Sequence[str], full: list[int], model: ClassTable)
     )
     return Match(
         table,
-        _rows(len(folders), chosen),
+        _rows(len(folders), [of_class[r] for r in kept]),
         missing=tuple(shown[r] for r in order if r not in of_class),
-        extra=tuple(folder for folder, rows in zip(folders, fits, strict=True) if not rows),
+        extra=tuple(dict.fromkeys(f for f, rows in zip(folders, fits, strict=True) if not rows)),
         notes=_remarks(table),
     )
 
 
-def _rows(folders: int, chosen: list[int]) -> npt.NDArray[np.int64]:
+def _rows(folders: int, groups: list[list[int]]) -> npt.NDArray[np.int64]:
     rows = np.full(folders, -1, dtype=np.int64)
-    rows[chosen] = np.arange(len(chosen))
+    for row, group in enumerate(groups):
+        rows[group] = row
     return rows
 
 

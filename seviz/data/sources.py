@@ -1,27 +1,155 @@
-"""From what the user writes after ``--data`` to a source of images."""
+"""From what the user writes after ``--data`` to a source of images: a table, a row for each form.
+
+Nothing heavy is imported here before a source is opened: the help of the commands reads the table.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seviz.data.base import ArraySource, FolderSource, Source
-from seviz.data.cifar10 import open_cifar10
-from seviz.data.folders import open_directory
 from seviz.errors import DataError
 
-__all__ = ["ArraySource", "FolderSource", "Source", "open_source"]
+if TYPE_CHECKING:
+    from seviz.data.base import ArraySource, Source
 
 DIGITS = "digits"
 DIGITS_SPLITS = ("train", "test", "all")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for.
+
+    Attributes:
+        spec: What stands after ``--data``.
+        split: Part of the source; its own choice by default.
+        download: Whether the network may be used.
+    """
+
+    spec: str
+    split: str | None = None
+    download: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Return ``spec`` as a path."""
+        return Path(self.spec).expanduser()
+
+    @property
+    def suffix(self) -> str:
+        """Return what the file's name ends in, in small letters."""
+        return self.path.suffix.lower()
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way of naming images.
+
+    Attributes:
+        written: How it is written, as in the help.
+        fits: Whether something is written so.
+        open: Opens it.
+        is_name: Whether it is the name of a data set, which a folder may have as well.
+    """
+
+    written: str
+    fits: Callable[[Asked], bool]
+    open: Callable[[Asked], Source]
+    is_name: bool = False
+
+
+def _open_digits(asked: Asked) -> ArraySource:
+    from seviz.data.base import ArraySource
+    from seviz.data.builtin import digits
+
+    split = asked.split or "test"
+    if split not in DIGITS_SPLITS:
+        raise DataError(
+            f"expected a split of {DIGITS} ({', '.join(DIGITS_SPLITS)}), found {split!r}; "
+            "give one of them"
+        )
+    names, splits = digits()
+    pixels, labels = splits[split]
+    return ArraySource(name=DIGITS, split=split, folders=tuple(names), labels=labels, pixels=pixels)
+
+
+def _open_cifar10(asked: Asked) -> Source:
+    from seviz.data.cifar10 import open_cifar10
+
+    folder = asked.spec.partition(":")[2]
+    return open_cifar10(
+        Path(folder) if folder else None, split=asked.split, download=asked.download
+    )
+
+
+def _open_folder(asked: Asked) -> Source:
+    from seviz.data.folders import open_directory
+
+    return open_directory(asked.path, asked.split)
+
+
+def _open_list(asked: Asked) -> Source:
+    from seviz.data.lists import open_list
+
+    return open_list(asked.path, asked.split)
+
+
+def _open_arrays(asked: Asked) -> Source:
+    from seviz.data.arrays import open_arrays
+
+    return open_arrays(asked.path, asked.split)
+
+
+def _open_image(asked: Asked) -> Source:
+    from seviz.data.folders import open_image
+
+    return open_image(asked.path)
+
+
+# The first that fits opens it. To add a form, add a row.
+FORMS = (
+    Form(
+        "a folder with one folder per class",
+        lambda a: a.spec not in (DIGITS, "cifar10", "") and a.path.is_dir(),
+        _open_folder,
+    ),
+    Form("list.csv|.tsv", lambda a: a.suffix in (".csv", ".tsv") and a.path.is_file(), _open_list),
+    Form(
+        "arrays.npz|.npy", lambda a: a.suffix in (".npz", ".npy") and a.path.is_file(), _open_arrays
+    ),
+    Form(
+        "an image or a folder of images (without classes)", lambda a: a.path.is_file(), _open_image
+    ),
+    Form(
+        "cifar10[:DIR]",
+        lambda a: a.spec == "cifar10" or len(a.spec.partition("cifar10:")[2]) > 0,
+        _open_cifar10,
+        is_name=True,
+    ),
+    Form(DIGITS, lambda a: a.spec == DIGITS, _open_digits, is_name=True),
+)
+
+
+def known_forms() -> str:
+    """Return all forms in one phrase, for help and errors.
+
+    >>> known_forms().endswith("cifar10[:DIR] or digits")
+    True
+    """
+    *first, last = (form.written for form in FORMS)
+    return f"{', '.join(first)} or {last}"
 
 
 def open_source(spec: str, *, split: str | None = None, download: bool = False) -> Source:
     """Return the images that ``spec`` names. Only ``download`` lets it use the network.
 
     Args:
-        spec: A directory (``spec/<class>/...`` or ``spec/<split>/<class>/...``),
-            ``cifar10[:DIR]``, or ``digits``, handwritten digits that come with scikit-learn.
+        spec: Any of `FORMS`: a directory (``spec/<class>/...`` or ``spec/<split>/<class>/...``), a list of
+            paths and classes, an array file, an image or a folder of images without classes, CIFAR-10,
+            or the handwritten digits that come with scikit-learn.
         split: Part of the source. By default ``test``; in a directory, ``test``, else ``val`` or
             ``validation``, where the class folders are not at the top.
         download: Fetch CIFAR-10 (170 MB) where it is not on this machine.
@@ -33,35 +161,16 @@ def open_source(spec: str, *, split: str | None = None, download: bool = False) 
     >>> source.name, source.split, len(source), source.image_name(17)
     ('digits', 'test', 364, 'digits/test/17')
     """
-    kind, colon, rest = spec.partition(":")
-    source: Source
-    if spec == DIGITS:
-        source = _open_digits(split)
-    elif kind == "cifar10" and (rest or not colon):
-        source = open_cifar10(Path(rest) if rest else None, split=split, download=download)
-    elif spec and Path(spec).expanduser().is_dir():
-        return open_directory(Path(spec), split)
-    else:
-        found = "a file" if Path(spec).expanduser().is_file() else "nothing"
-        raise DataError(
-            "expected a folder with one folder of images per class, 'cifar10[:DIR]' or 'digits', "
-            f"found {found} at {spec!r}; name a folder, or try --data digits"
-        )
-    if Path(spec).is_dir():
+    asked = Asked(spec, split, download)
+    try:
+        form = next((f for f in FORMS if f.fits(asked)), None)
+    except (OSError, ValueError):  # a name too long for a file, a zero byte
+        form = None
+    if form is None:
+        found = "no file or folder" if spec and asked.path.exists() else "nothing"
+        raise DataError(f"expected {known_forms()}, found {found} at {spec!r}; try --data 'digits'")
+    source = form.open(asked)
+    if form.is_name and Path(spec).is_dir():
         note = f"the data set {spec!r}, not the folder of that name; './{spec}' is the folder"
         source = replace(source, notes=(*source.notes, note))
     return source
-
-
-def _open_digits(split: str | None) -> ArraySource:
-    from seviz.data.builtin import digits
-
-    split = split or "test"
-    if split not in DIGITS_SPLITS:
-        raise DataError(
-            f"expected a split of {DIGITS} ({', '.join(DIGITS_SPLITS)}), found {split!r}; "
-            "give one of them"
-        )
-    names, splits = digits()
-    pixels, labels = splits[split]
-    return ArraySource(name=DIGITS, split=split, folders=tuple(names), labels=labels, pixels=pixels)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seviz.data.strips import Narrow
 from seviz.errors import DataError, UsageError
 from seviz.results.preprocessing import Preprocessing
 
@@ -52,6 +53,7 @@ def build_transform(preprocessing: Preprocessing) -> Callable[[Image], Tensor]:
     transform: Callable[[Image], Tensor] = transforms.Compose(
         [
             partial(to_mode, mode=MODES[channels]),
+            Narrow((scaled[0], scaled[1]), (height, width), preprocessing.interpolation),
             resize,
             transforms.CenterCrop((height, width)),
             transforms.ToTensor(),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from torch import nn
 
 from seviz.networks.architectures.registry import SMALL_IMAGES
+from seviz.networks.class_names import classes_in, table_of
 from seviz.networks.formats.file import CheckpointFile
 from seviz.networks.recognise.fit import Fit
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.results.classes import ClassTable
 from seviz.results.preprocessing import ASSUMED, Preprocessing
-
-_NAMES = ("classes", "class_names", "labels", "label_names", "categories", "meta.CLASSES")
-_INDEXED = ("class_to_idx", "label2id", "class_to_index")
 
 
 def documented(
@@ -41,11 +37,11 @@ def documented(
                 "assumed: give --input-size, --mean, --std, --crop-pct if it was trained otherwise",
             )
     if file.payload is not None:
-        table = classes_in(file.payload.facts, _outputs(model, found)) or table
+        table = classes_in(file.payload.facts, outputs_of(model, found)) or table
     if file.metadata.get("preprocessing") is not None:
         preprocessing = Preprocessing.from_dict(file.metadata["preprocessing"])
     if file.metadata.get("classes") is not None:
-        table = ClassTable.from_labels([str(c) for c in file.metadata["classes"]])
+        table = table_of([str(c) for c in file.metadata["classes"]])
     if preprocessing.origin == ASSUMED:
         known = "mean and std" if file.preprocessing is not None or size else "mean, std and size"
         notes = (
@@ -69,7 +65,7 @@ def _for_channels(preprocessing: Preprocessing, channels: int | None) -> Preproc
     )
 
 
-def _outputs(model: nn.Module, found: Fit | None) -> int | None:
+def outputs_of(model: nn.Module, found: Fit | None = None) -> int | None:
     """Return the number of classes, where the architecture tells."""
     if found is not None and isinstance(found.args.get("num_classes"), int):
         return int(found.args["num_classes"])
@@ -78,36 +74,3 @@ def _outputs(model: nn.Module, found: Fit | None) -> int | None:
         return own
     linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
     return linear[-1].out_features if linear else None
-
-
-def classes_in(facts: Mapping[str, Any], outputs: int | None) -> ClassTable | None:
-    """Return the class names that a training script left in its file, if they are as many as the outputs.
-
-    >>> classes_in({"class_to_idx.dog": 1, "class_to_idx.cat": 0}, 2).labels
-    ['cat', 'dog']
-    """
-    for names in (*_listed(facts), *_indexed(facts)):
-        if len(names) == outputs and len(set(names)) == len(names):
-            return ClassTable.from_labels(names)
-    return None
-
-
-def _listed(facts: Mapping[str, Any]) -> list[list[str]]:
-    return [
-        list(value)
-        for key, value in facts.items()
-        if (key in _NAMES or key.rpartition(".")[2] in _NAMES)
-        and isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and all(isinstance(v, str) for v in value)
-    ]
-
-
-def _indexed(facts: Mapping[str, Any]) -> list[list[str]]:
-    tables: dict[str, dict[int, str]] = {}
-    for key, value in facts.items():
-        for word in _INDEXED:
-            before, found, label = key.partition(f"{word}.")
-            if found and (not before or before.endswith(".")) and isinstance(value, int):
-                tables.setdefault(before + word, {})[value] = label
-    return [[t[i] for i in sorted(t)] for t in tables.values() if sorted(t) == [*range(len(t))]]

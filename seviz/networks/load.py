@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,8 @@ from seviz.errors import CheckpointError, UsageError
 from seviz.networks.arch import build_architecture, describe_architecture, is_known_name, takes
 from seviz.networks.architectures.registry import AMBIGUOUS
 from seviz.networks.building import no_random_numbers
-from seviz.networks.documented import documented
+from seviz.networks.class_names import classes_beside, read_class_names, table_of
+from seviz.networks.documented import documented, outputs_of
 from seviz.networks.filling import check_finite, check_fit, check_plain, fill
 from seviz.networks.folds import apply_folds
 from seviz.networks.formats.file import CheckpointFile
@@ -47,6 +48,8 @@ class LoadOptions:
         allow_nan: Take weights that are not finite.
         mapped: Leave the weights in the file where its format can be mapped into memory: quick, and
             takes no memory, but the file must not change while the network is used.
+        class_names: What the outputs are called, in their order, or a file that says it; stronger than
+            what the checkpoint says.
     """
 
     arch: str | None = None
@@ -55,6 +58,7 @@ class LoadOptions:
     unsafe: bool = False
     allow_nan: bool = False
     mapped: bool = False
+    class_names: str | Path | Sequence[str] | None = None
 
 
 def load(
@@ -65,6 +69,7 @@ def load(
     ema: bool | None = None,
     unsafe: bool = False,
     allow_nan: bool = False,
+    class_names: str | Path | Sequence[str] | None = None,
 ) -> LoadedModel:
     """Load a network.
 
@@ -75,6 +80,7 @@ def load(
         ema: Which weights to take where the file has both; the running average by default.
         unsafe: Let the file run whatever code it names. Never from a file that is not yours.
         allow_nan: Take weights that are not finite.
+        class_names: What the outputs are called, in their order, or a file that says it.
 
     Raises:
         CheckpointError: If the file is refused, or does not fit the architecture.
@@ -84,7 +90,7 @@ def load(
     >>> load("timm:seresnet18", arch_args={"pretrained": False}).params  # doctest: +SKIP
     11776552
     """
-    options = LoadOptions(arch, arch_args, ema, unsafe, allow_nan)
+    options = LoadOptions(arch, arch_args, ema, unsafe, allow_nan, class_names=class_names)
     opened = open_checkpoint(spec, options)
     if isinstance(opened, BareWeights):
         raise opened.refuse()
@@ -98,6 +104,25 @@ def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | Bar
         CheckpointError: If the file is refused, or does not fit the architecture.
         UsageError: If there is no such architecture, or two are named.
     """
+    opened = _open(spec, options)
+    return opened if isinstance(opened, BareWeights) else _with_names(opened, spec, options)
+
+
+def _with_names(loaded: LoadedModel, spec: str | Path, options: LoadOptions) -> LoadedModel:
+    """Return the network with the class names that the user gives, else its own, else those beside it."""
+    given = options.class_names
+    if given is not None:
+        if isinstance(given, str | Path):
+            return replace(loaded, classes=read_class_names(given))
+        return replace(loaded, classes=table_of([str(name) for name in given]))
+    if loaded.classes is not None or not Path(spec).exists():
+        return loaded
+    beside, note = classes_beside(Path(spec), outputs_of(loaded.model))
+    notes = loaded.notes if note is None else (*loaded.notes, note)
+    return replace(loaded, classes=beside, notes=notes)
+
+
+def _open(spec: str | Path, options: LoadOptions) -> LoadedModel | BareWeights:
     given = dict(options.arch_args or {})
     if is_zoo_name(str(spec)) or is_hub_name(str(spec)):
         if options.arch is not None:

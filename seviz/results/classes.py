@@ -83,6 +83,18 @@ def normalise(name: str) -> str:
     return re.sub(r"(?<=[^\s_-])[\s_-]+(?=[^\s_-])", " ", composed).casefold()
 
 
+def _split_wnid(name: str) -> tuple[str | None, str]:
+    """Return the WordNet id that a name begins with, and what follows: ``n01443537_goldfish``."""
+    found = re.match(r"(n\d{8})(?:[\s_.:,-]+(.*))?$", name.strip(), re.IGNORECASE | re.DOTALL)
+    return (found[1].lower(), found[2] or "") if found else (None, name)
+
+
+def _parts(name: str) -> list[str]:
+    """Return the names in ``goldfish, Carassius auratus``, none where there is no comma."""
+    parts = [part for p in name.split(",") if (part := p.strip(" _\t"))]
+    return parts if "," in name else []
+
+
 @dataclass(frozen=True)
 class ClassTable:
     """Classes in a fixed order, and the look-up of names in them.
@@ -123,8 +135,11 @@ class ClassTable:
                 label[name].append(row)
             for other in info.synonyms:
                 synonym[normalise(other)].append(row)
-            if info.wnid:
-                wnid[normalise(info.wnid)].append(row)
+            own, rest = _split_wnid(info.label)
+            for known in {normalise(w) for w in (info.wnid, own) if w}:
+                wnid[known].append(row)
+            for part in {normalise(p) for p in (rest, *_parts(rest))} - {normalise(info.label)}:
+                synonym[part].append(row)
             index[str(info.index)].append(row)
         return tables
 
@@ -132,8 +147,19 @@ class ClassTable:
         """Return every row that ``name`` may mean: none, one, or several namesakes.
 
         Labels that differ in nothing but case or separators (the letters "a" and "A") are told
-        apart where ``name`` is exactly one of them. Numbers may have leading zeros.
+        apart where ``name`` is exactly one of them. Numbers may have leading zeros. The forms of
+        ImageNet's lists are understood: ``n01443537_goldfish``, ``goldfish, Carassius auratus``.
         """
+        rows = self._rows(name)
+        if rows:
+            return rows
+        wnid, rest = _split_wnid(name)
+        if wnid is not None:
+            return self._rows(wnid) or self.rows(rest)
+        meant = [set(found) for found in map(self._rows, _parts(name)) if found]
+        return sorted(set.intersection(*meant)) if meant else []
+
+    def _rows(self, name: str) -> list[int]:
         key = normalise(name)
         keys = [key, key.lstrip("0") or "0"] if key.isdecimal() else [key]
         for table in self._lookups:

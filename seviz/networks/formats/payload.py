@@ -113,10 +113,15 @@ def _leaves(
             continue
         name = f"{path}{key}"
         inner = vars(value) if isinstance(value, Namespace) else value
-        if not isinstance(inner, Mapping):
+        if not isinstance(inner, Mapping) or _is_numbered(inner):
             yield name, value
         elif not _is_long(name):
             yield from _leaves(inner, met, f"{name}.", depth + 1)
+
+
+def _is_numbered(node: Mapping[Any, Any]) -> bool:
+    """Return whether a dict holds texts by number, as class names are kept."""
+    return bool(node) and all(type(k) is int and isinstance(v, str) for k, v in node.items())
 
 
 def _is_long(name: str) -> bool:

@@ -64,7 +64,7 @@ def ablate(
 
     Args:
         loaded: The network, from `seviz.load`.
-        data: A directory with one folder per class, ``cifar10[:DIR]``, ``digits``, or a source.
+        data: What `seviz.data.sources.open_source` takes, or a source.
         options: How the passes are made.
         by: Replace the gates of one ``block`` at a time, or of one ``stage``.
         gates: ``one`` passes the map on unscaled. ``mean`` holds each gate at its mean over all images,

@@ -1,0 +1,104 @@
+"""Image files that may be opened: raster formats alone, from files of bytes alone.
+
+Pillow has decoders that start programs (EPS runs Ghostscript, whatever a file is called) and finds the
+decoder by the content. So every image of seviz is opened here, with the formats of the table below.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Pillow's name of each format with the suffixes of its files; the usual first, since they are tried in
+# this order. TGA has no mark at its beginning, and comes last.
+RASTERS: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif", ".avifs"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "ICO": (".ico",),
+    "PCX": (".pcx",),
+    "QOI": (".qoi",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+}
+_SUFFIXES = tuple(os.fsencode(suffix) for found in RASTERS.values() for suffix in found)
+# How the files begin that may come without a suffix.
+_BEGINNINGS = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"qoif"),
+    *(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+)
+_MOST_BEGINNING = 16
+# A pipe is opened without waiting for its writer, so that it can be seen to be one.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+SPECIAL = "a pipe, socket or device, not a file"
+
+
+def has_raster_suffix(name: bytes) -> bool:
+    """Return whether a file is called like an image.
+
+    >>> has_raster_suffix(b"goldfish.JPEG"), has_raster_suffix(b"goldfish.txt")
+    (True, False)
+    """
+    return name.lower().endswith(_SUFFIXES) and name.lower() not in _SUFFIXES
+
+
+def has_no_suffix(name: bytes) -> bool:
+    """Return whether a file's name says nothing of its content: ``0001``, ``frame.17``."""
+    suffix = os.path.splitext(name)[1][1:]
+    return not suffix or suffix.isdigit()
+
+
+def begins_as_raster(path: bytes) -> bool:
+    """Return whether a file begins as an image does; the name does not count."""
+    try:
+        with open(_descriptor(path), "rb") as stream:
+            beginning = stream.read(_MOST_BEGINNING)
+    except OSError:
+        return False
+    in_box = beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP"
+    in_brand = beginning[4:12] in (b"ftypavif", b"ftypavis")
+    in_text = beginning[:1] == b"P" and beginning[1:2] in b"123456" and beginning[2:3].isspace()
+    return beginning.startswith(_BEGINNINGS) or in_box or in_brand or in_text
+
+
+def read_raster(path: str | bytes | os.PathLike[str]) -> Image:
+    """Return an image, decoded, in the mode in which it is stored; the first frame where there are several.
+
+    Raises:
+        OSError: If it is no file of bytes, or empty, or no image of a raster format.
+        Exception: Whatever else the decoder raises for a damaged file.
+    """
+    from PIL import Image
+
+    # Pillow warns of corrupt EXIF data, odd palettes and images above 89 megapixels, and reads
+    # them all the same. What it cannot read it raises; above 179 megapixels too.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with open(_descriptor(path), "rb") as stream:
+            if not os.fstat(stream.fileno()).st_size:
+                raise OSError("empty file")
+            image = Image.open(stream, formats=tuple(RASTERS))
+            image.load()
+    return image
+
+
+def _descriptor(path: str | bytes | os.PathLike[str]) -> int:
+    """Open a file of bytes; anything else would be waited for, or never ends."""
+    descriptor = os.open(path, _FLAGS)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise OSError("a folder, not a file" if stat.S_ISDIR(mode) else SPECIAL)
+    return descriptor
