@@ -24,6 +24,10 @@ WEAKEST = 0.1
 FEWEST_CLASSES = 4
 
 
+# From this many classes on, comparing gates with confusion takes minutes; `seviz confusion` does it.
+MOST_COMPARED = 200
+
+
 @dataclass(frozen=True)
 class GateConfusion:
     """One block: distance between classes' mean gates against how often they are confused.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from seviz.analysis import (
 )
 from seviz.analysis.curves import default_classes
 from seviz.analysis.ordering import Order
+from seviz.figures.catalogue import Choices, drawn_from
 from seviz.figures.confusion.cells import Normalize
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
 from seviz.results.ablation import Ablation
@@ -94,6 +95,22 @@ def write_activations(
     )
 
 
+def _save(
+    results: Iterable[object],
+    folder: Path,
+    formats: Sequence[str],
+    asked: Choices | None = None,
+    only: str = "",
+) -> tuple[Path, ...]:
+    """Draw every figure of some results into a folder; return the files."""
+    return tuple(
+        path
+        for result in results
+        for drawing, figure in drawn_from(result, asked, only=only)
+        for path in figures.save_figure(figure, folder / drawing.stem, formats)
+    )
+
+
 def write_findings(
     found: Findings,
     selective: Sequence[SelectiveChannel],
@@ -102,7 +119,7 @@ def write_findings(
 ) -> Written:
     """Draw the findings along depth, and write their tables."""
     return Written(
-        figures=tuple(figures.save_figure(figures.depth(found), folder / "depth", formats)),
+        figures=_save([found], folder, formats),
         tables=(
             figures.write_findings_csv(found, folder / "findings.csv"),
             figures.write_selective_csv(selective, folder / "selective_channels.csv"),
@@ -135,25 +152,15 @@ def write_confusion(
         top: As in `seviz.confusion`.
         formats: Formats of the figures.
     """
-    found = scores(evaluation)
-    drawn = {
-        "confusion": figures.confusion_matrix(
-            evaluation, normalize=normalize, order=order, log=log, top=top
-        )
-    }
-    if found.calibration is not None:
-        drawn["reliability"] = figures.reliability_diagram(evaluation)
-    if record is not None and any(g.correlation is not None for g in gates):
-        drawn["gate_confusion"] = figures.gate_confusion_scatter(record, gates)
+    asked = Choices(normalize=normalize, order=order, log=log, top=top, gates=gates)
+    drawn = _save([evaluation], folder, formats, asked)
+    if record is not None:
+        drawn += _save([record], folder, formats, asked, only="gate_confusion")
     return Written(
-        figures=tuple(
-            path
-            for name, figure in drawn.items()
-            for path in figures.save_figure(figure, folder / name, formats)
-        ),
+        figures=drawn,
         tables=(
             figures.write_confusion_csv(evaluation, folder / "confusion.csv"),
-            figures.write_classes_csv(found, folder / "confusion_classes.csv"),
+            figures.write_classes_csv(scores(evaluation), folder / "confusion_classes.csv"),
             figures.write_pairs_csv(evaluation, folder / "confusion_pairs.csv"),
         ),
     )
@@ -163,22 +170,17 @@ def write_audit(
     result: Audit, folder: Path, formats: Sequence[str] = FORMATS, **more: Any
 ) -> Written:
     """Write the table of the blocks, the whole result and the figures; ``more`` are keys of the JSON."""
-    drawn: list[Path] = []
-    if result.totals is not None:
-        drawn += figures.save_figure(figures.stage_bars(result), folder / "audit_stages", formats)
-        drawn += figures.save_figure(figures.block_bars(result), folder / "audit_blocks", formats)
     tables = (
         figures.write_cost_csv(result, folder / "audit.csv"),
         result.save(folder, more),
     )
-    return Written(tuple(drawn), tables)
+    return Written(_save([result], folder, formats), tables)
 
 
 def write_ablation(result: Ablation, folder: Path, formats: Sequence[str] = FORMATS) -> Written:
     """Write the result, its table and its figure."""
-    drawn = figures.save_figure(figures.ablation_figure(result), folder / "ablation", formats)
     tables = (result.save(folder), figures.write_ablation_csv(result, folder / "ablation.csv"))
-    return Written(tuple(drawn), tables)
+    return Written(_save([result], folder, formats), tables)
 
 
 def write_comparison(
@@ -190,10 +192,7 @@ def write_comparison(
         tables.append(figures.write_class_changes_csv(compared, folder / "compare_classes.csv"))
     if compared.blocks:
         tables.append(figures.write_block_changes_csv(compared, folder / "compare_blocks.csv"))
-    if not tables:
-        return Written()
-    figure = figures.comparison(compared, top=top)
-    return Written(tuple(figures.save_figure(figure, folder / "compare", formats)), tuple(tables))
+    return Written(_save([compared], folder, formats, Choices(top=top)), tuple(tables))
 
 
 def write_results(

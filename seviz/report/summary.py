@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from seviz.analysis import Share, describe_gate_confusion, gate_confusion, ranked_confusions
 from seviz.analysis.cost import describe_cost
 from seviz.analysis.findings import failures, remarks
+from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
 from seviz.report.provenance import without_folders
-
-# From this many classes on, comparing gates with confusion takes minutes; `seviz confusion` does it.
-MOST_COMPARED = 200
 
 
 @dataclass(frozen=True)

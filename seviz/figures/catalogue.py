@@ -1,0 +1,208 @@
+"""Every figure that a result can draw: its file, what it shows, and how it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from seviz import figures
+from seviz.analysis import Comparison, Findings, GateConfusion, gate_confusion
+from seviz.analysis.curves import default_classes
+from seviz.analysis.gate_confusion import MOST_COMPARED
+from seviz.analysis.ordering import Order
+from seviz.figures.confusion.cells import Normalize
+from seviz.figures.gate_curves import PAPER_CHANNELS
+from seviz.figures.maps import maps
+from seviz.results.ablation import Ablation
+from seviz.results.blocks import select_blocks
+from seviz.results.classes import ClassChoice
+from seviz.results.cost import Audit
+from seviz.results.evaluation import Evaluation
+from seviz.results.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may choose of a figure; each figure takes what concerns it.
+
+    Attributes:
+        classes: Classes that are drawn; some of the record by default.
+        blocks: Blocks, as in `select_blocks`.
+        channels: How many channels of each block, evenly spaced, or ``all``.
+        spread: Whether to draw one standard deviation as a band.
+        normalize: Of a confusion matrix.
+        order: Of its classes.
+        log: Whether its colours are logarithmic.
+        top: How much of a long list.
+        gates: Gates against confusion, where that is known already.
+    """
+
+    classes: Sequence[ClassChoice] = ()
+    blocks: Sequence[str] = ()
+    channels: int | Literal["all"] = PAPER_CHANNELS
+    spread: bool = False
+    normalize: Normalize = "none"
+    order: Order = "index"
+    log: bool = False
+    top: int = 20
+    gates: Sequence[GateConfusion] | None = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure.
+
+    Attributes:
+        stem: Name of its file, without the suffix.
+        shows: What it shows, in a sentence, for who cannot see it.
+        of: The result that it is drawn from.
+        draw: Draws it; ``None`` where the result holds nothing of the kind.
+        section: Section of the report in which it is printed; empty for none.
+        only_printed: Whether it is in the report alone.
+    """
+
+    stem: str
+    shows: str
+    of: type
+    draw: Callable[[Any, Choices], Figure | None]
+    section: str = ""
+    only_printed: bool = False
+
+
+def _gates(record: Record, asked: Choices) -> Figure | None:
+    if not record.blocks:
+        return None
+    return figures.gate_curves(
+        record,
+        asked.classes or record.classes.choose(default_classes(record)),
+        select_blocks(record.blocks, asked.blocks),
+        channels=asked.channels,
+        spread=asked.spread,
+    )
+
+
+def _maps(record: Record, asked: Choices) -> Figure | None:
+    return maps(record, select_blocks(record.blocks, asked.blocks)) if record.blocks else None
+
+
+def _gate_confusion(record: Record, asked: Choices) -> Figure | None:
+    found = asked.gates
+    if found is None:
+        scored = record.top1 is not None and record.blocks
+        found = gate_confusion(record) if scored and len(record.classes) <= MOST_COMPARED else ()
+    if not any(block.correlation is not None for block in found):
+        return None
+    return figures.gate_confusion_scatter(record, found)
+
+
+def _confusion(evaluation: Evaluation, asked: Choices) -> Figure:
+    return figures.confusion_matrix(
+        evaluation, normalize=asked.normalize, order=asked.order, log=asked.log, top=asked.top
+    )
+
+
+def _reliability(evaluation: Evaluation, asked: Choices) -> Figure | None:
+    if evaluation.calibration is None:
+        return None
+    return figures.reliability_diagram(evaluation)
+
+
+def _stages(audit: Audit, asked: Choices) -> Figure | None:
+    return figures.stage_bars(audit) if audit.totals is not None else None
+
+
+def _costs(audit: Audit, asked: Choices) -> Figure | None:
+    return figures.block_bars(audit) if audit.totals is not None else None
+
+
+def _ablation(ablation: Ablation, asked: Choices) -> Figure | None:
+    return figures.ablation_figure(ablation) if ablation.single else None
+
+
+def _comparison(compared: Comparison, asked: Choices) -> Figure | None:
+    known = compared.classes or compared.blocks
+    return figures.comparison(compared, top=asked.top) if known else None
+
+
+# A new figure is a row here and a module beside.
+FIGURES = (
+    Drawing("activations", "Mean gate by channel, a line per class", Record, _gates, "gates"),
+    Drawing(
+        "maps",
+        "By block: how far the mean gate of each class is from that of all, and classes from one another",
+        Record,
+        _maps,
+        "maps",
+        only_printed=True,
+    ),
+    Drawing(
+        "gate_confusion",
+        "By block: distance of two classes' mean gates against how often they are confused",
+        Record,
+        _gate_confusion,
+    ),
+    Drawing(
+        "depth",
+        "Class share, spread, saturation, class correlation by block",
+        Findings,
+        lambda found, asked: figures.depth(found) if found.blocks else None,
+        "depth",
+    ),
+    Drawing(
+        "confusion",
+        "Confusion matrix: rows are true classes",
+        Evaluation,
+        _confusion,
+        "confusion",
+    ),
+    Drawing(
+        "reliability",
+        "Accuracy against confidence",
+        Evaluation,
+        _reliability,
+        "reliability",
+    ),
+    Drawing("audit_stages", "SE's parameters by stage", Audit, _stages),
+    Drawing("audit_blocks", "What each SE block costs", Audit, _costs, "cost"),
+    Drawing(
+        "ablation",
+        "Change of top-1 with the gates of each block held",
+        Ablation,
+        _ablation,
+        "ablation",
+    ),
+    Drawing(
+        "compare",
+        "Recall of each class in two networks, and how alike their gates are",
+        Comparison,
+        _comparison,
+    ),
+)
+
+
+def drawn_from(
+    result: object,
+    asked: Choices | None = None,
+    *,
+    printed: bool = False,
+    only: str = "",
+) -> Iterator[tuple[Drawing, Figure]]:
+    """Yield every figure of a result, drawn.
+
+    Args:
+        result: A record, findings, an evaluation, an audit, an ablation or a comparison.
+        asked: What to draw of it.
+        printed: Those that a report prints, in place of those that stand in files of their own.
+        only: The file of a single one.
+    """
+    for drawing in FIGURES:
+        wanted = drawing.section if printed else not drawing.only_printed
+        wanted = wanted and only in ("", drawing.stem)
+        if wanted and isinstance(result, drawing.of):
+            figure = drawing.draw(result, asked or Choices())
+            if figure is not None:
+                yield drawing, figure

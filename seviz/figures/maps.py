@@ -1,0 +1,62 @@
+"""Class maps: how far the mean gates of each class are from those of all, and classes from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seviz.analysis import gate_distances
+from seviz.figures.confusion.cells import CMAP
+from seviz.figures.confusion.raster import pool
+from seviz.figures.style import SMALL, figure_style
+from seviz.results.blocks import SEBlock
+from seviz.results.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WIDTH = 7.2
+# Dots across a map at most: more do not come out in print.
+_DOTS = 200
+
+
+def maps(record: Record, blocks: Sequence[SEBlock]) -> Figure:
+    """Draw, block by block, classes by channels and classes by classes.
+
+    Args:
+        record: Gates.
+        blocks: What to draw, a row each.
+    """
+    from matplotlib.figure import Figure
+
+    with figure_style():
+        figure = Figure(figsize=(_WIDTH, 1.35 * len(blocks) + 0.5), layout="constrained")
+        panels = figure.subplots(len(blocks), 2, squeeze=False, width_ratios=(3, 1))
+        for block, (left, right) in zip(blocks, panels, strict=True):
+            stats = record.stats(block.name)
+            more = stats.mean[stats.seen] - stats.all_mean
+            far = float(np.abs(more).max()) or 1.0
+            # The largest of the cells that share a dot, on either side of zero.
+            high, low = pool(more, _DOTS), -pool(-more, _DOTS)
+            shown = np.where(high > -low, high, low)
+            drawn = left.imshow(
+                shown, cmap="RdBu_r", vmin=-far, vmax=far, aspect="auto", interpolation="none",
+                extent=(0, block.channels, len(more), 0),
+            )  # fmt: skip
+            figure.colorbar(drawn, ax=left, fraction=0.03, pad=0.01)
+            left.set_title(f"{block.name}: class by channel, difference from “all”", loc="left")
+            apart = gate_distances(stats)[np.ix_(stats.seen, stats.seen)]
+            seen = right.imshow(
+                pool(apart, _DOTS), cmap=CMAP, vmin=0, interpolation="none",
+                aspect="auto",
+            )  # fmt: skip
+            figure.colorbar(seen, ax=right, fraction=0.08, pad=0.02)
+            right.set_title("class distance", loc="left")
+            for panel in (left, right):
+                panel.set_yticks([])
+                panel.tick_params(labelsize=SMALL)
+            right.set_xticks([])
+            left.set_ylabel("classes", fontsize=SMALL)
+    return figure
