@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import Refuses
+from conftest import Refuses, Tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -253,3 +254,50 @@ def test_results_that_have_no_tables(refuses: Refuses, table: Table) -> None:
         tables_of({})
     with refuses(UsageError, "found 'pdf'"):
         render(table, "pdf")
+
+
+def test_every_result_has_all_five(digits_record: Path, tiny: Tiny) -> None:
+    import seviz
+    from seviz.results.ablation import Ablation, Replaced
+
+    record = seviz.Record.load(digits_record)
+    parts = tuple(Replaced(b.name, (b.name,), 1, 0, 9, 9) for b in record.blocks)
+    header = record.header
+    ablation = Ablation(
+        header.checkpoint, header.checkpoint_sha256, header.architecture, header.source, header.split,
+        364, 361, "block", "one", 0, 10**6, 10**4, 10**6, parts, parts,
+    )  # fmt: skip
+    evaluation = seviz.evaluate(record)
+    results = {
+        "ablation": (ablation, {"ablation", "ablation_together"}),
+        "audit": (
+            seviz.audit(seviz.load(tiny.path), sweep=(2,)),
+            {"costs", "stages", "block_costs", "sweep"},
+        ),
+        "comparison": (
+            seviz.compare(record, record),
+            {"networks", "compare_classes", "compare_blocks"},
+        ),
+        "evaluation": (evaluation, {"scores", "classes", "pairs", "confusion", "calibration"}),
+        "scores": (seviz.scores(evaluation), {"scores", "classes", "calibration"}),
+        "findings": (seviz.findings(record), {"blocks", "statements"}),
+        "record": (record, {"blocks", "gates"}),
+        "blocks": (record.blocks, {"blocks"}),
+        "channels": (seviz.selective_channels(record, "3"), {"selective_channels"}),
+    }
+    for result, names in results.values():
+        made = tables_of(result)
+        assert names <= set(made)
+        for table in made.values():
+            if table.name == "gates":
+                table = table.first(3)  # noqa: PLW2901
+            said = {kind: render(table, kind) for kind in FORMATS}
+            rows = len(table)
+            assert said["csv"].count("\n") == rows + 1
+            assert said["html"].count("<tr") == rows + 1
+            assert said["latex"].count(r"\\") == rows + 1
+            assert said["text"].count("\n") == rows
+            titles = [c.heading for c in table.columns if c.title]
+            for title in titles:
+                assert title in said["text"]
+                assert escape(title) in said["html"]
