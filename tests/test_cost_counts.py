@@ -315,6 +315,43 @@ class Five(nn.Module):
         return x.mul(torch.sigmoid(gate)[:, :, None, None].expand_as(x))
 
 
+class Wide(nn.Module):
+    """One SE block of 64 channels and 32 units on a 4 x 4 map: its kernels are larger than the map."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 64, 3, padding=1)
+        self.way = way
+        self.down, self.up = nn.Parameter(torch.rand(32, 64)), nn.Parameter(torch.rand(64, 32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        down, up = self.down, self.up
+        if self.way == "scaled kernels":
+            down, up = down * 0.5, up * 0.5
+        if self.way == "copied kernels":
+            down, up = down.t().contiguous().t(), up.t().contiguous().t()
+        z = x.mean((2, 3)) if self.way != "copied map" else x.clone().mean((2, 3))
+        gate = F.linear(F.relu(F.linear(z, down)), up).sigmoid()[:, :, None, None]
+        if self.way == "written out":
+            gate = gate.expand_as(x).contiguous()
+        return x * gate
+
+
+@pytest.mark.parametrize(
+    "way", ["plain", "scaled kernels", "copied kernels", "copied map", "written out"]
+)
+def test_memory_of_a_block_does_not_depend_on_how_it_is_written(way: str) -> None:
+    audit = audit_network(Wide(way), (3, 4, 4))
+    (block,) = audit.blocks
+    assert block.work is not None
+    elements = 64 * 4 * 4
+    assert (block.work.squeeze_bytes, block.work.scale_bytes) == (4 * elements, 8 * elements)
+    assert block.bytes_moved == 12 * elements + 4 * 2 * 64 * 32
+    assert audit.totals is not None
+    assert audit.totals.bytes_moved - audit.totals.bytes_without_se == block.bytes_moved
+
+
 @pytest.mark.parametrize("way", ["pool", "mean", "conv", "linear", "functional"])
 def test_one_block_has_one_cost(way: str) -> None:
     audit = audit_network(Five(way), (3, 6, 6))

@@ -202,6 +202,16 @@ def test_audit_beside_the_record_is_of_the_same_network(record: Record, tmp_path
     assert "another seviz wrote it" in said
 
 
+def test_names_stand_on_the_page_as_they_are_spelled(tmp_path: Path) -> None:
+    names = ["می\u200cشود", "👩\u200d👧", "ice\u00a0cream", "a\u202eb"]
+    record = with_predictions(make_record(CIFAR, names, images=20))
+    said, _ = read(seviz.write_report(record, tmp_path))
+    for name in names[:2]:
+        assert name in said
+    assert "u200" not in said
+    assert r"a\u202eb" in said
+
+
 def test_other_ablations_are_left_out(record: Record, tmp_path: Path) -> None:
     record.save(tmp_path)
     Ablation(

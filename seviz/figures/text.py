@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from seviz.errors import printable
 from seviz.figures.style import GREY, SMALL
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def text_width(size: float) -> Callable[[str], float]:
 
 def shown_name(name: str, available: float, measure: Callable[[str], float]) -> str:
     """Return a class name on one line; one wider than ``available`` inches loses its middle."""
-    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    name = " ".join("".join(c if printable(c) == c else " " for c in name).split())
 
     def cut(kept: int) -> str:
         return f"{name[: (kept + 1) // 2].rstrip()}…{name[-(kept // 2) :].lstrip()}"

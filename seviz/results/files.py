@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import re
@@ -9,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.npz"
@@ -58,6 +60,24 @@ def written_whole(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class _Lines:
+    """What `csv_writer` writes to: rows end in a line feed alone."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(f"{row[:-2]}\n")
+
+
+def csv_writer(file: TextIO, delimiter: str = ",") -> Any:
+    """Return a writer of `csv` that quotes cells with any line break in them, also a carriage return.
+
+    Python's own quotes those that hold what ends its lines.
+    """
+    return csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
 
 
 def inert(text: str) -> str:

@@ -19,6 +19,7 @@ from seviz.errors import DataError, UsageError
 from seviz.results.evaluation import Calibration, Evaluation, Floats, Ints
 from seviz.results.files import (
     PREDICTION_SUFFIXES,
+    csv_writer,
     inert,
     is_predictions,
     lively,
@@ -144,7 +145,7 @@ def write_predictions(table: PredictionTable, path: str | Path) -> Path:
         if target.suffix.lower() in (".csv", ".tsv"):
             with temporary.open("w", newline="", encoding="utf-8") as file:
                 separator = "\t" if target.suffix.lower() == ".tsv" else ","
-                writer = csv.writer(file, delimiter=separator, lineterminator="\n")
+                writer = csv_writer(file, separator)
                 writer.writerow(columns)
                 shown_columns = [_shown(c) for c in columns.values()]
                 writer.writerows(zip(*shown_columns, strict=True))

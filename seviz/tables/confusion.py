@@ -53,7 +53,12 @@ _CLASSES = (
     Column("predicted", "taken for it", ",", rank=2),
     Column("correct", "right", ",", rank=3),
     Column("precision", "precision", ".2%"),
-    Column("recall", "recall", ".2%"),
+    Column(
+        "recall",
+        "recall",
+        ".2%",
+        get=lambda c: c.recall if c.support else Cell(None, text="no images"),
+    ),
     Column("f1", "F1", ".2%"),
 )
 
@@ -152,8 +157,8 @@ _CONTRASTS = (
         ".4f",
         get=lambda c: c.distance if c.moves else Cell(c.distance, "faint"),
     ),
-    Column("rank", "place", "d"),
-    Column("pairs", "of pairs", "d"),
+    Column("rank", "place", "d", get=lambda c: Cell(c.rank, text=f"{c.rank} of {c.pairs}")),
+    Column("pairs"),
     Column(
         "",
         "channels",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from seviz.results.files import inert, written_whole
+from seviz.results.files import csv_writer, inert, written_whole
 from seviz.tables.table import Column, Table, entries, plain
 
 
@@ -35,7 +34,7 @@ def write_csv(table: Table, path: str | Path) -> Path:
 
 
 def _write(table: Table, file: TextIO) -> None:
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv_writer(file)
     writer.writerow([inert(key) for c in table.columns for key in (c.key, *(c.ends or ())) if key])
     if all(c.key and c.ends is None for c in table.columns):
         # A row at a time: of a matrix of a thousand classes, nothing is held twice.

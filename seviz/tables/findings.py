@@ -88,8 +88,8 @@ _SELECTIVE = (
     Column("class", "class", get=lambda r: r.class_name),
     Column("block", "block"),
     Column("channel", "channel", "d"),
-    Column("gate", "gate", ".3f", lambda r: r.own),
-    Column("all", "all classes", ".3f", lambda r: r.everything, rank=1),
+    Column("gate", "gate", ".3f", lambda r: r.own, rank=1),
+    Column("all", "all classes", ".3f", lambda r: r.everything, rank=2),
     Column("effect", "effect", "+.2f", ends=_interval("effect")),
 )
 

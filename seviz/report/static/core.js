@@ -200,13 +200,20 @@ const zooms = new Map(); // group -> what zooms it
 
 // --- files ------------------------------------------------------------------------------------
 
+/** Return a text that no spreadsheet runs, as seviz writes it; numbers, alone or with an interval, are none. */
+function inert(text) {
+  const number = String.raw`[+-]?\d[\d.,]*(e[+-]?\d+)?%?`;
+  const plain = new RegExp(String.raw`^${number}( \[${number}, ${number}\])?$`);
+  return /^'*[=+\-@\t\r\n]/.test(text) && text !== "-" && !plain.test(text) ? `'${text}` : text;
+}
+
 /**
  * Give the reader a table as a file.
  * @param rows Made one by one where they are many, so that the page answers meanwhile.
  */
 async function saveCsv(name, rows) {
   const quoted = (cell) => {
-    const text = String(cell);
+    const text = inert(String(cell));
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const pause = pauses();
