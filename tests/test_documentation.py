@@ -10,13 +10,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 import seviz
+from seviz.analysis.findings import statements
 from seviz.cli import app, main
+from seviz.networks.formats import read
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -138,7 +143,8 @@ def like_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 TUTORIAL = DOCS / "tutorial.md"
-WITH_PYTHON = [p for p in PAGES if p != TUTORIAL and blocks(p, "python")]
+GUIDE = ROOT / "CONTRIBUTING.md"
+WITH_PYTHON = [p for p in PAGES if p not in {TUTORIAL, GUIDE} and blocks(p, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=short)
@@ -184,6 +190,43 @@ def test_the_tutorial_runs(
     assert record.header.images == 360
     assert record.top1 is not None
     assert record.top1 > 0.95  # that of the page, 0.989, on another machine
+
+
+# Worked examples of the guide for contributors
+
+
+def example(file: str) -> dict[str, Any]:
+    """Run the code that the guide adds to a file, where it would stand, and return the names there."""
+    (text,) = (b.text for b in blocks(GUIDE, "python") if b.text.startswith(f"# {file}"))
+    around: dict[str, Any] = {"__name__": "example"}
+    if (ROOT / file).is_file():
+        around |= vars(import_module(file.removesuffix(".py").replace("/", ".")))
+    exec(compile(text, file, "exec"), around)
+    return around
+
+
+def test_a_reader_can_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = seviz.load(seviz.sample("se_resnet_digits")).model.state_dict()
+    np.savez(tmp_path / "weights.npz", **{name: w.numpy() for name, w in weights.items()})
+    with pytest.raises(seviz.SevizError):
+        seviz.load(tmp_path / "weights.npz")
+    added = example("seviz/networks/formats/numpy_archive.py")["NUMPY"]
+    monkeypatch.setattr(read, "READERS", (*read.READERS, added))
+    loaded = seviz.load(tmp_path / "weights.npz")
+    assert all((loaded.model.state_dict()[name] == w).all() for name, w in weights.items())
+
+
+def test_a_finding_can_be_added(
+    like_a_clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = example("seviz/analysis/findings/statements.py")
+    claim = statements.Claim(added["EVERY"], "here", added["_on_moving"])
+    monkeypatch.setattr(statements, "CLAIMS", (*statements.CLAIMS, claim))
+    assert main(["activations", "reports/se_resnet20_cifar10", "-o", "out"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert '"every block moves": does not hold. Gates move least in SE_2_3: 0.004 [' in said
+    assert main(["activations", "reports/se_resnet20_cifar10", "-o", "out", "--json"]) == 0
+    assert '"every block moves"' in capsys.readouterr().out
 
 
 # Numbers
