@@ -21,6 +21,7 @@ import pytest
 import seviz
 from seviz.analysis.findings import statements
 from seviz.cli import app, main
+from seviz.data import sources
 from seviz.networks.formats import read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,6 +124,12 @@ def test_a_wrong_option_would_be_seen() -> None:
         )
 
 
+def test_every_form_of_data_is_on_its_page() -> None:
+    rows = re.findall(r"^\| `?(.+?)`? \|", prose(DOCS / "data.md"), re.MULTILINE)
+    named = {row.replace("\\|", "|") for row in rows}
+    assert {form.written for form in sources.FORMS} <= named
+
+
 # Python
 
 
@@ -214,6 +221,15 @@ def test_a_reader_can_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(read, "READERS", (*read.READERS, added))
     loaded = seviz.load(tmp_path / "weights.npz")
     assert all((loaded.model.state_dict()[name] == w).all() for name, w in weights.items())
+
+
+def test_a_source_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = example("seviz/data/sources.py")["NOISE"]
+    monkeypatch.setattr(sources, "FORMS", (*sources.FORMS, added))
+    assert sources.known_forms().endswith(" or noise:COUNT")
+    record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "noise:12")
+    assert record.header.images == 12
+    assert record.stats("SE_2_1").minimum.min() > 0
 
 
 def test_a_finding_can_be_added(
