@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -22,6 +23,7 @@ import seviz
 from seviz.analysis.findings import statements
 from seviz.cli import app, main
 from seviz.data import sources
+from seviz.figures import catalogue
 from seviz.networks.formats import read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -230,6 +232,21 @@ def test_a_source_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "noise:12")
     assert record.header.images == 12
     assert record.stats("SE_2_1").minimum.min() > 0
+
+
+def test_a_figure_can_be_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ModuleType("seviz.figures.recall")
+    vars(module).update(example("seviz/figures/recall.py"))
+    monkeypatch.setitem(sys.modules, "seviz.figures.recall", module)
+    added = example("seviz/figures/catalogue.py")["RECALL"]
+    monkeypatch.setattr(catalogue, "FIGURES", (*catalogue.FIGURES, added))
+    record = ROOT / "reports" / "se_resnet_digits"
+    assert main(["confusion", str(record), "-o", str(tmp_path)]) == 0
+    assert "recall.png" in capsys.readouterr().out
+    for suffix in ("png", "svg"):
+        assert (tmp_path / f"recall.{suffix}").stat().st_size > 1000
 
 
 def test_a_finding_can_be_added(
