@@ -10,13 +10,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 import seviz
+from seviz.analysis.findings import statements
 from seviz.cli import app, main
+from seviz.data import sources
+from seviz.figures import catalogue
+from seviz.networks.formats import read
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -118,6 +126,12 @@ def test_a_wrong_option_would_be_seen() -> None:
         )
 
 
+def test_every_form_of_data_is_on_its_page() -> None:
+    rows = re.findall(r"^\| `?(.+?)`? \|", prose(DOCS / "data.md"), re.MULTILINE)
+    named = {row.replace("\\|", "|") for row in rows}
+    assert {form.written for form in sources.FORMS} <= named
+
+
 # Python
 
 
@@ -138,7 +152,8 @@ def like_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 TUTORIAL = DOCS / "tutorial.md"
-WITH_PYTHON = [p for p in PAGES if p != TUTORIAL and blocks(p, "python")]
+GUIDE = ROOT / "CONTRIBUTING.md"
+WITH_PYTHON = [p for p in PAGES if p not in {TUTORIAL, GUIDE} and blocks(p, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=short)
@@ -184,6 +199,67 @@ def test_the_tutorial_runs(
     assert record.header.images == 360
     assert record.top1 is not None
     assert record.top1 > 0.95  # that of the page, 0.989, on another machine
+
+
+# Worked examples of the guide for contributors
+
+
+def example(file: str) -> dict[str, Any]:
+    """Run the code that the guide adds to a file, where it would stand, and return the names there."""
+    (text,) = (b.text for b in blocks(GUIDE, "python") if b.text.startswith(f"# {file}"))
+    around: dict[str, Any] = {"__name__": "example"}
+    if (ROOT / file).is_file():
+        around |= vars(import_module(file.removesuffix(".py").replace("/", ".")))
+    exec(compile(text, file, "exec"), around)
+    return around
+
+
+def test_a_reader_can_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = seviz.load(seviz.sample("se_resnet_digits")).model.state_dict()
+    np.savez(tmp_path / "weights.npz", **{name: w.numpy() for name, w in weights.items()})
+    with pytest.raises(seviz.SevizError):
+        seviz.load(tmp_path / "weights.npz")
+    added = example("seviz/networks/formats/numpy_archive.py")["NUMPY"]
+    monkeypatch.setattr(read, "READERS", (*read.READERS, added))
+    loaded = seviz.load(tmp_path / "weights.npz")
+    assert all((loaded.model.state_dict()[name] == w).all() for name, w in weights.items())
+
+
+def test_a_source_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = example("seviz/data/sources.py")["NOISE"]
+    monkeypatch.setattr(sources, "FORMS", (*sources.FORMS, added))
+    assert sources.known_forms().endswith(" or noise:COUNT")
+    record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "noise:12")
+    assert record.header.images == 12
+    assert record.stats("SE_2_1").minimum.min() > 0
+
+
+def test_a_figure_can_be_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ModuleType("seviz.figures.recall")
+    vars(module).update(example("seviz/figures/recall.py"))
+    monkeypatch.setitem(sys.modules, "seviz.figures.recall", module)
+    added = example("seviz/figures/catalogue.py")["RECALL"]
+    monkeypatch.setattr(catalogue, "FIGURES", (*catalogue.FIGURES, added))
+    record = ROOT / "reports" / "se_resnet_digits"
+    assert main(["confusion", str(record), "-o", str(tmp_path)]) == 0
+    assert "recall.png" in capsys.readouterr().out
+    for suffix in ("png", "svg"):
+        assert (tmp_path / f"recall.{suffix}").stat().st_size > 1000
+
+
+def test_a_finding_can_be_added(
+    like_a_clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = example("seviz/analysis/findings/statements.py")
+    claim = statements.Claim(added["EVERY"], "here", added["_on_moving"])
+    monkeypatch.setattr(statements, "CLAIMS", (*statements.CLAIMS, claim))
+    assert main(["activations", "reports/se_resnet20_cifar10", "-o", "out"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert '"every block moves": does not hold. Gates move least in SE_2_3: 0.004 [' in said
+    assert main(["activations", "reports/se_resnet20_cifar10", "-o", "out", "--json"]) == 0
+    assert '"every block moves"' in capsys.readouterr().out
 
 
 # Numbers
