@@ -380,3 +380,49 @@ def test_the_real_cifar10():
     assert source.folders == CIFAR10_NAMES
     assert source.counts.tolist() == [1000] * 10
     assert source.image(5000).size == (32, 32)
+
+
+def test_the_forms_are_written_in_one_place():
+    """Help, errors and docstrings read the table."""
+    import seviz
+    from seviz.data.sources import FORMS, known_forms
+
+    package = Path(seviz.__file__).parent
+    for form in FORMS:
+        if len(form.written) < 8:  # "digits" is a word as well
+            continue
+        holding = [
+            p.relative_to(package).as_posix()
+            for p in package.rglob("*.py")
+            if form.written in p.read_text(encoding="utf-8").replace("``", "")
+        ]
+        assert holding in (["data/sources.py"], ["data/cifar10.py", "data/sources.py"]), (
+            form.written
+        )
+        assert form.written in known_forms()
+
+
+def test_help_and_errors_name_every_form(capsys):
+    from seviz.cli import main
+    from seviz.data.sources import FORMS
+
+    for words in (
+        ["collect", "--help"],
+        ["collect", "timm:lcnet_035", "--arch-args", "pretrained=false"],
+    ):
+        with pytest.raises(SystemExit):
+            raise SystemExit(main(words))
+        said = " ".join("".join(capsys.readouterr()).replace("\u2502", " ").split())
+        for form in FORMS[1:]:
+            assert form.written in said
+
+
+def test_the_first_form_that_fits_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    png(tmp_path / "cifar10.csv/a/1.png")
+    assert open_source("cifar10.csv").folders == ("a",)
+    png(tmp_path / "x.csv.png")
+    assert open_source("x.csv.png").name == "x.csv.png"
+    assert "found nothing" in refusal("x" * 5000)
+    assert "found nothing" in refusal("a\0b")
+    assert "neither a file nor a folder" in refusal("/dev/null")

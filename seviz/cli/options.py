@@ -101,7 +101,7 @@ class DataOptions:
 
     data: Annotated[
         str | None,
-        Parameter(help=f"{known_forms().capitalize()}."),
+        Parameter(help=f"{known_forms()[0].upper()}{known_forms()[1:]}."),
     ] = None
     split: Annotated[
         str | None, Parameter(help="Part of the data; its test or validation part by default.")

@@ -7,6 +7,7 @@ decoder by the content. So every image of seviz is opened here, with the formats
 from __future__ import annotations
 
 import os
+import re
 import stat
 import warnings
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ RASTERS: dict[str, tuple[str, ...]] = {
 _SUFFIXES = tuple(os.fsencode(suffix) for found in RASTERS.values() for suffix in found)
 # How the files begin that may come without a suffix.
 _BEGINNINGS = (
-    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"qoif"),
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"qoif"),
     *(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
 )
 _MOST_BEGINNING = 16
@@ -69,8 +70,9 @@ def begins_as_raster(path: bytes) -> bool:
         return False
     in_box = beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP"
     in_brand = beginning[4:12] in (b"ftypavif", b"ftypavis")
-    in_text = beginning[:1] == b"P" and beginning[1:2] in b"123456" and beginning[2:3].isspace()
-    return beginning.startswith(_BEGINNINGS) or in_box or in_brand or in_text
+    in_size = beginning[:2] == b"BM" and beginning[6:10] == b"\0\0\0\0"
+    in_text = re.match(rb"P[1-6]\s+[#\d]", beginning) is not None
+    return beginning.startswith(_BEGINNINGS) or in_box or in_brand or in_size or in_text
 
 
 def read_raster(path: str | bytes | os.PathLike[str]) -> Image:

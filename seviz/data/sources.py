@@ -5,6 +5,8 @@ Nothing heavy is imported here before a source is opened: the help of the comman
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 DIGITS = "digits"
 DIGITS_SPLITS = ("train", "test", "all")
+# Letters of a wrong name that are repeated.
+_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,17 @@ class Asked:
     def path(self) -> Path:
         """Return ``spec`` as a path."""
         return Path(self.spec).expanduser()
+
+    @property
+    def is_sound(self) -> bool:
+        """Return whether the system can be asked for a file of this name."""
+        try:
+            os.lstat(self.path)
+        except OSError as exc:
+            return exc.errno != errno.ENAMETOOLONG
+        except ValueError:  # a zero byte
+            return False
+        return bool(self.spec)
 
     @property
     def suffix(self) -> str:
@@ -162,13 +177,15 @@ def open_source(spec: str, *, split: str | None = None, download: bool = False) 
     ('digits', 'test', 364, 'digits/test/17')
     """
     asked = Asked(spec, split, download)
-    try:
-        form = next((f for f in FORMS if f.fits(asked)), None)
-    except (OSError, ValueError):  # a name too long for a file, a zero byte
-        form = None
+    form = next((f for f in FORMS if f.fits(asked)), None) if asked.is_sound else None
     if form is None:
-        found = "no file or folder" if spec and asked.path.exists() else "nothing"
-        raise DataError(f"expected {known_forms()}, found {found} at {spec!r}; try --data 'digits'")
+        found = (
+            "neither a file nor a folder" if asked.is_sound and asked.path.exists() else "nothing"
+        )
+        where = spec if len(spec) <= _SHOWN else f"{spec[:_SHOWN]}..."
+        raise DataError(
+            f"expected {known_forms()}, found {found} at {where!r}; try --data 'digits'"
+        )
     source = form.open(asked)
     if form.is_name and Path(spec).is_dir():
         note = f"the data set {spec!r}, not the folder of that name; './{spec}' is the folder"

@@ -99,6 +99,8 @@ def resize_part(
     """
     from PIL import Image
 
+    if (image.height, image.width) == whole:
+        return image.crop((columns.start, rows.start, columns.stop, rows.stop))
     if (
         image.mode == "RGBA" and interpolation != "nearest"
     ):  # colours weigh as much as they are opaque

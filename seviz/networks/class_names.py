@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from seviz.errors import UsageError
+from seviz.networks.formats.pickles import Array
 from seviz.networks.imagenet import NUM_CLASSES, imagenet_classes
 from seviz.results.classes import ClassTable
 
@@ -135,6 +136,8 @@ def names_from(value: Any, depth: int = 0) -> list[str] | None:
     >>> names_from({"1": "dog", "0": "cat"}), names_from({"cat": 0, "dog": 1}), names_from(["cat", 3])
     (['cat', 'dog'], ['cat', 'dog'], None)
     """
+    if isinstance(value, Array):
+        value = value.texts
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, str):

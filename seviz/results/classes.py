@@ -156,8 +156,13 @@ class ClassTable:
         wnid, rest = _split_wnid(name)
         if wnid is not None:
             return self._rows(wnid) or self.rows(rest)
-        meant = [set(found) for found in map(self._rows, _parts(name)) if found]
+        meant = [found for found in map(self._readings, _parts(name)) if found]
         return sorted(set.intersection(*meant)) if meant else []
+
+    def _readings(self, name: str) -> set[int]:
+        """Return every row that has this name among others, an index left out."""
+        key = normalise(name)
+        return {row for table in self._lookups[:-1] for row in table.get(key, ())}
 
     def _rows(self, name: str) -> list[int]:
         key = normalise(name)

@@ -217,8 +217,33 @@ class _Dtype:
     def __setstate__(self, state: Any) -> None: ...
 
 
-class _Array(_Dtype):
-    """Stands for an array of NumPy's: no weight, so its content is dropped."""
+class Array(_Dtype):
+    """Stands for an array of NumPy's: no weight, so its content is dropped, but for a list of texts.
+
+    Attributes:
+        texts: What a one-dimensional array of texts holds, as class names are kept; else ``None``.
+    """
+
+    texts: list[str] | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple) and len(state) == 5:
+            self.texts = _texts(*state[1:3], state[4])
+
+
+def _texts(shape: Any, dtype: Any, content: Any) -> list[str] | None:
+    if not (isinstance(shape, tuple) and len(shape) == 1 and isinstance(dtype, _Dtype)):
+        return None
+    if isinstance(content, list):  # of objects
+        return list(content) if all(isinstance(value, str) for value in content) else None
+    kind = re.fullmatch(r"([US])(\d{1,4})", dtype.code)
+    if kind is None or not isinstance(content, bytes):
+        return None
+    each = int(kind[2]) * (4 if kind[1] == "U" else 1)
+    if not each or shape[0] * each != len(content):  # or the shape would claim more than there is
+        return None
+    values = np.frombuffer(content, dtype.code).tolist()
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
 
 
 def _scalar(dtype: Any, content: Any = b"") -> Any:
@@ -242,7 +267,7 @@ def _harmless() -> tuple[tuple[Any, str], ...]:
         "collections.defaultdict": _as_dict,
         "collections.deque": _as_list,
         "builtins.frozenset": frozenset,
-        "numpy.ndarray": _Array,
+        "numpy.ndarray": Array,
         "numpy.dtype": _Dtype,
         **{
             f"builtins.{t.__name__}": _as_nothing
@@ -256,7 +281,7 @@ def _harmless() -> tuple[tuple[Any, str], ...]:
     }
     # The module moved in NumPy 2, and old files keep its old name.
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        kinds[f"{module}._reconstruct"] = _Array
+        kinds[f"{module}._reconstruct"] = Array
         kinds[f"{module}.scalar"] = _scalar
     # A path of the other system cannot be made here, but its name can be kept.
     for module in ("pathlib", "pathlib._local"):
