@@ -22,7 +22,7 @@ from seviz.gates import Found, trace
 from seviz.gates.graph import Graph
 from seviz.networks import LoadedModel
 from seviz.networks.imagenet import imagenet_classes
-from seviz.results.blocks import WITHOUT_SQUEEZE, SEBlock, select_blocks
+from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock, select_blocks
 from seviz.results.classes import ClassTable
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
@@ -87,7 +87,7 @@ class PassPlan:
         extra: Folders of the data that are no class of the network.
     """
 
-    blocks: tuple[SEBlock, ...]
+    blocks: tuple[GateBlock, ...]
     classes: ClassTable
     network_classes: ClassTable | None
     scored: bool = False
@@ -118,7 +118,7 @@ class Prepared:
     device: torch.device
     autocast: torch.dtype | None
     found: Found
-    blocks: tuple[SEBlock, ...]
+    blocks: tuple[GateBlock, ...]
     source: Source
     classes: ClassTable | None
     match: Match

@@ -23,7 +23,7 @@ from seviz.networks import LoadedModel
 from seviz.pruning.ablation.study import Means, Study, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.record import Record
 
 _BY = ("block", "stage")
@@ -183,7 +183,7 @@ def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> 
         )
 
 
-def _sets(blocks: Sequence[SEBlock], by: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _sets(blocks: Sequence[GateBlock], by: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield name and blocks of each set, in forward order."""
     if by == "block":
         yield from ((b.name, (b.name,)) for b in blocks)
