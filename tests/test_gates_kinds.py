@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 from dialects import Block, Net, conv_se, images, net, settle, varies
+from dialects import Bottleneck as BroadcastBAM
 from mechanisms import (
     BAM,
     CBAM,
@@ -361,7 +362,9 @@ def test_the_gates_of_all_kinds_in_one_pass() -> None:
     assert all(varies(gate) for gate in read)
 
 
-@pytest.mark.parametrize("before", [BAM, SKStacked, SKApart], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "before", [BroadcastBAM, BAM, SKStacked, SKApart], ids=lambda c: c.__name__
+)
 def test_what_comes_before_hides_no_se(before: type[nn.Module]) -> None:
     """A map that was made of branches or of two halves is a map, not something squeezed."""
     kinds = iter([before, conv_se, conv_se])
@@ -371,6 +374,27 @@ def test_what_comes_before_hides_no_se(before: type[nn.Module]) -> None:
 
     model = settle(Net(block))
     assert [b.name for b in find(model, SIZE).blocks] == ["SE_2_1", "SE_3_1"]
+
+
+class Volume(nn.Module):
+    """SE on a short clip, squeezed one axis after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv3d(3, 16, 3, padding=1), nn.Linear(16, 5)
+        self.fc1, self.fc2 = nn.Linear(16, 4), nn.Linear(4, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        gate = torch.sigmoid(self.fc2(self.fc1(x.mean(2).mean(2).mean(2)).relu()))
+        out: Tensor = self.head((x * gate[..., None, None, None]).mean((2, 3, 4)))
+        return out
+
+
+def test_a_mean_over_few_frames_is_a_squeeze() -> None:
+    """Where a sum over a few stacked maps is none."""
+    (block,) = find(settle(Volume()), (3, 4, 16, 16)).blocks
+    assert (block.channels, block.facts) == (16, {"hidden": 4, "reduction": 4})
 
 
 # -------------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def _squeeze(op: Op, flow: Flow) -> Squeeze | None:
     already = id(source) in flow.followed
     if op.name in REDUCE | POOL and source.parameter is None and len(source.shape) >= 3:
         dims = reduced_dims(op)
-        if _adds_maps(source, out):
+        if op.name == "sum" and _adds_maps(source, out):
             return None
         if dims and 0 not in dims and out.shape[:1] == source.shape[:1] and len(out.shape) >= 2:
             if all(source.shape[d] == 1 for d in dims):
