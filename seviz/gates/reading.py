@@ -39,6 +39,11 @@ class HookReading:
     gate: Value
     start: Value
 
+    @property
+    def parts(self) -> tuple[HookReading]:
+        """Return itself, which is all of it."""
+        return (self,)
+
     def read(self, output: Tensor, model: nn.Module) -> Tensor:
         """Return gates [N, C] from the module's output [N, ...].
 
@@ -82,6 +87,11 @@ class ModeReading:
     dims: tuple[int, ...]
     sizes: tuple[int, ...]
     per_pixel: bool = False
+
+    @property
+    def parts(self) -> tuple[ModeReading]:
+        """Return itself, which is all of it."""
+        return (self,)
 
     def read(self, operand: Tensor, model: nn.Module) -> Tensor:
         """Return gates [N, C] from the factor that broadcasts over [N, ..., C, ...]."""

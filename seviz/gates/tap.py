@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Call, ModuleStack, op_name
 from seviz.gates.ops import MULTIPLY
-from seviz.gates.reading import HookReading, JoinedReading, ModeReading, Reading
+from seviz.gates.reading import HookReading, ModeReading, Reading
 
 __all__ = ["Tap", "evaluating", "unwrap"]
 
@@ -95,9 +95,8 @@ class Tap:
         )
         watched: dict[tuple[Call, int], list[tuple[_Part, ModeReading]]] = defaultdict(list)
         for name, whole in chosen.items():
-            readings = whole.parts if isinstance(whole, JoinedReading) else (whole,)
-            self._parts[name] = [(name, number) for number in range(len(readings))]
-            for part, reading in zip(self._parts[name], readings, strict=True):
+            self._parts[name] = [(name, number) for number in range(len(whole.parts))]
+            for part, reading in zip(self._parts[name], whole.parts, strict=True):
                 if isinstance(reading, HookReading):
                     self._hooked[reading.call.path][reading.call.number].append((part, reading))
                 else:

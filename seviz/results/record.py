@@ -75,6 +75,11 @@ class Record:
         own = [c.index for c in self.classes.classes]
         return float(confusion[np.arange(len(own)), own].sum() / confusion.sum())
 
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """Return the kinds of its gates by their keys (``se``, ``eca``), in forward order."""
+        return tuple(dict.fromkeys(block.mechanism.key for block in self.blocks))
+
     def block(self, name: str) -> GateBlock:
         """Return the block of this name.
 

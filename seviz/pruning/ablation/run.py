@@ -110,7 +110,7 @@ def ablate(
                 "it out for a first pass, or collect it again"
             )
         record = None
-    traced = trace(loaded.model, loaded.preprocessing.input_size)
+    traced = trace(loaded.model, loaded.preprocessing.input_size, options.mechanism)
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
@@ -188,8 +188,10 @@ def _sets(blocks: Sequence[GateBlock], by: str) -> Iterator[tuple[str, tuple[str
     if by == "block":
         yield from ((b.name, (b.name,)) for b in blocks)
         return
-    for stage in dict.fromkeys(b.stage for b in blocks):
-        yield f"SE_{stage}", tuple(b.name for b in blocks if b.stage == stage)
+    stages: dict[str, list[str]] = {}
+    for block in blocks:
+        stages.setdefault(f"{block.mechanism.prefix}_{block.stage}", []).append(block.name)
+    yield from ((stage, tuple(names)) for stage, names in stages.items())
 
 
 def _named(sets: Sequence[_Set]) -> dict[str, tuple[str, ...]]:
