@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seviz.errors import UsageError
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.classes import ClassChoice, normalise
 from seviz.results.record import Record
 from seviz.results.stats import Floats
@@ -80,7 +80,7 @@ def _distinct(record: Record, classes: Sequence[ClassChoice]) -> list[str]:
     ]
 
 
-def check_blocks(record: Record, blocks: Sequence[SEBlock]) -> None:
+def check_blocks(record: Record, blocks: Sequence[GateBlock]) -> None:
     """Make sure that there are blocks, and that they are the record's.
 
     Raises:
@@ -95,13 +95,13 @@ def check_blocks(record: Record, blocks: Sequence[SEBlock]) -> None:
         )
 
 
-def means(record: Record, block: SEBlock, curves: Curves) -> Floats:
+def means(record: Record, block: GateBlock, curves: Curves) -> Floats:
     """Return the mean gate of each curve, [curves, C]; the last is the mean over every class."""
     stats = record.stats(block.name)
     return np.vstack([stats.mean[list(curves.rows)], stats.all_mean])
 
 
-def stds(record: Record, block: SEBlock, curves: Curves) -> Floats:
+def stds(record: Record, block: GateBlock, curves: Curves) -> Floats:
     """Return the standard deviation of each curve, [curves, C]; the last is over all images."""
     stats = record.stats(block.name)
     return np.vstack([stats.std[list(curves.rows)], stats.all_std])

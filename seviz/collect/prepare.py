@@ -22,7 +22,7 @@ from seviz.gates import Found, trace
 from seviz.gates.graph import Graph
 from seviz.networks import LoadedModel
 from seviz.networks.imagenet import imagenet_classes
-from seviz.results.blocks import WITHOUT_SQUEEZE, SEBlock, select_blocks
+from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock, select_blocks
 from seviz.results.classes import ClassTable
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
@@ -48,8 +48,10 @@ class PassOptions:
             ``sorted`` takes the folders in sorted order for the network's outputs, as ImageFolder
             numbers them; ``natural`` in the order in which timm does (``c2`` before ``c10``).
         download: Whether the data set may be fetched.
+        mechanism: Kind of gates to read: ``se``, ``eca``, ``cbam``, ..., ``all``, as for `seviz.find`.
         without_squeeze: Read the spatial means of per-pixel gates instead of SE gates.
-        require_se: Whether a network without SE is an error; else its predictions alone are recorded.
+        require_se: Whether a network without such gates is an error; else its predictions alone are
+            recorded.
         blocks: Names (``SE_4_6``) or stages (``SE_4``) of the blocks to read; none for all.
         predictions: Whether to record predictions; without them each pass ends at the last gate.
         fast: Whether a long pass may run on a faster copy of the network, if that gives the same gates and
@@ -66,6 +68,7 @@ class PassOptions:
     strict: bool = False
     labels: Literal["model", "data", "sorted", "natural"] = "model"
     download: bool = False
+    mechanism: str = "se"
     without_squeeze: bool = False
     require_se: bool = True
     blocks: tuple[str, ...] = ()
@@ -87,7 +90,7 @@ class PassPlan:
         extra: Folders of the data that are no class of the network.
     """
 
-    blocks: tuple[SEBlock, ...]
+    blocks: tuple[GateBlock, ...]
     classes: ClassTable
     network_classes: ClassTable | None
     scored: bool = False
@@ -118,7 +121,7 @@ class Prepared:
     device: torch.device
     autocast: torch.dtype | None
     found: Found
-    blocks: tuple[SEBlock, ...]
+    blocks: tuple[GateBlock, ...]
     source: Source
     classes: ClassTable | None
     match: Match
@@ -243,14 +246,19 @@ def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Pr
         options: How the pass is made.
 
     Raises:
-        NoSEBlockError: If the network has no SE block, and that is required.
+        NoSEBlockError: If the network has no such gate, and that is required.
+        UsageError: If there is no such kind of gates, or two kinds are asked for.
         CheckpointError: If the network does not run on such images.
         DataError: If there are no images, or their classes are not the network's.
         DeviceError: If the device does not exist, or has no mixed precision of the wanted type.
     """
     device = resolve_device(options.device)
     autocast = _autocast(options.amp_dtype, device)
-    traced = trace(loaded.model, loaded.preprocessing.input_size)
+    if options.without_squeeze and options.mechanism != "se":
+        raise UsageError(
+            f"expected one kind of gates, found --without-squeeze and {options.mechanism!r}; leave one out"
+        )
+    traced = trace(loaded.model, loaded.preprocessing.input_size, options.mechanism)
     found = traced.found
     blocks = found.without_squeeze if options.without_squeeze else found.blocks
     if not blocks and not options.without_squeeze and options.require_se:

@@ -15,6 +15,7 @@ from seviz.gates import Trace, TracedBlock
 from seviz.gates.classify import shift
 from seviz.gates.graph import Call, Graph, Op, Value
 from seviz.gates.ops import LINEAR, NORM, POOL, REDUCE
+from seviz.results.blocks import SEBlock
 
 _SHRINKS = REDUCE | POOL
 
@@ -39,6 +40,13 @@ class Part:
     scale: tuple[Op, ...]
     layers: tuple[Op, ...]
     map_elements: int
+
+    @property
+    def block(self) -> SEBlock:
+        """Return the block; of another kind it cannot be, since only SE is divided off."""
+        block = self.traced.block
+        assert isinstance(block, SEBlock)
+        return block
 
     @property
     def ops(self) -> tuple[Op, ...]:

@@ -60,11 +60,11 @@ def audit_network(
     graph = parts.graph
     named = dict(model.named_parameters())
     own = (used_parameters(parts.se) - used_parameters(parts.rest)) & set(named)
-    reduction, rule = recognise([(b.channels, b.hidden) for b in traced.found.blocks])
+    reduction, rule = recognise([(p.block.channels, p.block.hidden) for p in parts.parts])
     blocks = tuple(
         BlockCost(
-            part.traced.block,
-            block_params(part, own, formula_reduction(part.traced.block, reduction)),
+            part.block,
+            block_params(part, own, formula_reduction(part.block, reduction)),
             block_work(part, graph),
         )
         for part in parts.parts

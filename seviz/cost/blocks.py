@@ -23,7 +23,7 @@ def block_params(part: Part, own: set[str], reduction: float) -> BlockParams:
     """
     sums = {"weights": 0, "biases": 0, "norms": 0, "others": 0}
     per_hidden = biases_per_hidden = 0
-    block = part.traced.block
+    block = part.block
     position = {op: n for n, op in enumerate(part.ops)}
     last = position[part.layers[-1]]
     seen: set[str] = set()

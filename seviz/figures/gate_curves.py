@@ -22,7 +22,7 @@ from seviz.figures.style import (
     curve_styles,
     figure_style,
 )
-from seviz.results.blocks import SE, SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.classes import ClassChoice
 from seviz.results.record import Record
 from seviz.results.stats import Floats
@@ -39,7 +39,7 @@ _NOTE_CHARACTER = 0.050  # width of a character of the small print, inches
 def gate_curves(
     record: Record,
     classes: Sequence[ClassChoice],
-    blocks: Sequence[SEBlock],
+    blocks: Sequence[GateBlock],
     *,
     channels: int | Literal["all"] = PAPER_CHANNELS,
     spread: bool = False,
@@ -151,19 +151,19 @@ def _weight(points: int, width: float) -> float:
     return float(np.clip(np.sqrt(30 * width / points), 0.3, 1.0))
 
 
-def _notes(record: Record, blocks: Sequence[SEBlock], width: float) -> list[str]:
+def _notes(record: Record, blocks: Sequence[GateBlock], width: float) -> list[str]:
     """Return the small print, in lines: what a reader must know before trusting the figure."""
     notes = []
     if record.header.partial:
         notes.append(f"Partial record: interrupted after {record.header.images:,} images.")
     notes += [
         f"{_MARK} {kind}: the gate differs from pixel to pixel; its spatial mean is drawn."
-        for kind in dict.fromkeys(b.kind for b in blocks if b.kind != SE)
+        for kind in dict.fromkeys(b.kind for b in blocks if b.mechanism.per_pixel)
     ]
     return [line for note in notes for line in textwrap.wrap(note, int(width / _NOTE_CHARACTER))]
 
 
-def _add_panels(figure: Figure, layout: Layout, blocks: Sequence[SEBlock]) -> list[Axes]:
+def _add_panels(figure: Figure, layout: Layout, blocks: Sequence[GateBlock]) -> list[Axes]:
     """Add an empty panel for each block, with one shared vertical axis."""
     from matplotlib.ticker import MaxNLocator
 
@@ -173,7 +173,7 @@ def _add_panels(figure: Figure, layout: Layout, blocks: Sequence[SEBlock]) -> li
         panel = figure.add_axes(layout.box(position), sharey=panels[0] if panels else None)
         # At x = 0 and still the one central title: that is the one `get_title` returns.
         panel.set_title(block.name, x=0, ha="left", color=INK)
-        mark = "" if block.kind == SE else f" {_MARK}"
+        mark = f" {_MARK}" if block.mechanism.per_pixel else ""
         panel.set_title(f"C = {block.channels}{mark}", loc="right", fontsize=SMALL, color=GREY)
         room = max(0.02 * (block.channels - 1), 0.5)
         panel.set_xlim(-room, block.channels - 1 + room)

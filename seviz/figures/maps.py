@@ -11,7 +11,7 @@ from seviz.analysis import gate_distances
 from seviz.figures.confusion.cells import CMAP
 from seviz.figures.confusion.raster import pool
 from seviz.figures.style import SMALL, figure_style
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.record import Record
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _WIDTH = 7.2
 _DOTS = 200
 
 
-def maps(record: Record, blocks: Sequence[SEBlock]) -> Figure:
+def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
     """Draw, block by block, classes by channels and classes by classes.
 
     Args:

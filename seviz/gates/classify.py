@@ -1,4 +1,4 @@
-"""What a site is: SE, or one of the mechanisms that look like it."""
+"""What lies around a site: its excitation, the shift beside it, the module and the place it is in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from seviz.gates.elementwise import function_name, starts
 from seviz.gates.flow import Followed, Site, root
 from seviz.gates.graph import Call, Op, Value, walk_back
-from seviz.gates.ops import AVERAGE, LINEAR, MAXIMUM, SELECT, SOFTMAX
-from seviz.results.blocks import SE
+from seviz.gates.ops import LINEAR, SELECT
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,53 +76,6 @@ def channel_dim(site: Site) -> int | None:
     """Return the one non-batch dimension over which the gate varies, if there is one only."""
     dims = [d for d in site.kept if d != 0]
     return dims[0] if len(dims) == 1 else None
-
-
-def kind_of(site: Site, found: Excitation) -> str:
-    """Return ``SE``, or the name under which a look-alike is reported."""
-    squeezes = site.followed.squeezes
-    how = {s.how for s in squeezes}
-    if any(op.name in SOFTMAX for op in found.ops):
-        return "softmax attention over branches or channels (selective kernel, split attention)"
-    channel = channel_dim(site)
-    if channel is None:
-        across = {d for d in site.kept if d}
-        if not found.layers:
-            return "statistic scaling without weights (normalisation)"
-        if 1 not in across and len(site.scaled.shape) >= 4:
-            return "spatial attention"
-        return "attention along one axis (coordinate attention)"
-    if not found.layers:
-        return (
-            "parameter-free channel gate (gather-excite)"
-            if found.bounded
-            else "statistic scaling (GRN)"
-        )
-    if all(_over_channels(shape) for _, shape in found.layers):
-        return "ECA (convolution over channels)"
-    if len(squeezes) > 1 or len({id(s.source) for s in squeezes}) > 1:
-        if {root(s.source) for s in squeezes} == {root(site.scaled)}:
-            return "CBAM channel attention (several squeezes)"
-        return "channel gate from several maps"
-    if how == {"attention pooling"}:
-        return "global context gate (attention pooling)"
-    if how == {"convolution"}:
-        return "gather-excite (learned gather)"
-    if not how <= AVERAGE | MAXIMUM:
-        return f"channel gate from {', '.join(sorted(how))}"
-    if not found.bounded:
-        return f"unbounded channel gate ({found.gate})"
-    if root(squeezes[0].source) is not root(site.scaled):
-        return "cross gate (the squeezed tensor is not the one that is scaled)"
-    if len(found.layers) == 1:
-        return "eSE (one fully connected layer)"
-    if len(found.layers) > 2:
-        return f"channel gate with {len(found.layers)} fully connected layers"
-    return SE
-
-
-def _over_channels(weight: tuple[int, ...]) -> bool:
-    return len(weight) == 3 and weight[0] == 1 and weight[1] == 1
 
 
 def shift(site: Site, found: Excitation) -> Op | None:

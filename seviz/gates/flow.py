@@ -18,6 +18,8 @@ from seviz.gates.positions import positions, varying_dims
 
 # A tensor this many times larger than what is followed is a map, not part of the excitation.
 _MAP_FACTOR = 4
+# More maps than this are not stacked and added; a volume has more channels.
+_MOST_MAPS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,8 @@ def _squeeze(op: Op, flow: Flow) -> Squeeze | None:
     already = id(source) in flow.followed
     if op.name in REDUCE | POOL and source.parameter is None and len(source.shape) >= 3:
         dims = reduced_dims(op)
+        if op.name == "sum" and _adds_maps(source, out):
+            return None
         if dims and 0 not in dims and out.shape[:1] == source.shape[:1] and len(out.shape) >= 2:
             if all(source.shape[d] == 1 for d in dims):
                 flow.degenerate.append(op)
@@ -145,6 +149,12 @@ def _squeeze(op: Op, flow: Flow) -> Squeeze | None:
         if out.numel * 2 <= large.numel and not any(id(v) in flow.followed for v in op.inputs):
             return Squeeze(op, large, "attention pooling")
     return None
+
+
+def _adds_maps(source: Value, out: Value) -> bool:
+    """Whether a few stacked maps are made one: what is left has channels and pixels, as each of them."""
+    left = sum(n > 1 for n in out.shape[1:])
+    return left >= 3 and source.numel <= _MOST_MAPS * out.numel
 
 
 def reduced_dims(op: Op) -> tuple[int, ...]:
@@ -185,8 +195,8 @@ def _propagate(op: Op, followed: dict[int, Followed]) -> None:
             origin = known[0][1].core if grown else out
         elif op.name in LINEAR | JOIN or not grown:
             origin = out
-        elif any(v.numel >= out.numel for v in others):
-            continue  # Joined with a map: what comes out is a map.
+        elif any(v.numel >= out.numel or (v.op is not None and v.op.inputs) for v in others):
+            continue  # Joined with a map, if only of one channel: what comes out is a map.
         else:
             origin = out
         followed[id(out)] = Followed(squeezes, origin)

@@ -90,26 +90,28 @@ SELECT = frozenset(
 )
 STRUCTURE = VIEW | REPEAT | SELECT
 
-LINEAR = frozenset(
+CONVOLUTION = frozenset(
     [
-        "addmm",
-        "mm",
-        "bmm",
-        "baddbmm",
-        "linear",
-        "matmul",
         "convolution",
         "conv1d",
         "conv2d",
         "conv3d",
         "_convolution",
         "mkldnn_convolution",
-        "mkldnn_linear",
-        "addmv",
-        "mv",
         "_conv_depthwise2d",
     ]
 )
+LINEAR = CONVOLUTION | {
+    "addmm",
+    "mm",
+    "bmm",
+    "baddbmm",
+    "linear",
+    "matmul",
+    "mkldnn_linear",
+    "addmv",
+    "mv",
+}
 JOIN = frozenset({"cat", "stack"})
 NORM = frozenset(
     [

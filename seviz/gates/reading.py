@@ -39,6 +39,11 @@ class HookReading:
     gate: Value
     start: Value
 
+    @property
+    def parts(self) -> tuple[HookReading]:
+        """Return itself, which is all of it."""
+        return (self,)
+
     def read(self, output: Tensor, model: nn.Module) -> Tensor:
         """Return gates [N, C] from the module's output [N, ...].
 
@@ -69,8 +74,9 @@ class ModeReading:
         ordinal: Which multiplication of two tensors it is in that call, from 1.
         factor: Position of the gate among the two factors.
         rank: Number of dimensions of the scaled map.
-        channel: Its channel dimension.
-        channels: Number of channels.
+        dims: Those over which the gate varies: the channels; before them the maps, where several are
+            stacked.
+        sizes: How large they are.
         per_pixel: Whether the gate varies over the map; its spatial mean is read then.
     """
 
@@ -78,32 +84,59 @@ class ModeReading:
     ordinal: int
     factor: int
     rank: int
-    channel: int
-    channels: int
+    dims: tuple[int, ...]
+    sizes: tuple[int, ...]
     per_pixel: bool = False
+
+    @property
+    def parts(self) -> tuple[ModeReading]:
+        """Return itself, which is all of it."""
+        return (self,)
 
     def read(self, operand: Tensor, model: nn.Module) -> Tensor:
         """Return gates [N, C] from the factor that broadcasts over [N, ..., C, ...]."""
         full = operand.detach().reshape((1,) * (self.rank - operand.dim()) + operand.shape)
-        full = full.movedim(self.channel, 1).flatten(2)
-        gate = full.mean(2) if self.per_pixel else full[:, :, 0]
-        return gate.expand(-1, self.channels).clone()
+        own = range(1, 1 + len(self.dims))
+        full = full.movedim(self.dims, tuple(own)).flatten(1 + len(self.dims))
+        gate = full.mean(-1) if self.per_pixel else full[..., 0]
+        return gate.expand(-1, *self.sizes).flatten(1).clone()
 
 
-Reading = HookReading | ModeReading
+@dataclass(frozen=True, eq=False)
+class JoinedReading:
+    """Read the gate in parts: one for each of several maps that are multiplied one by one.
+
+    Attributes:
+        parts: How each part is read, in their order.
+    """
+
+    parts: tuple[HookReading | ModeReading, ...]
 
 
-def plan(op: Op, gate: Value, scaled: Value, channel: int, *, per_pixel: bool = False) -> Reading:
-    """Return the best way to read ``gate``, a factor of the multiplication ``op`` with ``scaled``."""
+Reading = HookReading | ModeReading | JoinedReading
+
+
+def plan(
+    op: Op, gate: Value, scaled: Value, dims: tuple[int, ...], *, per_pixel: bool = False
+) -> HookReading | ModeReading:
+    """Return the best way to read ``gate``, a factor of the multiplication ``op`` with ``scaled``.
+
+    Args:
+        op: The multiplication.
+        gate: The gate.
+        scaled: The map.
+        dims: Dimensions of the map over which the gate varies, in the order in which it is read.
+        per_pixel: Whether it varies over the pixels as well, so that its mean over them is read.
+    """
     if not per_pixel:
-        hook = _hook(gate, scaled, channel)
+        hook = _hook(gate, scaled, dims)
         if hook is not None:
             return hook
-    return multiplication(op, gate, scaled, channel, per_pixel=per_pixel)
+    return multiplication(op, gate, scaled, dims, per_pixel=per_pixel)
 
 
 def multiplication(
-    op: Op, gate: Value, scaled: Value, channel: int, *, per_pixel: bool = False
+    op: Op, gate: Value, scaled: Value, dims: tuple[int, ...], *, per_pixel: bool = False
 ) -> ModeReading:
     """Return how the gate is read from its multiplication, whatever module returns it."""
     factors = op.args[1:3] if op.name == "addcmul" else op.args[:2]
@@ -112,18 +145,20 @@ def multiplication(
         op.ordinal,
         0 if factors[0] is gate else 1,
         len(scaled.shape),
-        channel,
-        scaled.shape[channel],
+        dims,
+        tuple(scaled.shape[d] for d in dims),
         per_pixel,
     )
 
 
-def _hook(gate: Value, scaled: Value, channel: int) -> HookReading | None:
+def _hook(gate: Value, scaled: Value, dims: tuple[int, ...]) -> HookReading | None:
     start = _module_output(gate)
-    return from_output(gate, start, scaled, channel) if start is not None else None
+    return from_output(gate, start, scaled, dims) if start is not None else None
 
 
-def from_output(gate: Value, start: Value, scaled: Value, channel: int) -> HookReading | None:
+def from_output(
+    gate: Value, start: Value, scaled: Value, dims: tuple[int, ...]
+) -> HookReading | None:
     """Return how ``gate`` is read from ``start``, which a module returns; ``None`` if it cannot be."""
     if start.shape[:1] != scaled.shape[:1]:
         return None
@@ -136,10 +171,10 @@ def from_output(gate: Value, start: Value, scaled: Value, channel: int) -> HookR
         return None
     full = place.reshape((1,) * (len(scaled.shape) - place.dim()) + place.shape)
     full = full.expand(*[max(n, m) for n, m in zip(full.shape, scaled.shape, strict=True)])
-    first = full.movedim(channel, -1)
-    while first.dim() > 1:
+    first = full.movedim(dims, tuple(range(-len(dims), 0)))
+    while first.dim() > len(dims):
         first = first[0]
-    columns = first.round().long()
+    columns = first.flatten().round().long()
     everything = torch.arange(math.prod(start.shape[1:]))
     return HookReading(
         call, output, None if torch.equal(columns, everything) else columns, gate, start

@@ -18,7 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from seviz.errors import CheckpointError
-from seviz.gates.classify import channel_dim
 from seviz.gates.find import Trace, TracedBlock
 from seviz.gates.graph import Graph, op_name, record
 from seviz.gates.reading import ModeReading, multiplication
@@ -207,10 +206,13 @@ class Rerun:
 
 
 def _reading(traced: TracedBlock) -> ModeReading:
+    if len(traced.sites) > 1:
+        raise CheckpointError(
+            f"expected a gate that is applied in one place, found {traced.block.name} in "
+            f"{len(traced.sites)}; gates that weigh separate maps can be read, and not replaced"
+        )
     site = traced.site
-    channel = channel_dim(site)
-    assert channel is not None, "a gate that varies over one dimension is what makes an SE block"
-    return multiplication(site.op, site.gate, site.scaled, channel)
+    return multiplication(site.op, site.gate, site.scaled, traced.dims)
 
 
 def _numbered(graph: Graph, readings: Mapping[str, ModeReading]) -> dict[str, int]:
@@ -351,6 +353,7 @@ def _with_gate(func: Any, args: Any, reading: ModeReading, gate: Tensor) -> Any:
     old = args[place]
     shape = [1] * reading.rank
     shape[0] = gate.shape[0] if gate.dim() == 2 else 1
-    shape[reading.channel] = reading.channels
+    for dim, size in zip(reading.dims, reading.sizes, strict=True):
+        shape[dim] = size
     new = gate.to(device=old.device, dtype=old.dtype).reshape(shape)
     return (*args[:place], new, *args[place + 1 :])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -17,6 +18,9 @@ from seviz.gates.ops import MULTIPLY
 from seviz.gates.reading import HookReading, ModeReading, Reading
 
 __all__ = ["Tap", "evaluating", "unwrap"]
+
+# A block's name, and which part of its gate.
+_Part = tuple[str, int]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -85,19 +89,21 @@ class Tap:
         self._whole, self._model = model, unwrap(model)
         self._stop = stop
         chosen: Mapping[str, Reading] = getattr(readings, "se_readings", readings)
-        self._names = list(chosen)
-        self._hooked: dict[str, dict[int, list[tuple[str, HookReading]]]] = defaultdict(
+        self._parts: dict[str, list[_Part]] = {}
+        self._hooked: dict[str, dict[int, list[tuple[_Part, HookReading]]]] = defaultdict(
             lambda: defaultdict(list)
         )
-        watched: dict[tuple[Call, int], list[tuple[str, ModeReading]]] = defaultdict(list)
-        for name, reading in chosen.items():
-            if isinstance(reading, HookReading):
-                self._hooked[reading.call.path][reading.call.number].append((name, reading))
-            else:
-                watched[reading.call, reading.ordinal].append((name, reading))
+        watched: dict[tuple[Call, int], list[tuple[_Part, ModeReading]]] = defaultdict(list)
+        for name, whole in chosen.items():
+            self._parts[name] = [(name, number) for number in range(len(whole.parts))]
+            for part, reading in zip(self._parts[name], whole.parts, strict=True):
+                if isinstance(reading, HookReading):
+                    self._hooked[reading.call.path][reading.call.number].append((part, reading))
+                else:
+                    watched[reading.call, reading.ordinal].append((part, reading))
         self._watcher = _Watcher(self._model, dict(watched), self._keep) if watched else None
         self._calls: Counter[str] = Counter()
-        self._gates: dict[str, Tensor] = {}
+        self._gates: dict[_Part, Tensor] = {}
         self._armed = ExitStack()
 
     def __enter__(self) -> Tap:
@@ -132,32 +138,34 @@ class Tap:
         Raises:
             CheckpointError: If the pass did not run every block.
         """
-        missing = [name for name in self._names if name not in self._gates]
+        missing = [
+            n for n, parts in self._parts.items() if any(p not in self._gates for p in parts)
+        ]
         if missing:
             raise CheckpointError(
-                f"expected a gate from each of {len(self._names)} blocks, found none from "
+                f"expected a gate from each of {len(self._parts)} blocks, found none from "
                 f"{', '.join(missing[:5])}; the network takes another way through its blocks for "
                 "these images than in the traced pass"
             )
-        gates = {name: self._gates[name] for name in self._names}
+        read = {name: [self._gates[p] for p in parts] for name, parts in self._parts.items()}
         self._gates = {}
-        return gates
+        return {name: g[0] if len(g) == 1 else torch.cat(g, 1) for name, g in read.items()}
 
-    def _keep(self, name: str, gate: Tensor) -> None:
-        self._gates[name] = gate
-        if self._stop and len(self._gates) == len(self._names):
+    def _keep(self, part: _Part, gate: Tensor) -> None:
+        self._gates[part] = gate
+        if self._stop and len(self._gates) == sum(map(len, self._parts.values())):
             raise _EveryGateIsRead
 
     def _restart(self, module: nn.Module, args: Any) -> None:
         self._calls.clear()
         self._gates.clear()
 
-    def _hook(self, path: str, calls: Mapping[int, list[tuple[str, HookReading]]]) -> Any:
+    def _hook(self, path: str, calls: Mapping[int, list[tuple[_Part, HookReading]]]) -> Any:
         def after(module: nn.Module, args: Any, output: Any) -> None:
             self._calls[path] += 1
-            for name, reading in calls.get(self._calls[path], ()):
+            for part, reading in calls.get(self._calls[path], ()):
                 tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-                self._keep(name, reading.read(tensors[reading.output], self._model))
+                self._keep(part, reading.read(tensors[reading.output], self._model))
 
         return after
 
@@ -172,7 +180,7 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(
         self,
         model: nn.Module,
-        wanted: dict[tuple[Call, int], list[tuple[str, ModeReading]]],
+        wanted: dict[tuple[Call, int], list[tuple[_Part, ModeReading]]],
         keep: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -194,9 +202,9 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if op_name(func) in MULTIPLY and sum(isinstance(a, Tensor) for a in args) > 1:
             top = self._stack.top
             self._counts[top] += 1
-            for name, reading in self._wanted.get((top, self._counts[top]), ()):
+            for part, reading in self._wanted.get((top, self._counts[top]), ()):
                 factors = args[1:3] if op_name(func) == "addcmul" else args[:2]
-                self._keep(name, reading.read(factors[reading.factor], self._model))
+                self._keep(part, reading.read(factors[reading.factor], self._model))
         return func(*args, **(kwargs or {}))
 
 

@@ -13,7 +13,7 @@ from seviz.report.charts import INK_TAG, chart, tooltip
 from seviz.report.data import channels_per_block, packed, quantised
 from seviz.report.findings import BlockFindings, selectivity
 from seviz.report.inputs import Inputs
-from seviz.results.blocks import SE, SEBlock, paper_panels
+from seviz.results.blocks import GateBlock, paper_panels
 from seviz.results.stats import BlockStats, Floats
 
 if TYPE_CHECKING:
@@ -99,7 +99,11 @@ def gates(inputs: Inputs) -> Gates:
 
 
 def _pack(
-    block: SEBlock, stats: BlockStats, rows: list[int], named: tuple[int, ...], sampled: int | None
+    block: GateBlock,
+    stats: BlockStats,
+    rows: list[int],
+    named: tuple[int, ...],
+    sampled: int | None,
 ) -> tuple[dict[str, Any], str]:
     mean, std = stats.mean[rows], stats.std[rows]
     low, high = min(0.0, float(mean.min())), max(1.0, float(mean.max()))
@@ -134,10 +138,10 @@ def _pack(
     return meta, packed(parts)
 
 
-def _facts(block: SEBlock) -> str:
+def _facts(block: GateBlock) -> str:
     """Say what a block is; gates that are not SE are named for what they are."""
     size = "x".join(map(str, block.spatial))
-    kind = "" if block.kind == SE else f", {block.kind}: the mean over its map is drawn"
+    kind = f", {block.kind}: the mean over its map is drawn" if block.mechanism.per_pixel else ""
     shift = ", its shift is not drawn" if block.shift else ""
     return f"C = {block.channels}, map {size}{kind}{shift}"
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.classes import ClassTable
 from seviz.results.files import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path, written_whole
 from seviz.results.header import Header
@@ -58,7 +58,7 @@ class Record:
 
     header: Header
     classes: ClassTable
-    blocks: tuple[SEBlock, ...]
+    blocks: tuple[GateBlock, ...]
     arrays: Mapping[str, Array]
 
     @property
@@ -75,7 +75,12 @@ class Record:
         own = [c.index for c in self.classes.classes]
         return float(confusion[np.arange(len(own)), own].sum() / confusion.sum())
 
-    def block(self, name: str) -> SEBlock:
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """Return the kinds of its gates by their keys (``se``, ``eca``), in forward order."""
+        return tuple(dict.fromkeys(block.mechanism.key for block in self.blocks))
+
+    def block(self, name: str) -> GateBlock:
         """Return the block of this name.
 
         Raises:
@@ -218,7 +223,7 @@ class Record:
         return cls(
             header=Header.from_dict(meta["header"]),
             classes=ClassTable.from_list(meta["classes"]),
-            blocks=tuple(SEBlock.from_dict(b) for b in meta["blocks"]),
+            blocks=tuple(GateBlock.from_dict(b) for b in meta["blocks"]),
             arrays=_StoredArrays(source),
         )
 
@@ -255,7 +260,7 @@ class _StoredArrays(Mapping[str, Array]):
 
 
 def _merge_arrays(
-    a: Mapping[str, Array], b: Mapping[str, Array], blocks: Sequence[SEBlock]
+    a: Mapping[str, Array], b: Mapping[str, Array], blocks: Sequence[GateBlock]
 ) -> dict[str, Array]:
     """Return the arrays of the whole; what only one part has, such as calibration, is left out."""
     both = [name for name in a if name in b and not name.startswith(PREFIX)]

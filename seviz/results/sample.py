@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 
 Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class SampledGates:
     gates: npt.NDArray[np.floating[Any]]
 
 
-def capacity(blocks: Sequence[SEBlock]) -> int:
+def capacity(blocks: Sequence[GateBlock]) -> int:
     """Return the images kept at most: 2,048, fewer where 64 MB would not hold them, at least 512."""
     width = sum(b.channels for b in blocks)
     return max(FEWEST_IMAGES, min(MOST_IMAGES, MOST_BYTES // (2 * max(width, 1))))
@@ -76,7 +76,7 @@ def key_order(indices: Integers, rows: Integers) -> npt.NDArray[np.intp]:
 
 
 def merge_samples(
-    a: Mapping[str, Array], b: Mapping[str, Array], blocks: Sequence[SEBlock]
+    a: Mapping[str, Array], b: Mapping[str, Array], blocks: Sequence[GateBlock]
 ) -> dict[str, Array]:
     """Return the sample of two parts of a source; none if a part has none.
 

@@ -14,7 +14,7 @@ from typing import Any
 from seviz.analysis import Comparison, Findings, Scores, SelectiveChannel, scores
 from seviz.errors import UsageError
 from seviz.results.ablation import Ablation
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.cost import Audit
 from seviz.results.evaluation import Evaluation
 from seviz.results.record import Record
@@ -130,7 +130,7 @@ def tables_of(result: Any) -> dict[str, Table]:
             break
     else:
         items = list(result) if isinstance(result, list | tuple) else []
-        if items and all(isinstance(item, SEBlock) for item in items):
+        if items and all(isinstance(item, GateBlock) for item in items):
             made = [blocks.blocks_table(items)]
         elif items and all(isinstance(item, SelectiveChannel) for item in items):
             made = [findings.selective_table(items)]

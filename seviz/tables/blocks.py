@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock, SEBlock
 from seviz.tables.table import Column, Table
 
 NETWORK = "(the network)"  # where the path of a module is empty
@@ -16,11 +16,19 @@ def path_of(item: Any) -> str:
     return item.path or NETWORK
 
 
-_BLOCKS = (
-    Column("name", "block"),
-    Column("channels", "channels", "d"),
-    Column("hidden", "hidden", "d"),
-    Column("reduction", "r", "g", rank=2),
+def _fact(name: str, title: str, form: str, rank: int = 0) -> Column:
+    return Column(name, title, form, get=lambda block: block.facts.get(name), rank=rank)
+
+
+# What only some kinds of gates have; a table has the columns that one of its blocks fills.
+_FACTS = (
+    _fact("hidden", "hidden", "d"),
+    _fact("reduction", "r", "g", rank=2),
+    _fact("branches", "maps", "d"),
+    _fact("kernel", "kernel", "d"),
+)
+_FIRST = (Column("name", "block"), Column("channels", "channels", "d"))
+_LAST = (
     Column("gate", "gate", get=lambda b: b.gate + (" + shift" if b.shift else ""), rank=1),
     Column("map", "map", get=lambda b: "x".join(map(str, b.spatial)), rank=3),
     Column("placement", "place", rank=4),
@@ -29,9 +37,12 @@ _BLOCKS = (
 )
 
 
-def blocks_table(blocks: Sequence[SEBlock], caption: str = "SE blocks") -> Table:
+def blocks_table(blocks: Sequence[GateBlock], caption: str = "") -> Table:
     """Return a row for each block, in forward order."""
-    return Table.of("blocks", caption, _BLOCKS, blocks)
+    known = {name for block in blocks for name in block.facts} or set(SEBlock.own)
+    kinds = dict.fromkeys(block.kind for block in blocks) or ("SE",)
+    columns = (*_FIRST, *(c for c in _FACTS if c.key in known), *_LAST)
+    return Table.of("blocks", caption or f"{', '.join(kinds)} blocks", columns, blocks)
 
 
 _EXCITATIONS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seviz.analysis.curves import Curves, check_blocks, choose_curves, counts, means, stds
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.classes import ClassChoice
 from seviz.results.record import Record
 from seviz.tables.csv_files import write_csv
@@ -23,7 +23,9 @@ _COLUMNS = (
 )
 
 
-def gates_table(record: Record, classes: Sequence[ClassChoice], blocks: Sequence[SEBlock]) -> Table:
+def gates_table(
+    record: Record, classes: Sequence[ClassChoice], blocks: Sequence[GateBlock]
+) -> Table:
     """Return mean and standard deviation of every channel of the chosen blocks.
 
     One row per block, class and channel. A class's row has the mean and the standard deviation
@@ -48,7 +50,7 @@ def gates_table(record: Record, classes: Sequence[ClassChoice], blocks: Sequence
 class _Rows:
     """The rows, made block by block each time they are asked for: there may be millions."""
 
-    def __init__(self, record: Record, curves: Curves, blocks: Sequence[SEBlock]) -> None:
+    def __init__(self, record: Record, curves: Curves, blocks: Sequence[GateBlock]) -> None:
         self._of = record, curves, blocks
 
     def __iter__(self) -> Iterator[Sequence[Any]]:
@@ -63,7 +65,7 @@ class _Rows:
 
 
 def write_gate_csv(
-    record: Record, classes: Sequence[ClassChoice], blocks: Sequence[SEBlock], path: str | Path
+    record: Record, classes: Sequence[ClassChoice], blocks: Sequence[GateBlock], path: str | Path
 ) -> Path:
     """Write `gates_table` as CSV; its folder is made if need be.
 

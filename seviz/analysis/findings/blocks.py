@@ -11,7 +11,7 @@ from seviz.analysis.class_share import MOVES, VarianceParts, block_share, varian
 from seviz.analysis.findings.estimates import Drawn, Estimate
 from seviz.analysis.findings.influences import influences
 from seviz.analysis.findings.patterns import Correlation, ScaleOnly
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.record import Record
 from seviz.results.stats import BlockStats, Floats
 
@@ -128,7 +128,7 @@ class Measured:
     influence: Mapping[str, Floats] = field(default_factory=dict)
 
 
-def measure(record: Record, block: SEBlock, drawn: Drawn | None) -> Measured:
+def measure(record: Record, block: GateBlock, drawn: Drawn | None) -> Measured:
     """Return the findings on one block, with intervals where there are images to make them from."""
     stats = record.stats(block.name)
     parts = variance_parts(stats)

@@ -11,7 +11,7 @@ from seviz.analysis.class_share import MOVES, variance_parts
 from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.proportions import CONFIDENCE
 from seviz.errors import UsageError
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.classes import ClassChoice
 from seviz.results.record import Record
 from seviz.results.stats import Floats
@@ -87,7 +87,7 @@ def selective_channels(
     ]
 
 
-def _alive(record: Record, block: SEBlock) -> npt.NDArray[np.intp]:
+def _alive(record: Record, block: GateBlock) -> npt.NDArray[np.intp]:
     """Return the channels that move, and do so within classes, too."""
     parts = variance_parts(record.stats(block.name))
     moves = np.sqrt(parts.total / parts.images) >= MOVES
@@ -96,7 +96,7 @@ def _alive(record: Record, block: SEBlock) -> npt.NDArray[np.intp]:
 
 def _selective(
     record: Record,
-    block: SEBlock,
+    block: GateBlock,
     choice: ClassChoice,
     looked: npt.NDArray[np.intp],
     level: float,

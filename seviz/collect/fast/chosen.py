@@ -163,7 +163,8 @@ class Chosen:
             return
         graph, found = self._speed.graph, []
         if graph is not None:
-            read = {r.call.path for r in self._readings.values() if isinstance(r, HookReading)}
+            parts = [part for r in self._readings.values() for part in r.parts]
+            read = {part.call.path for part in parts if isinstance(part, HookReading)}
             found = folds(self._model, graph, read)
         maps = has_maps(self._model) and self._device.type in ("cpu", "cuda")
         for place, (folded, last) in enumerate(CHANGES):

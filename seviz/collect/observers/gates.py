@@ -13,7 +13,7 @@ from torch import Tensor
 from seviz.collect.fast import sums_device
 from seviz.collect.observers.state import KeptState, Reduction, Tables
 from seviz.errors import CheckpointError
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW, Array
 
 
@@ -63,7 +63,7 @@ class GateSums(Tables):
         "maximum": "max",
     }
 
-    def __init__(self, blocks: Sequence[SEBlock], classes: int, device: torch.device) -> None:
+    def __init__(self, blocks: Sequence[GateBlock], classes: int, device: torch.device) -> None:
         self._blocks = list(blocks)
         self._device = sums_device(device)
         width = sum(b.channels for b in blocks)

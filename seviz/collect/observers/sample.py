@@ -12,7 +12,7 @@ from torch import Tensor
 from seviz.collect.observers.gates import Observation
 from seviz.collect.observers.state import Exchange
 from seviz.errors import DataError
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.sample import INDEX, ROW, capacity, image_keys, key_order, sample_name, smallest
 from seviz.results.stats import Array
 
@@ -33,7 +33,7 @@ class GateSample:
         device: Device of the network.
     """
 
-    def __init__(self, blocks: Sequence[SEBlock], device: torch.device) -> None:
+    def __init__(self, blocks: Sequence[GateBlock], device: torch.device) -> None:
         self._blocks, self._most = list(blocks), capacity(blocks)
         self._index = np.zeros(0, np.int64)
         width = sum(b.channels for b in blocks)

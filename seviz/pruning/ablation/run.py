@@ -23,7 +23,7 @@ from seviz.networks import LoadedModel
 from seviz.pruning.ablation.study import Means, Study, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.record import Record
 
 _BY = ("block", "stage")
@@ -110,7 +110,7 @@ def ablate(
                 "it out for a first pass, or collect it again"
             )
         record = None
-    traced = trace(loaded.model, loaded.preprocessing.input_size)
+    traced = trace(loaded.model, loaded.preprocessing.input_size, options.mechanism)
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
@@ -183,13 +183,15 @@ def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> 
         )
 
 
-def _sets(blocks: Sequence[SEBlock], by: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _sets(blocks: Sequence[GateBlock], by: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield name and blocks of each set, in forward order."""
     if by == "block":
         yield from ((b.name, (b.name,)) for b in blocks)
         return
-    for stage in dict.fromkeys(b.stage for b in blocks):
-        yield f"SE_{stage}", tuple(b.name for b in blocks if b.stage == stage)
+    stages: dict[str, list[str]] = {}
+    for block in blocks:
+        stages.setdefault(f"{block.mechanism.prefix}_{block.stage}", []).append(block.name)
+    yield from ((stage, tuple(names)) for stage, names in stages.items())
 
 
 def _named(sets: Sequence[_Set]) -> dict[str, tuple[str, ...]]:

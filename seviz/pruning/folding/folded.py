@@ -23,7 +23,7 @@ from seviz.networks.folds import Fold, apply_folds, separate
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.pruning.folding.export import export
 from seviz.pruning.folding.planning import Planner
-from seviz.results.blocks import SEBlock, select_blocks
+from seviz.results.blocks import GateBlock, select_blocks
 from seviz.results.record import Record
 from seviz.results.stats import Floats
 
@@ -44,7 +44,7 @@ class FoldedBlock:
         params: Parameters that went with it.
     """
 
-    block: SEBlock
+    block: GateBlock
     into: tuple[str, ...]
     how: str
     params: int
@@ -204,7 +204,7 @@ def fold(
 
 
 def _checked(
-    loaded: LoadedModel, chosen: Sequence[SEBlock], gates: Mapping[str, Floats] | Record
+    loaded: LoadedModel, chosen: Sequence[GateBlock], gates: Mapping[str, Floats] | Record
 ) -> dict[str, Tensor]:
     """Return the gates as tensors float64 [C]."""
     if isinstance(gates, Record):
@@ -234,7 +234,7 @@ def _checked(
 
 @torch.no_grad()
 def _folded(
-    work: nn.Module, found: Trace, chosen: Sequence[SEBlock], means: Mapping[str, Tensor]
+    work: nn.Module, found: Trace, chosen: Sequence[GateBlock], means: Mapping[str, Tensor]
 ) -> tuple[tuple[Fold, ...], dict[str, Tensor], tuple[FoldedBlock, ...]]:
     """Change the weights of a copy; return what is to stand where, and the numbers of it, by path."""
     separate(work)

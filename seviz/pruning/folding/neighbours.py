@@ -153,7 +153,7 @@ def _source(
             for call, _ in start.exits
             if call.path and modules.returned(call.path) is start and modules.only(call.path, ops)
         ]
-        reading = from_output(site.gate, start, site.scaled, channel(part)) if fits else None
+        reading = from_output(site.gate, start, site.scaled, (channel(part),)) if fits else None
         if reading is None:
             continue
         numbers = inverse(reading, gate, tensors.__getitem__)

@@ -1,0 +1,181 @@
+"""The kinds of channel gates that are read: what each is called, and where it was described.
+
+How a kind is recognised in a network is written in `seviz.gates.kinds`; what is said here is all that a
+record, a table or a figure needs to know of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seviz.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One kind of gate.
+
+    Attributes:
+        key: Word by which it is chosen: ``eca``.
+        name: What a block of it says it is: ``ECA``.
+        prefix: Beginning of the blocks' names: ``ECA`` in ``ECA_3_2``.
+        title: What the letters stand for.
+        form: What its blocks have beside what all gates have, as in `seviz.results.blocks.FORMS`.
+        limits: Between which numbers a gate lies as it was described. Networks may have another gate
+            function (SE with 2 * sigmoid, as in NFNets); the block's ``gate`` says which.
+        source: Where it was described.
+        per_pixel: Whether the gate varies over the map, so that its spatial mean is what is read.
+    """
+
+    key: str
+    name: str
+    prefix: str
+    title: str
+    form: str
+    limits: tuple[float, float]
+    source: str
+    per_pixel: bool = False
+
+
+MECHANISMS = (
+    Mechanism(
+        key="se",
+        name="SE",
+        prefix="SE",
+        title="squeeze and excitation",
+        form="se",
+        limits=(0, 1),
+        source="Hu et al. 2018, arXiv 1709.01507",
+    ),
+    Mechanism(
+        key="gate",
+        name="gate without squeeze",
+        prefix="GATE",
+        title="squeeze and excitation with the squeeze left out",
+        form="se",
+        limits=(0, 1),
+        source="Hu et al. 2018, arXiv 1709.01507, Table 16 (NoSqueeze)",
+        per_pixel=True,
+    ),
+    Mechanism(
+        key="ese",
+        name="eSE",
+        prefix="eSE",
+        title="effective squeeze and excitation: one layer, no bottleneck",
+        form="plain",
+        limits=(0, 1),
+        source="Lee and Park 2020, arXiv 1911.06667",
+    ),
+    Mechanism(
+        key="eca",
+        name="ECA",
+        prefix="ECA",
+        title="efficient channel attention: a convolution over the channels",
+        form="kernel",
+        limits=(0, 1),
+        source="Wang et al. 2020, arXiv 1910.03151",
+    ),
+    Mechanism(
+        key="cbam",
+        name="CBAM",
+        prefix="CBAM",
+        title="channel half of the convolutional block attention module: two squeezes, one bottleneck",
+        form="bottleneck",
+        limits=(0, 1),
+        source="Woo et al. 2018, arXiv 1807.06521",
+    ),
+    Mechanism(
+        key="bam",
+        name="BAM",
+        prefix="BAM",
+        title="bottleneck attention module: a channel half and a spatial half make one gate",
+        form="bottleneck",
+        limits=(1, 2),
+        source="Park et al. 2018, arXiv 1807.06514",
+        per_pixel=True,
+    ),
+    Mechanism(
+        key="ge",
+        name="GE",
+        prefix="GE",
+        title="gather-excite over the whole map",
+        form="plain",
+        limits=(0, 1),
+        source="Hu et al. 2018, arXiv 1810.12348",
+    ),
+    Mechanism(
+        key="gc",
+        name="GC",
+        prefix="GC",
+        title="global context, multiplied: attention pooling, then a bottleneck",
+        form="bottleneck",
+        limits=(0, 1),
+        source="Cao et al. 2019, arXiv 1904.11492",
+    ),
+    Mechanism(
+        key="sk",
+        name="SK",
+        prefix="SK",
+        title="selective kernel: convolutions weighed against each other",
+        form="branches",
+        limits=(0, 1),
+        source="Li et al. 2019, arXiv 1903.06586",
+    ),
+    Mechanism(
+        key="split",
+        name="split attention",
+        prefix="SPLIT",
+        title="split attention: parts of one convolution weighed against each other",
+        form="branches",
+        limits=(0, 1),
+        source="Zhang et al. 2020, arXiv 2004.08955",
+    ),
+    Mechanism(
+        key="srm",
+        name="SRM",
+        prefix="SRM",
+        title="style-based recalibration: mean and spread of each channel on its own",
+        form="plain",
+        limits=(0, 1),
+        source="Lee et al. 2019, arXiv 1903.10829",
+    ),
+    Mechanism(
+        key="fca",
+        name="FCA",
+        prefix="FCA",
+        title="frequency channel attention: a weighted sum in place of the mean",
+        form="bottleneck",
+        limits=(0, 1),
+        source="Qin et al. 2021, arXiv 2012.11779",
+    ),
+    Mechanism(
+        key="gct",
+        name="GCT",
+        prefix="GCT",
+        title="gated channel transformation: norms of the channels, normalised over them",
+        form="plain",
+        limits=(0, 2),
+        source="Yang et al. 2020, arXiv 1909.11519",
+    ),
+)
+BY_KEY = {m.key: m for m in MECHANISMS}
+BY_NAME = {m.name: m for m in MECHANISMS}
+ALL = "all"
+
+
+def chosen(word: str) -> tuple[Mechanism, ...]:
+    """Return the kinds that a word chooses: one by its key, or ``all`` that have a number per channel.
+
+    Raises:
+        UsageError: If it is neither.
+
+    >>> [m.prefix for m in chosen("eca")]
+    ['ECA']
+    """
+    if word == ALL:
+        return tuple(m for m in MECHANISMS if not m.per_pixel)
+    if word not in BY_KEY:
+        raise UsageError(
+            f"expected a kind of gate ({', '.join(BY_KEY)}, {ALL}), found {word!r}; give one of them"
+        )
+    return (BY_KEY[word],)
