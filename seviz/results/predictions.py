@@ -150,7 +150,8 @@ def write_predictions(table: PredictionTable, path: str | Path) -> Path:
                 writer.writerows(zip(*shown_columns, strict=True))
         else:
             pyarrow, parquet = _pyarrow(target)
-            parquet.write_table(pyarrow.table(columns), temporary)
+            with temporary.open("wb") as file:
+                parquet.write_table(pyarrow.table(columns), file)
     return target
 
 

@@ -174,8 +174,9 @@ class Record:
             "blocks": [b.to_dict() for b in self.blocks],
         }
         with (
-            written_whole(target) as temporary,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            written_whole(target, durable=True) as temporary,
+            temporary.open("wb") as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         ):
             archive.writestr(zipfile.ZipInfo(META_NAME), json.dumps(meta, allow_nan=False))
             for name, array in self.arrays.items():
