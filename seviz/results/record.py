@@ -9,26 +9,31 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError
+from seviz.results.archive import StoredArrays, damaged, read_description
 from seviz.results.blocks import SEBlock
-from seviz.results.classes import ClassTable
+from seviz.results.checking import DamageError, Facts, check_arrays
+from seviz.results.classes import ClassInfo, ClassTable
+from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path, written_whole
 from seviz.results.header import Header
 from seviz.results.notebook import summary_html
 from seviz.results.sample import INDEX, PREFIX, ROW, SampledGates, merge_samples, sample_name
-from seviz.results.stats import Array, BlockStats, StoredStats
+from seviz.results.stats import CALIBRATION_BINS, Array, BlockStats, StoredStats
 
-# Bins of equal width for confidence against accuracy, as in Guo et al. (arXiv 1706.04599).
-CALIBRATION_BINS = 15
+__all__ = ["CALIBRATION_BINS", "TOP", "Record"]
+
 TOP = 5
+# Of a block; its reduction divides by one of them.
+_POSITIVE = ("channels", "hidden")
 
 if TYPE_CHECKING:
     import pandas
@@ -95,6 +100,19 @@ class Record:
         if INDEX not in self.arrays:
             return None
         return SampledGates(self.arrays[ROW], self.arrays[sample_name(self.block(name).name)])
+
+    def verify(self) -> None:
+        """Read and check every array; without it each is checked at its first use.
+
+        Raises:
+            DataError: If one is missing, or holds what no pass can have left behind.
+        """
+        try:
+            check_arrays(self.arrays, _facts(self))
+        except DamageError as exc:
+            raise DataError(
+                f"expected an intact record, found {exc}; collect it again (seviz collect)"
+            ) from None
 
     def to_frame(self) -> pandas.DataFrame:
         """Return a tidy table: one row per block, class and channel, with mean, std and count."""
@@ -200,59 +218,74 @@ class Record:
         """
         source = record_path(path)
         try:
-            with zipfile.ZipFile(source) as archive:
-                meta = json.loads(archive.read(META_NAME))
-        except FileNotFoundError:
-            raise DataError(
-                f"expected a record at {source}, found nothing; make one with 'seviz collect'"
-            ) from None
-        except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError) as exc:
-            raise DataError(
-                f"expected a seviz record, found something else in {source} ({exc}); "
-                "make one with 'seviz collect'"
-            ) from exc
-        if meta.get("schema_version") != SCHEMA_VERSION:
-            raise DataError(
-                f"expected a record of schema version {SCHEMA_VERSION}, found "
-                f"{meta.get('schema_version')!r} in {source}; collect it again, or update seviz"
-            )
-        return cls(
-            header=Header.from_dict(meta["header"]),
-            classes=ClassTable.from_list(meta["classes"]),
-            blocks=tuple(SEBlock.from_dict(b) for b in meta["blocks"]),
-            arrays=_StoredArrays(source),
+            meta = _description(parse(read_description(source)), source)
+        except FieldError as exc:
+            raise damaged(source, exc) from None
+        return replace(meta, arrays=_stored(source, meta))
+
+
+def _description(meta: Any, source: Path) -> Record:
+    """Return a record without its arrays.
+
+    Raises:
+        DataError: If it was written by a newer seviz.
+        FieldError: If something is missing, of another type, or there twice.
+    """
+    version = meta.get("schema_version") if isinstance(meta, Mapping) else None
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"expected a record of schema version {SCHEMA_VERSION}, found {version!r} in {source}; "
+            "collect it again, or update seviz"
         )
+    header, classes, blocks = (meta.get(name) for name in ("header", "classes", "blocks"))
+    record = Record(
+        header=read(Header, header, "header"),
+        classes=ClassTable(read(tuple[ClassInfo, ...], classes, "classes")),
+        blocks=read(tuple[SEBlock, ...], blocks, "blocks"),
+        arrays={},
+    )
+    _check_names(record)
+    return record
 
 
-class _StoredArrays(Mapping[str, Array]):
-    """The arrays of a record file, each read at its first use: a redraw needs few of many."""
+def _check_names(record: Record) -> None:
+    """Refuse what would be counted or drawn twice, or cannot be."""
+    for what, names in (
+        ("block", [b.name for b in record.blocks]),
+        ("class", record.classes.labels),
+        ("class index", [c.index for c in record.classes.classes]),
+    ):
+        if len(set(names)) < len(names):
+            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            raise FieldError(f"the {what} {twice!r} twice")
+    if not record.classes.classes:
+        raise FieldError("no class")
+    numbers = {
+        "header.images": record.header.images,
+        "header.num_classes": record.header.num_classes,
+        **{f"the index of class {c.label!r}": c.index for c in record.classes.classes},
+        **{f"the {k} of {b.name!r}": getattr(b, k) - 1 for b in record.blocks for k in _POSITIVE},
+    }
+    for what, number in numbers.items():
+        if number < 0:
+            raise FieldError(f"a number that is too small as {what}")
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read: dict[str, Array] = {}
-        with zipfile.ZipFile(path) as archive:
-            self._names = [n[:-4] for n in archive.namelist() if n.endswith(".npy")]
 
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._read:
-            if name not in self._names:
-                raise KeyError(name)
-            try:
-                with zipfile.ZipFile(self._path) as archive:
-                    data = archive.read(f"{name}.npy")
-            except (OSError, zipfile.BadZipFile) as exc:
-                raise DataError(
-                    f"expected an intact record, found damage at {name} in {self._path} ({exc}); "
-                    "collect it again"
-                ) from exc
-            self._read[name] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-        return self._read[name]
+def _facts(record: Record) -> Facts:
+    """Return what the arrays of a record must fit."""
+    return Facts(
+        rows=len(record.classes),
+        targets=[c.index for c in record.classes.classes],
+        outputs=record.header.num_classes or None,
+        images=record.header.images,
+        blocks=record.blocks,
+    )
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
 
-    def __len__(self) -> int:
-        return len(self._names)
+def _stored(source: Path, record: Record) -> StoredArrays:
+    arrays = StoredArrays(source, _facts(record))
+    _ = arrays["count"]  # small, and used by everything
+    return arrays
 
 
 def _merge_arrays(
