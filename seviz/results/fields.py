@@ -11,6 +11,7 @@ import json
 import math
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -44,8 +45,7 @@ def parse(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(n for i, n in enumerate(names) if n in names[:i])
+        twice = next(n for n, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise FieldError(f"{_shown(twice)} twice in one object")
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from seviz.results.fields import read
 from seviz.results.preprocessing import Preprocessing
 
 
@@ -57,10 +58,9 @@ class Header:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Header:
-        """Build from the JSON form."""
-        fields: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        fields["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
-        fields["skipped"] = tuple((str(p), str(why)) for p, why in values.get("skipped", ()))
-        return cls(**fields)
+        """Build from the JSON form; what a newer seviz wrote besides is left out.
+
+        Raises:
+            FieldError: If something is missing or of another type.
+        """
+        return read(cls, values, "header")

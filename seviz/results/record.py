@@ -6,9 +6,7 @@ so that records of parts of a source add up to the record of the whole: ``record
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError
-from seviz.results.archive import StoredArrays, damaged, read_description
+from seviz.results.archive import Archive, StoredArrays, write_archive
 from seviz.results.blocks import SEBlock
 from seviz.results.checking import DamageError, Facts, check_arrays
 from seviz.results.classes import ClassInfo, ClassTable
@@ -191,19 +189,8 @@ class Record:
             "classes": self.classes.to_list(),
             "blocks": [b.to_dict() for b in self.blocks],
         }
-        with (
-            written_whole(target, durable=True) as temporary,
-            temporary.open("wb") as file,
-            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        ):
-            archive.writestr(zipfile.ZipInfo(META_NAME), json.dumps(meta, allow_nan=False))
-            for name, array in self.arrays.items():
-                member = zipfile.ZipInfo(f"{name}.npy")
-                # Floats hardly shrink, and a redraw would wait for their unpacking; counts do.
-                kind = zipfile.ZIP_STORED if array.dtype.kind == "f" else zipfile.ZIP_DEFLATED
-                data = io.BytesIO()
-                np.lib.format.write_array(data, np.asarray(array), allow_pickle=False)
-                archive.writestr(member, data.getbuffer(), kind, compresslevel=1)
+        with written_whole(target, durable=True) as temporary, temporary.open("wb") as file:
+            write_archive(file, META_NAME, meta, self.arrays)
         return target
 
     @classmethod
@@ -217,11 +204,32 @@ class Record:
             DataError: If there is no record, it is damaged, or it was written by a newer seviz.
         """
         source = record_path(path)
+
+        def damaged(found: object) -> DataError:
+            return DataError(
+                f"expected an intact record, found {found} in {source}; collect it again (seviz collect)"
+            )
+
         try:
-            meta = _description(parse(read_description(source)), source)
-        except FieldError as exc:
-            raise damaged(source, exc) from None
-        return replace(meta, arrays=_stored(source, meta))
+            archive = Archive(source, META_NAME)
+            record = _description(parse(archive.document), source)
+        except FileNotFoundError:
+            raise DataError(
+                f"expected a record at {source}, found nothing; make one with 'seviz collect'"
+            ) from None
+        except (DamageError, FieldError) as exc:
+            raise damaged(exc) from None
+        except DataError:
+            raise
+        except Exception as exc:  # what a damaged archive makes its reader do is anybody's guess
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+            raise DataError(
+                f"expected a seviz record, found something else in {source} ({reason}); make one with "
+                "'seviz collect'"
+            ) from exc
+        arrays = StoredArrays(archive, _facts(record), damaged)
+        _ = arrays["count"]  # small, and used by everything
+        return replace(record, arrays=arrays)
 
 
 def _description(meta: Any, source: Path) -> Record:
@@ -256,7 +264,7 @@ def _check_names(record: Record) -> None:
         ("class index", [c.index for c in record.classes.classes]),
     ):
         if len(set(names)) < len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            twice = next(name for name, times in Counter(names).items() if times > 1)
             raise FieldError(f"the {what} {twice!r} twice")
     if not record.classes.classes:
         raise FieldError("no class")
@@ -280,12 +288,6 @@ def _facts(record: Record) -> Facts:
         images=record.header.images,
         blocks=record.blocks,
     )
-
-
-def _stored(source: Path, record: Record) -> StoredArrays:
-    arrays = StoredArrays(source, _facts(record))
-    _ = arrays["count"]  # small, and used by everything
-    return arrays
 
 
 def _merge_arrays(

@@ -30,6 +30,8 @@ _TRIES = 100
 _SAFELY = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 # Folders whose left-overs this process has looked for.
 _tidied: set[tuple[int, int]] = set()
+# Folders that this process has claimed, and the descriptors that hold their locks.
+_claimed: dict[tuple[int, int], int] = {}
 
 
 class Unfinished:
@@ -102,6 +104,46 @@ def remove_left_overs(folder: Path) -> None:
         for path in left:
             with suppress(OSError):
                 _remove_if_abandoned(path)
+
+
+def claim_folder(folder: Path) -> bool:
+    """Claim a folder for long work of this process, until `release_folder` or its end.
+
+    Returns:
+        Whether no other process has claimed it; true also where the system cannot tell.
+    """
+    try:
+        status = os.stat(folder)
+        key = (status.st_dev, status.st_ino)
+        if fcntl is None or key in _claimed:
+            return True
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(descriptor)
+        return not isinstance(exc, BlockingIOError)
+    _claimed[key] = descriptor
+    return True
+
+
+def release_folder(folder: Path) -> None:
+    """Give up a claim, if there is one."""
+    with suppress(OSError):
+        status = os.stat(folder)
+        os.close(_claimed.pop((status.st_dev, status.st_ino), -1))
+
+
+def _forget_claims() -> None:
+    """Close what a worker process inherited: it would hold the claim when its parent is gone."""
+    while _claimed:
+        os.close(_claimed.popitem()[1])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_claims)
 
 
 def _remove_if_abandoned(path: str) -> None:
