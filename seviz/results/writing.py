@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal, overload
+from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
 try:
     import fcntl
@@ -45,9 +45,9 @@ class Unfinished:
         self._descriptor = descriptor
 
     @overload
-    def open(self, mode: Literal["wb"]) -> IO[bytes]: ...
+    def open(self, mode: Literal["wb"]) -> BinaryIO: ...
     @overload
-    def open(self, mode: Literal["w"], *, encoding: str, newline: str | None = None) -> IO[str]: ...
+    def open(self, mode: Literal["w"], *, encoding: str, newline: str | None = None) -> TextIO: ...
     def open(self, mode: str, **how: Any) -> IO[Any]:
         """Return the file, open for writing; closing it does not yet move it to its place."""
         return os.fdopen(os.dup(self._descriptor), mode, **how)

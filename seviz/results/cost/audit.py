@@ -299,7 +299,14 @@ class Audit:
                 made = read(cls, cls.from_dict(document), "audit")
                 made.to_dict()  # what follows from its numbers can be computed
                 return made
-        except (OSError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError) as exc:
+        except (
+            OSError,
+            ValueError,
+            ArithmeticError,
+            LookupError,
+            AttributeError,
+            TypeError,
+        ) as exc:
             raise DataError(
                 f"expected an audit at {source}, found something else ({exc}); make one with 'seviz audit'"
             ) from exc
