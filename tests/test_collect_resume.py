@@ -347,7 +347,7 @@ def test_a_full_disk_ends_the_keeping_and_not_the_pass(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("seviz.collect.resume.EVERY", 0)
-    monkeypatch.setattr("numpy.savez", full)
+    monkeypatch.setattr("seviz.collect.resume.write_archive", full)
     told: list[str] = []
     ready = prepare(seviz.load(tiny.path), str(images), PassOptions(batch_size=4, workers=0))
     record = execute(ready, keeper=Checkpointer(Path("out"), tell=told.append))

@@ -67,7 +67,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
     old = path.read_bytes()
 
     def half(target, **_):
-        Path(target).write_bytes(b"half")
+        target.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(figure, "savefig", half)

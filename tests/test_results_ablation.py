@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
+from typing import Any
 
+import mutants
 import pytest
 from conftest import Refuses
 
@@ -79,3 +82,65 @@ def test_other_versions_and_nothing(tmp_path: Path, refuses: Refuses) -> None:
         path.write_text(json.dumps({**values, "schema_version": version}))
         with refuses(DataError, "schema version 1"):
             Ablation.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"images": "200"}, 'a whole number as ablation.images, found "200"'),
+        ({"images": 0}, "150 right ones of 0 images"),
+        ({"right": 201}, "201 right ones of 200 images"),
+        ({"by": "channel"}, "block or stage as ablation.by"),
+        ({"single": 3}, "a list as ablation.single, found 3"),
+        ({"macs": -1}, "a negative number"),
+        ({"versions": ["torch"]}, "an object as ablation.versions"),
+    ],
+)
+def test_edited(change: dict[str, Any], part: str, tmp_path: Path, refuses: Refuses) -> None:
+    path = make().save(tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with refuses(DataError, part, "seviz ablate"):
+        Ablation.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"lost": 151}, "151 images lost"),
+        ({"won": 51}, "51 won of 150 right ones of 200"),
+        ({"blocks": []}, "no blocks"),
+        ({"name": "SE_3_1"}, "'SE_3_1' twice"),
+    ],
+)
+def test_an_edited_part(
+    change: dict[str, Any], part: str, tmp_path: Path, refuses: Refuses
+) -> None:
+    path = make().save(tmp_path)
+    values = json.loads(path.read_text())
+    values["single"][0] |= change
+    path.write_text(json.dumps(values))
+    with refuses(DataError, part):
+        Ablation.load(path)
+
+
+def test_what_a_newer_seviz_adds_is_left_out(tmp_path: Path) -> None:
+    path = make().save(tmp_path)
+    values = json.loads(path.read_text())
+    values["weather"] = values["single"][1]["weather"] = "rain"
+    path.write_text(json.dumps(values))
+    assert Ablation.load(path) == make()
+
+
+def test_hundreds_of_mutants(tmp_path: Path) -> None:
+    path = make().save(tmp_path)
+    values = json.loads(path.read_text())
+    for number in range(500):
+        changed, what = mutants.document(values, random.Random(number))
+        path.write_text(json.dumps(changed))
+        try:
+            result = Ablation.load(path)
+        except DataError:
+            continue
+        for one in (*result.single, *result.cumulative):
+            assert 0 <= result.top1_with(one) <= 1, what
+        assert json.loads(json.dumps(result.to_dict(), allow_nan=False)), what

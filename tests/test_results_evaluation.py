@@ -17,11 +17,21 @@ from seviz.results.record import Record
 
 def with_predictions(confusion, labels=("ant", "cat", "dog"), indices=(0, 2, 3), missing=("bee",)):
     """Return the record of a network of four outputs, one of which has no image."""
-    record = make_record(CIFAR, labels, missing=missing, num_classes=4)
-    table = ClassTable(tuple(ClassInfo(n, i) for n, i in zip(labels, indices, strict=True)))
     counts = np.asarray(confusion, np.int64)
-    arrays = {**record.arrays, "confusion": counts, "top5": counts.sum(1), "count": counts.sum(1)}
-    return replace(record, classes=table, arrays=arrays)
+    images = counts.sum(1)
+    record = make_record(CIFAR, labels, images=1, missing=missing, num_classes=4)
+    table = ClassTable(tuple(ClassInfo(n, i) for n, i in zip(labels, indices, strict=True)))
+    arrays = {
+        name: array * images.astype(array.dtype)[:, None] if name.startswith("gates/") else array
+        for name, array in record.arrays.items()
+    }
+    # The extremes are those of one image and of many.
+    for name, array in record.arrays.items():
+        if name.endswith(("/minimum", "/maximum")):
+            arrays[name] = array
+    arrays |= {"confusion": counts, "top5": images, "count": images}
+    header = replace(record.header, images=int(images.sum()))
+    return replace(record, header=header, classes=table, arrays=arrays)
 
 
 COUNTS = [[5, 1, 2, 0], [0, 3, 6, 1], [0, 0, 2, 8]]

@@ -388,10 +388,9 @@ def check_folder(folder: Path) -> None:
 
 def shown_command() -> str:
     """Return the command line as it goes into a record: without the folders of this machine."""
-    # A path may stand alone, or after "=" or a prefix: --data=/here/images, cifar10:/here/cifar10.
-    folders = re.compile(r"(^|[=:])(?:[A-Za-z]:)?[\\/](?:[^:]*[\\/])?(?=[^\\/:])")
-    words = [folders.sub(r"\1", word) for word in given_words.get()]
-    return shlex.join(["seviz", *words])
+    from seviz.results.header import without_folders
+
+    return shlex.join(["seviz", *without_folders(given_words.get())])
 
 
 @contextmanager

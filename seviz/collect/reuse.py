@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from seviz.collect.prepare import Prepared
 from seviz.errors import DataError
-from seviz.results.files import is_record
+from seviz.results.files import is_record, record_path
 from seviz.results.record import Record
 
 
-def fitting_record(path: str | Path, ready: Prepared) -> Record | None:
+def fitting_record(
+    path: str | Path, ready: Prepared, tell: Callable[[str], Any] = lambda text: None
+) -> Record | None:
     """Return the record of the same pass, if it is there and whole.
 
     Args:
         path: A record, or the folder that may hold one.
         ready: The pass that is asked for.
+        tell: Called with a remark on a record that is damaged; it is not used.
 
     Returns:
         ``None`` where there is no record, it was cut short, anything that its numbers depend on differs
@@ -35,10 +40,14 @@ def fitting_record(path: str | Path, ready: Prepared) -> Record | None:
         return None
     try:
         record = Record.load(path)
-    except DataError:  # of another version, or damaged: collected anew
+        header = record.header
+        if header.partial or (ready.options.strict and header.skipped):
+            return None
+        # Late, since it looks at every file of the data.
+        if not header.request or header.request != ready.request_digest:
+            return None
+        record.verify()
+    except DataError as exc:  # of another version, or damaged
+        tell(f"warning: {record_path(path)} is not used and collected anew: {exc}")
         return None
-    header = record.header
-    if header.partial or (ready.options.strict and header.skipped):
-        return None
-    # Last, since it looks at every file of the data.
-    return record if header.request and header.request == ready.request_digest else None
+    return record

@@ -102,7 +102,7 @@ class _Folder:
 
     def fitting(self, ready: Prepared) -> Record | None:
         """Return the record that is there, if it is of this very pass; every process gets the answer."""
-        found = fitting_record(self._path, ready) if self._ranks.first else None
+        found = fitting_record(self._path, ready, self._tell) if self._ranks.first else None
         if found is not None:
             self._tell(
                 f"the record {record_path(self._path)} is of this very pass and is used again; "

@@ -10,6 +10,7 @@ from seviz.collect.observers import KeptState, Passed
 from seviz.collect.prepare import Prepared
 from seviz.collect.resume import Checkpointer, Done
 from seviz.data import Batches, none_readable
+from seviz.results.checking import Facts
 
 
 class Shard:
@@ -53,7 +54,14 @@ class Shard:
                 "device": str(ready.device),
                 "images of this process": f"{share.start} to {share.stop} of {batches.total}",
             }
-            self._before = keeper.start(asked, self._kept)
+            facts = Facts(
+                rows=len(ready.match.table),
+                targets=ready.targets,
+                outputs=ready.found.outputs,
+                images=None,
+                blocks=ready.blocks,
+            )
+            self._before = keeper.start(asked, self._kept, facts)
         for name, reason in self._before.skipped:
             batches.refuse_if_strict(name, reason)
         left = share[self._before.tried :]

@@ -134,12 +134,14 @@ class ListSource(FolderSource):
     """Image files named in a list; their paths may be absolute, and do not say the class."""
 
     def image_name(self, index: int) -> str:
-        """Return the path as the list has it; of an absolute one elsewhere, the folder and the name."""
+        """Return the path as the list has it; of one that leads elsewhere, the folder and the name."""
         path = bytes(self.files[index])
-        if os.path.isabs(path):
-            below = os.path.relpath(path, os.fsencode(self.root))
-            outside = below.split(os.sep.encode())[0] == b".."
-            path = b"/".join(path.replace(b"\\", b"/").split(b"/")[-2:]) if outside else below
+        root = os.fsencode(self.root)
+        below = os.path.relpath(os.path.join(root, path), root)
+        if below.split(os.sep.encode())[0] == b"..":
+            path = b"/".join(path.replace(b"\\", b"/").split(b"/")[-2:])
+        elif os.path.isabs(path):
+            path = below
         return shown(path)
 
     def _known(self, index: int) -> bytes:

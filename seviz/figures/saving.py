@@ -48,7 +48,11 @@ def save_figure(
     paths = []
     for kind in wanted:
         target = Path(stem).with_name(f"{Path(stem).name}.{kind}")
-        with figure_style(), written_whole(target) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DPI, **_HOW[kind])
+        with (
+            figure_style(),
+            written_whole(target) as temporary,
+            temporary.open("wb") as file,
+        ):
+            figure.savefig(file, format=kind, dpi=DPI, **_HOW[kind])
         paths.append(target)
     return paths

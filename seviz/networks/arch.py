@@ -19,6 +19,7 @@ from torch import nn
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.architectures.registry import BUILDERS
 from seviz.networks.zoo import check_zoo_name, is_zoo_name
+from seviz.results.header import without_folders
 
 
 def parse_arch_args(pairs: Sequence[str]) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def describe_architecture(name: str, arch_args: Mapping[str, Any]) -> str:
     place, colon, attribute = name.rpartition(":")
     if place.endswith(".py"):
         name = f"{Path(place).name}{colon}{attribute}"
-    listed = ", ".join(f"{k}={v}" for k, v in arch_args.items())
+    listed = ", ".join(without_folders(f"{k}={v}" for k, v in arch_args.items()))
     return f"{name}({listed})" if listed else name
 
 

@@ -121,7 +121,9 @@ def _audit_beside(folder: Path, record: Record, notes: list[str]) -> Audit | Non
     try:
         audit = Audit.load(path)
     except DataError:
-        notes.append(f"{AUDIT_NAME} beside the record was left out: another seviz wrote it")
+        notes.append(
+            f"{AUDIT_NAME} beside the record was left out: it is damaged, or another seviz wrote it"
+        )
         return None
     header = record.header
     same = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seviz.errors import DataError
+from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import SCHEMA_VERSION, written_whole
 
 ABLATION_NAME = "ablation.json"
@@ -104,15 +106,14 @@ class Ablation:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Ablation:
-        """Build from `to_dict`'s output, also after a trip through JSON."""
-        made: dict[str, Any] = dict(values)
-        for key in ("single", "cumulative"):
-            made[key] = tuple(
-                Replaced(**{**part, "blocks": tuple(part["blocks"])}) for part in values[key]
-            )
-        made["skipped"] = tuple((str(name), str(why)) for name, why in values["skipped"])
-        made["notes"] = tuple(values["notes"])
-        return cls(**made)
+        """Build from `to_dict`'s output, also after a trip through JSON.
+
+        Raises:
+            FieldError: If something is missing, of another type, or cannot be the result of an ablation.
+        """
+        made = read(cls, values, "ablation")
+        _check(made)
+        return made
 
     def save(self, path: str | Path) -> Path:
         """Write it as JSON, whole or not at all; a folder gets ``ablation.json``."""
@@ -138,11 +139,11 @@ class Ablation:
         if source.suffix != ".json":
             source = source / ABLATION_NAME
         try:
-            values = json.loads(source.read_text(encoding="utf-8"))
-            version = values.pop("schema_version", None)
+            values = parse(source.read_text(encoding="utf-8"))
+            version = values.get("schema_version") if isinstance(values, Mapping) else None
             if version == SCHEMA_VERSION:
                 return cls.from_dict(values)
-        except (OSError, ValueError, AttributeError, KeyError, TypeError) as exc:
+        except (OSError, ValueError) as exc:
             raise DataError(
                 f"expected the result of an ablation at {source}, found something else ({exc}); make one "
                 "with 'seviz ablate'"
@@ -169,7 +170,37 @@ class Ablation:
         try:
             ablation = cls.load(path)
         except DataError:
-            return None, f"{ABLATION_NAME} beside the record was left out: another seviz wrote it"
+            return (
+                None,
+                f"{ABLATION_NAME} beside the record was left out: it is damaged, or another seviz wrote it",
+            )
         if ablation.checkpoint_sha256 != checkpoint_sha256:
             return None, f"{ABLATION_NAME} beside the record was left out: it is of another network"
         return ablation, ""
+
+
+def _check(made: Ablation) -> None:
+    """Refuse counts that no images can have given, and what would be drawn twice."""
+    for what, value, allowed in (
+        ("by", made.by, ("block", "stage")),
+        ("gates", made.gates, ("one", "mean", "shuffle")),
+    ):
+        if value not in allowed:
+            raise FieldError(f"expected {' or '.join(allowed)} as ablation.{what}, found {value!r}")
+    if not 0 <= made.right <= made.images or not made.images:
+        raise FieldError(f"{made.right} right ones of {made.images} images")
+    if min(made.params, made.se_params, made.macs) < 0:
+        raise FieldError("a negative number of parameters or MACs")
+    for part in (*made.single, *made.cumulative):
+        lost, won = part.lost, part.won
+        if not (0 <= lost <= made.right and 0 <= won <= made.images - made.right):
+            raise FieldError(
+                f"{lost} images lost and {won} won of {made.right} right ones of {made.images} in "
+                f"{part.name!r}"
+            )
+        if min(part.params, part.macs) < 0 or not part.blocks:
+            raise FieldError(f"no blocks, or less than no parameters, in {part.name!r}")
+    for parts in (made.single, made.cumulative):
+        names = Counter(part.name for part in parts)
+        if len(names) < len(parts):
+            raise FieldError(f"{names.most_common(1)[0][0]!r} twice")

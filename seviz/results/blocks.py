@@ -77,11 +77,12 @@ class GateBlock(_Place):
         Raises:
             DataError: If it is of another kind than asked for, or of none that this version knows.
         """
-        kind = values.get("kind", SE)
-        made = FORMS[BY_NAME[kind].form] if kind in BY_NAME else None
-        if made is None or not issubclass(made, cls):
+        made = block_class(values)
+        if not issubclass(made, cls):
             known = ", ".join(n for n, m in BY_NAME.items() if issubclass(FORMS[m.form], cls))
-            raise DataError(f"expected a block of kind {known}, found {kind!r}; update seviz")
+            raise DataError(
+                f"expected a block of kind {known}, found {values.get('kind')!r}; give one of those"
+            )
         names = {f.name for f in fields(made)}
         given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names
@@ -220,3 +221,17 @@ def _is_in(block: GateBlock, name: str) -> bool:
     prefixes = {block.mechanism.prefix.lower(), None}
     # A gate that is SE but for its squeeze may be called by SE's stages.
     return stage[1] in (prefixes | {"se"} if isinstance(block, SEBlock) else prefixes)
+
+
+def block_class(values: object) -> type[GateBlock]:
+    """Return the class of the block that `GateBlock.to_dict` made these values of.
+
+    Raises:
+        DataError: If they are of no kind that this version knows.
+    """
+    kind = values.get("kind", SE) if isinstance(values, Mapping) else SE
+    if not isinstance(kind, str) or kind not in BY_NAME:
+        raise DataError(
+            f"expected a block of kind {', '.join(BY_NAME)}, found {kind!r:.40}; update seviz"
+        )
+    return FORMS[BY_NAME[kind].form]

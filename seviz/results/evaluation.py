@@ -6,6 +6,7 @@ need nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -87,7 +88,7 @@ class Evaluation:
                 "before any normalisation"
             )
         if len(set(names)) < len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            twice = next(name for name, times in Counter(names).items() if times > 1)
             raise DataError(f"expected one label per class, found {twice!r} twice; rename one")
         object.__setattr__(self, "counts", counts.astype(np.int64))
 

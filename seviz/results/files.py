@@ -1,16 +1,29 @@
-"""The files of results: their version, how a record is told from other files, writing whole or not at all."""
+"""The files of results: their version, and how a record is told from other files."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from seviz.results.writing import written_whole
+
+__all__ = [
+    "META_NAME",
+    "PREDICTION_SUFFIXES",
+    "RECORD_NAME",
+    "SCHEMA_VERSION",
+    "file_sha256",
+    "inert",
+    "is_predictions",
+    "is_record",
+    "lively",
+    "record_path",
+    "written_whole",
+]
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.npz"
@@ -28,11 +41,17 @@ def record_path(path: str | Path) -> Path:
 
 
 def is_record(path: str | Path) -> bool:
-    """Return whether ``path`` is a record, or a folder that holds one, by its content."""
+    """Return whether ``path`` is a record, or a folder that holds one.
+
+    A file called ``record.npz`` is one, though a damaged one, whatever it holds: reading it says so. Files of
+    other names are told by their content.
+    """
     try:
         source = record_path(path)
         if not source.is_file():  # opening a pipe would wait for its writer
             return False
+        if source.name == RECORD_NAME:
+            return True
         with zipfile.ZipFile(source) as archive:
             return META_NAME in archive.namelist()
     except Exception:  # a damaged directory of an archive is read as anything
@@ -48,18 +67,6 @@ def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; move it to ``target`` at the end, drop it on an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Lines:

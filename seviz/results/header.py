@@ -1,12 +1,50 @@
-"""Where a record comes from."""
+"""Where a record comes from, as far as others may know it: names, and no folder of a machine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from seviz.results.fields import read
 from seviz.results.preprocessing import Preprocessing
+
+# The folders before a name, which may follow an option's "=" or a prefix: --data=../here/x, cifar10:/here/x.
+_FOLDERS = re.compile(r"(^|[=:])(?:[A-Za-z]:(?=[\\/]))?[^=:]*[\\/](?=[^\\/=:])")
+# Names of a hub have an owner before a slash.
+_HUB = re.compile(r"(?:--?[\w-]+=)?(?:timm:|hf-hub:|hf_hub:|hf:)+([^.~/\\][^:]*)")
+# Options whose values are names of classes, which may hold a slash.
+_NAMES = frozenset({"--classes", "--explain"})
+
+
+def without_folders(words: Iterable[str]) -> list[str]:
+    r"""Return the words of a command line without the folders in them.
+
+    A record is shown to others; where its images lay, and so whose they are, is nobody's business. Names of
+    a hub and names of classes stay.
+
+    >>> without_folders(["--data", "../home/alice/birds", "--arch=net/own.py:make", "--classes", "kite/bird"])
+    ['--data', 'birds', '--arch=own.py:make', '--classes', 'kite/bird']
+    >>> without_folders(["timm:hf-hub:timm/seresnet50.a1_in1k", "cifar10:C:\\data\\cifar"])
+    ['timm:hf-hub:timm/seresnet50.a1_in1k', 'cifar10:cifar']
+    """
+    shown, names = [], False
+    for word in words:
+        if word.startswith("-"):
+            names = word in _NAMES
+        hub = _HUB.fullmatch(word)
+        is_name = names or (hub is not None and not _is_there(hub[1]))
+        shown.append(word if is_name else _FOLDERS.sub(r"\1", word))
+    return shown
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name too long for a file, a zero byte
+        return False
 
 
 @dataclass(frozen=True)
@@ -57,10 +95,9 @@ class Header:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Header:
-        """Build from the JSON form."""
-        fields: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        fields["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
-        fields["skipped"] = tuple((str(p), str(why)) for p, why in values.get("skipped", ()))
-        return cls(**fields)
+        """Build from the JSON form; what a newer seviz wrote besides is left out.
+
+        Raises:
+            FieldError: If something is missing or of another type.
+        """
+        return read(cls, values, "header")

@@ -5,9 +5,8 @@ Written by ``seviz confusion --predictions``, and read from any tool that writes
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,32 +15,40 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError, UsageError
+from seviz.results.columns import Column, Wanted, read_text
 from seviz.results.evaluation import Calibration, Evaluation, Floats, Ints
 from seviz.results.files import (
     PREDICTION_SUFFIXES,
     csv_writer,
     inert,
     is_predictions,
-    lively,
     written_whole,
 )
+from seviz.results.parquet import pyarrow_for, read_parquet
 from seviz.results.record import CALIBRATION_BINS, TOP
+from seviz.results.spelling import class_names, composed, whole_number
 
 MOST_CLASSES = 10_000
 # What other tools call the columns; the first name of each is ours.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     role: tuple(names.split())
     for role, names in {
-        "true": "true y_true label true_label true_class target targets actual truth ground_truth gt "
-        "labels reference expected y",
+        "true": "true y_true label true_label true_class target targets actual actual_class actual_label "
+        "truth ground_truth groundtruth gt gold gold_label labels reference expected y y_test y_actual",
         "predicted": "predicted y_pred prediction predicted_label predicted_class pred pred_label "
-        "pred_class predictions preds y_hat",
+        "pred_class predictions preds y_hat y_predicted predict",
         "confidence": "confidence conf score probability prob max_prob max_probability pred_prob",
         "path": "path file filename file_name filepath file_path image image_path",
     }.items()
 }
 
-Columns = dict[str, list[str]]
+# Taken where there is none of those: what is as often called so and is something else.
+WEAK: Mapping[str, tuple[str, ...]] = {
+    "true": ("class", "class_name", "class_id", "category", "true_index"),
+    "predicted": ("predicted_index",),
+}
+TOPS = tuple(f"top{k}" for k in range(1, TOP + 1))
+INDICES = {"true_index": "true", "predicted_index": "predicted"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +157,9 @@ def write_predictions(table: PredictionTable, path: str | Path) -> Path:
                 shown_columns = [_shown(c) for c in columns.values()]
                 writer.writerows(zip(*shown_columns, strict=True))
         else:
-            pyarrow, parquet = _pyarrow(target)
-            parquet.write_table(pyarrow.table(columns), temporary)
+            pyarrow, parquet = pyarrow_for(target)
+            with temporary.open("wb") as file:
+                parquet.write_table(pyarrow.table(columns), file)
     return target
 
 
@@ -168,25 +176,13 @@ def check_writable(path: str | Path) -> None:
             f"{target.name!r}; end it in .csv"
         )
     if target.suffix.lower() in PREDICTION_SUFFIXES[2:]:
-        _pyarrow(target)
+        pyarrow_for(target)
 
 
 def _shown(values: list[Any]) -> list[Any]:
     if values and isinstance(values[0], float):
         return [f"{v:.9g}" for v in values]
     return list(map(inert, values)) if values and isinstance(values[0], str) else values
-
-
-def _pyarrow(path: Path) -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UsageError(
-            f"expected pyarrow for {path.name}, found it not installed; pip install 'seviz[parquet]', or "
-            "use .csv"
-        ) from None
-    return pyarrow, pyarrow.parquet
 
 
 def read_predictions(path: str | Path) -> PredictionTable:
@@ -198,9 +194,13 @@ def read_predictions(path: str | Path) -> PredictionTable:
     Classes are ordered by ``true_index`` and ``predicted_index`` where the table has these, else by
     number where all are numbers, else by name.
 
+    Whole numbers are one class however a column writes them (``3``, ``3.0``); with leading zeros they are
+    names, and ``007`` is another class than ``7``. Where the two columns seem to write one class in two ways,
+    that is an error.
+
     Raises:
-        DataError: If there is no such file, a column is missing or there twice, a cell is empty, or a
-            confidence is not between 0 and 1.
+        DataError: If there is no such file, a column is missing or there twice, a cell is empty, a class may
+            be one or two, a confidence is not between 0 and 1, or there are more than 16,777,216 rows.
         UsageError: If it is Parquet, and pyarrow is not installed.
     """
     source = Path(path)
@@ -208,146 +208,169 @@ def read_predictions(path: str | Path) -> PredictionTable:
         raise DataError(
             f"expected a table of predictions at {source}, found nothing; check the path"
         )
-    read: Callable[[Path], Columns] = (
-        _read_parquet if source.suffix.lower() in PREDICTION_SUFFIXES[2:] else _read_csv
-    )
-    columns = {re.sub(r"\W+", "_", n.strip()).lower(): v for n, v in read(source).items()}
-    found = {role: _pick(role, columns, source.name) for role in SYNONYMS}
-    true, predicted = found["true"], found["predicted"]
-    if true is None or predicted is None:
-        absent = "true" if true is None else "predicted"
-        raise DataError(
-            f"expected a column {absent!r} in {source.name}, found {', '.join(columns) or 'none'}; rename "
-            f"one (also known: {', '.join(SYNONYMS[absent][1:6])})"
-        )
-    if not true:
+    read_columns = read_parquet if source.suffix.lower() in PREDICTION_SUFFIXES[2:] else read_text
+    read = read_columns(source, lambda names: _wanted(names, source.name))
+    if not read.rows:
         raise DataError(f"expected rows in {source.name}, found only column names; write it again")
-    for name, values in (("true", true), ("predicted", predicted)):
-        if "" in values:
+    classes = {role: _composed(column) for role, column in read.classes.items()}
+    for role in ("true", "predicted", *TOPS):
+        if role in classes and (row := classes[role].first_row("")) is not None:
             raise DataError(
-                f"expected a class in every row of {source.name}, found none for {name!r} in row "
-                f"{values.index('') + 1}; fill it in, or take the row out"
+                f"expected a class in every row of {source.name}, found none for {role!r} in row {row}; "
+                "fill it in, or take the row out"
             )
-    top = [columns[f"top{k}"] for k in range(1, TOP + 1) if f"top{k}" in columns]
-    if len(top) < TOP and len({*true, *predicted}) > len(top):
-        top = []
-    labels, position = _classes(true, predicted, top, columns, source.name)
+    true, predicted = classes["true"], classes["predicted"]
+    named = class_names(true.texts, predicted.texts, source.name)
+    if len(set(named.values())) > MOST_CLASSES:
+        raise DataError(
+            f"expected at most {MOST_CLASSES:,} classes in {source.name}, found "
+            f"{len(set(named.values())):,}; check which columns hold the classes"
+        )
+    top = _top(classes, named)
+    labels, position = _order(classes, named, top, source.name)
+
+    def places(column: Column) -> Ints:
+        return np.array([position[t] for t in column.texts], np.int64)[column.codes]
+
+    best = np.stack([places(column) for column in top], axis=1) if top else None
+    _check_top(best, labels, source.name)
     return PredictionTable(
         labels=labels,
-        true=np.array([position[v] for v in true], np.int64),
-        predicted=np.array([position[v] for v in predicted], np.int64),
-        confidence=_confidence(found["confidence"], source.name),
-        paths=tuple(found["path"]) if found["path"] is not None else None,
-        top=np.array([[position[v] for v in t] for t in top], np.int64).T if top else None,
+        true=places(true),
+        predicted=places(predicted),
+        confidence=_confidence(read.numbers.get("confidence"), source.name),
+        paths=tuple(read.texts["path"]) if "path" in read.texts else None,
+        top=best,
         subject=source.name,
     )
 
 
-def _read_csv(path: Path) -> Columns:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            file.seek(0)
-            # The one of the usual separators that the line of column names has most of.
-            rows = list(csv.reader(file, delimiter=max(",;\t", key=first.count)))
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        raise DataError(
-            f"expected a table in UTF-8, found {path.name} unreadable ({exc}); save it as CSV"
-        ) from exc
-    names, rows = (rows[0], [row for row in rows[1:] if row]) if rows else ([], [])
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(names):
+def _wanted(names: Sequence[str], file: str) -> Wanted:
+    """Return which columns are read."""
+    plain = [re.sub(r"\W+", "_", name.strip()).lower() for name in names]
+    picked = {role: _pick(role, plain, file) for role in SYNONYMS}
+    for role in ("true", "predicted"):
+        if picked[role] is None:
+            shown = ", ".join(plain[:20]) + (", ..." if len(plain) > 20 else "")
             raise DataError(
-                f"expected {len(names)} cells in each row of {path.name}, found {len(row)} in row "
-                f"{number}; quote names that hold the separator"
+                f"expected a column {role!r} in {file}, found {shown or 'none'}; rename one (also known: "
+                f"{', '.join(SYNONYMS[role][1:6])}), in a CSV in UTF-8"
             )
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {n: [lively(v.strip()) for v in c] for n, c in zip(names, columns, strict=True)}
+    extra = (name for name in (*TOPS, *INDICES) if name in plain)
+    used = {role: name for role, name in picked.items() if name is not None}
+    used |= {name: name for name in extra}
+    for name in used.values():
+        if plain.count(name) > 1:
+            raise DataError(
+                f"expected one column {name!r} in {file}, found {plain.count(name)}; rename or take out what "
+                "is not meant"
+            )
+    places = {role: plain.index(name) for role, name in used.items()}
+    others = ("confidence", "path")
+    return Wanted(
+        classes={role: place for role, place in places.items() if role not in others},
+        numbers={role: place for role, place in places.items() if role == "confidence"},
+        texts={role: place for role, place in places.items() if role == "path"},
+    )
 
 
-def _read_parquet(path: Path) -> Columns:
-    pyarrow, parquet = _pyarrow(path)
-    try:
-        table = parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as exc:
-        raise DataError(
-            f"expected a Parquet file, found {path.name} unreadable ({' '.join(str(exc).split())[:100]}); "
-            "write it again"
-        ) from exc
-    return {
-        name: ["" if v is None else str(v).strip() for v in column.to_pylist()]
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
-
-
-def _pick(role: str, columns: Columns, file: str) -> list[str] | None:
+def _pick(role: str, columns: Sequence[str], file: str) -> str | None:
     """Return the column of this role; our own name for it goes before those of others."""
     there = [name for name in SYNONYMS[role] if name in columns]
+    there = there or [name for name in WEAK.get(role, ()) if name in columns][:1]
     if len(there) > 1 and there[0] != role and role in ("true", "predicted"):
         raise DataError(
             f"expected one column for the {role} class in {file}, found {', '.join(there)}; rename the "
             f"right one to {role!r}"
         )
-    return columns[there[0]] if there else None
+    return there[0] if there else None
 
 
-def _confidence(values: list[str] | None, file: str) -> Floats | None:
-    if values is None:
+def _composed(column: Column) -> Column:
+    """Return a column whose texts have their letters composed, each text once."""
+    texts = [composed(text) for text in column.texts]
+    if len(set(texts)) == len(texts):
+        return Column(tuple(texts), column.codes)
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return Column(tuple(place), np.array([place[t] for t in texts], np.int64)[column.codes])
+
+
+def _confidence(numbers: Floats | None, file: str) -> Floats | None:
+    if numbers is None:
         return None
-    try:
-        numbers = np.array([float(v) for v in values])
-    except ValueError as exc:
-        raise DataError(
-            f"expected numbers as confidences in {file}, found {exc.args[0].partition(': ')[2]}; write "
-            "probabilities, or take the column out"
-        ) from None
     # Rounding may leave a little more than 1.
     wrong = ~((numbers >= 0) & (numbers <= 1 + 1e-6))
     if wrong.any():
         raise DataError(
-            f"expected confidences from 0 to 1 in {file}, found {numbers[wrong][0]:g}; write "
-            "probabilities, or take the column out"
+            f"expected confidences from 0 to 1 in {file}, found {numbers[wrong][0]:g} in row "
+            f"{int(np.argmax(wrong)) + 1}; write probabilities, or take the column out"
         )
     return np.asarray(np.minimum(numbers, 1.0))
 
 
-def _classes(
-    true: list[str], predicted: list[str], top: Sequence[list[str]], columns: Columns, file: str
+def _top(classes: Mapping[str, Column], named: Mapping[str, str]) -> list[Column]:
+    """Return the columns of the largest outputs, as far as they serve for counting the five largest."""
+    there = [name in classes for name in (*TOPS, "")]
+    top = [classes[name] for name in TOPS[: there.index(False) if False in there else TOP]]
+    return [] if len(top) < TOP and len(set(named.values())) > len(top) else top
+
+
+def _check_top(top: Ints | None, labels: Sequence[str], file: str) -> None:
+    if top is None:
+        return
+    ordered = np.sort(top, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if twice.any():
+        row = int(np.argmax(twice))
+        found = next(i for i in top[row] if (top[row] == i).sum() > 1)
+        raise DataError(
+            f"expected different classes in top1, top2, ... of {file}, found {labels[found]!r} twice in row "
+            f"{row + 1}; write it again"
+        )
+
+
+def _order(
+    classes: Mapping[str, Column], named: Mapping[str, str], top: Sequence[Column], file: str
 ) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Return the labels in order, and the position of each way in which a cell may name one."""
-    names = {*true, *predicted}
-    numbers = {name: _number(name) for name in names.union(*top)}
-    kinds = [{numbers[n] is not None for n in cells} for cells in (set(true), set(predicted))]
-    if len(kinds[0]) == len(kinds[1]) == 1 and kinds[0] != kinds[1]:
-        raise DataError(
-            f"expected true and predicted classes named alike in {file}, found {true[0]!r} and "
-            f"{predicted[0]!r}; write both as names or both as indices"
-        )
-    if len(names) > MOST_CLASSES:
-        raise DataError(
-            f"expected at most {MOST_CLASSES:,} classes in {file}, found {len(names):,}; check which "
-            "columns hold the classes"
-        )
-    indices = {
-        name: _number(index)
-        for which, cells in (("true_index", true), ("predicted_index", predicted))
-        for name, index in zip(cells, columns.get(which, ()), strict=False)
-    }
-    places = [indices.get(name) for name in names]
-    if None not in places and len(set(places)) == len(names):
-        known: dict[str, Any] = indices
-    elif None not in numbers.values():
-        # pandas writes whole numbers as 3.0 where a column once had a gap.
-        known = numbers
-    else:
-        known = {name: name for name in names}
+    """Return the labels in order, and the position of the class that each text stands for."""
+    every = dict(named)
+    numeric = all(whole_number(name) is not None for name in named.values())
+    for column in top:
+        for text in column.texts:
+            number = whole_number(text)
+            every.setdefault(text, str(number) if numeric and number is not None else text)
+    counted = set(named.values())
+    known: dict[str, Any] = {name: name for name in counted}
+    if indices := _indices(classes, named, file):
+        known = dict(indices)
+    elif numeric:
+        known = {name: whole_number(name) for name in counted}
     # What only stands among the five largest outputs comes last: it is no class that is counted.
-    first = sorted((n for n in numbers if n in known), key=lambda n: known[n])
-    ranked = [*first, *sorted(n for n in numbers if n not in known)]
-    shown = {n: str(numbers[n]) if known is numbers else n for n in ranked}
-    place = {label: i for i, label in enumerate(dict.fromkeys(shown.values()))}
-    return tuple(place), {name: place[label] for name, label in shown.items()}
+    first = sorted(counted, key=lambda name: known[name])
+    labels = (*first, *sorted(set(every.values()) - counted))
+    place = {name: i for i, name in enumerate(labels)}
+    return labels, {text: place[name] for text, name in every.items()}
 
 
-def _number(text: str) -> int | None:
-    return int(text.partition(".")[0]) if re.fullmatch(r"-?\d+(\.0*)?", text) else None
+def _indices(
+    classes: Mapping[str, Column], named: Mapping[str, str], file: str
+) -> dict[str, int] | None:
+    """Return the index of each class, where the table says it of all of them."""
+    found: dict[str, int] = {}
+    names: dict[int, str] = {}
+    for role, of in INDICES.items():
+        if role not in classes or of not in classes:
+            return None
+        index, column = classes[role], classes[of]
+        for pair in np.unique(column.codes * len(index.texts) + index.codes).tolist():
+            text, number = divmod(pair, len(index.texts))
+            name, place = named[column.texts[text]], whole_number(index.texts[number])
+            if place is None:
+                return None
+            if found.setdefault(name, place) != place or names.setdefault(place, name) != name:
+                raise DataError(
+                    f"expected one index for each class in {file}, found {name!r} with {place} beside "
+                    f"{found[name]} ({names.get(place, name)!r}); make names and indices go together, or "
+                    "take the columns of indices out"
+                )
+    return found

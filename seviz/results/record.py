@@ -6,29 +6,32 @@ so that records of parts of a source add up to the record of the whole: ``record
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError
-from seviz.results.blocks import GateBlock
-from seviz.results.classes import ClassTable
+from seviz.results.archive import Archive, StoredArrays, write_archive
+from seviz.results.blocks import GateBlock, block_class
+from seviz.results.checking import DamageError, Facts, check_arrays
+from seviz.results.classes import ClassInfo, ClassTable
+from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path, written_whole
 from seviz.results.header import Header
 from seviz.results.notebook import summary_html
 from seviz.results.sample import INDEX, PREFIX, ROW, SampledGates, merge_samples, sample_name
-from seviz.results.stats import Array, BlockStats, StoredStats
+from seviz.results.stats import CALIBRATION_BINS, Array, BlockStats, StoredStats
 
-# Bins of equal width for confidence against accuracy, as in Guo et al. (arXiv 1706.04599).
-CALIBRATION_BINS = 15
+__all__ = ["CALIBRATION_BINS", "TOP", "Record"]
+
 TOP = 5
+# Of a block; its reduction divides by one of them.
+_POSITIVE = ("channels", "hidden")
 
 if TYPE_CHECKING:
     import pandas
@@ -100,6 +103,19 @@ class Record:
         if INDEX not in self.arrays:
             return None
         return SampledGates(self.arrays[ROW], self.arrays[sample_name(self.block(name).name)])
+
+    def verify(self) -> None:
+        """Read and check every array; without it each is checked at its first use.
+
+        Raises:
+            DataError: If one is missing, or holds what no pass can have left behind.
+        """
+        try:
+            check_arrays(self.arrays, _facts(self))
+        except DamageError as exc:
+            raise DataError(
+                f"expected an intact record, found {exc}; collect it again (seviz collect)"
+            ) from None
 
     def to_frame(self) -> pandas.DataFrame:
         """Return a tidy table: one row per block, class and channel, with mean, std and count."""
@@ -178,18 +194,8 @@ class Record:
             "classes": self.classes.to_list(),
             "blocks": [b.to_dict() for b in self.blocks],
         }
-        with (
-            written_whole(target) as temporary,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        ):
-            archive.writestr(zipfile.ZipInfo(META_NAME), json.dumps(meta, allow_nan=False))
-            for name, array in self.arrays.items():
-                member = zipfile.ZipInfo(f"{name}.npy")
-                # Floats hardly shrink, and a redraw would wait for their unpacking; counts do.
-                kind = zipfile.ZIP_STORED if array.dtype.kind == "f" else zipfile.ZIP_DEFLATED
-                data = io.BytesIO()
-                np.lib.format.write_array(data, np.asarray(array), allow_pickle=False)
-                archive.writestr(member, data.getbuffer(), kind, compresslevel=1)
+        with written_whole(target, durable=True) as temporary, temporary.open("wb") as file:
+            write_archive(file, META_NAME, meta, self.arrays)
         return target
 
     @classmethod
@@ -203,60 +209,98 @@ class Record:
             DataError: If there is no record, it is damaged, or it was written by a newer seviz.
         """
         source = record_path(path)
+
+        def damaged(found: object) -> DataError:
+            return DataError(
+                f"expected an intact record, found {found} in {source}; collect it again (seviz collect)"
+            )
+
         try:
-            with zipfile.ZipFile(source) as archive:
-                meta = json.loads(archive.read(META_NAME))
+            archive = Archive(source, META_NAME)
+            record = _description(parse(archive.document), source)
         except FileNotFoundError:
             raise DataError(
                 f"expected a record at {source}, found nothing; make one with 'seviz collect'"
             ) from None
-        except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError) as exc:
+        except (DamageError, FieldError) as exc:
+            raise damaged(exc) from None
+        except DataError:
+            raise
+        except Exception as exc:  # what a damaged archive makes its reader do is anybody's guess
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
             raise DataError(
-                f"expected a seviz record, found something else in {source} ({exc}); "
-                "make one with 'seviz collect'"
+                f"expected a seviz record, found something else in {source} ({reason}); make one with "
+                "'seviz collect'"
             ) from exc
-        if meta.get("schema_version") != SCHEMA_VERSION:
-            raise DataError(
-                f"expected a record of schema version {SCHEMA_VERSION}, found "
-                f"{meta.get('schema_version')!r} in {source}; collect it again, or update seviz"
-            )
-        return cls(
-            header=Header.from_dict(meta["header"]),
-            classes=ClassTable.from_list(meta["classes"]),
-            blocks=tuple(GateBlock.from_dict(b) for b in meta["blocks"]),
-            arrays=_StoredArrays(source),
+        arrays = StoredArrays(archive, _facts(record), damaged)
+        _ = arrays["count"]  # small, and used by everything
+        return replace(record, arrays=arrays)
+
+
+def _description(meta: Any, source: Path) -> Record:
+    """Return a record without its arrays.
+
+    Raises:
+        DataError: If it was written by a newer seviz.
+        FieldError: If something is missing, of another type, or there twice.
+    """
+    version = meta.get("schema_version") if isinstance(meta, Mapping) else None
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"expected a record of schema version {SCHEMA_VERSION}, found {version!r} in {source}; "
+            "collect it again, or update seviz"
         )
+    header, classes, blocks = (meta.get(name) for name in ("header", "classes", "blocks"))
+    record = Record(
+        header=read(Header, header, "header"),
+        classes=ClassTable(read(tuple[ClassInfo, ...], classes, "classes")),
+        blocks=tuple(
+            read(block_class(block), block, f"blocks[{i}]")
+            for i, block in enumerate(read(tuple[Any, ...], blocks, "blocks"))
+        ),
+        arrays={},
+    )
+    _check_names(record)
+    return record
 
 
-class _StoredArrays(Mapping[str, Array]):
-    """The arrays of a record file, each read at its first use: a redraw needs few of many."""
+def _check_names(record: Record) -> None:
+    """Refuse what would be counted or drawn twice, or cannot be."""
+    for what, names in (
+        ("block", [b.name for b in record.blocks]),
+        ("class", record.classes.labels),
+        ("class index", [c.index for c in record.classes.classes]),
+    ):
+        if len(set(names)) < len(names):
+            twice = next(name for name, times in Counter(names).items() if times > 1)
+            raise FieldError(f"the {what} {twice!r} twice")
+    if not record.classes.classes:
+        raise FieldError("no class")
+    numbers = {
+        "header.images": record.header.images,
+        "header.num_classes": record.header.num_classes,
+        **{f"the index of class {c.label!r}": c.index for c in record.classes.classes},
+        **{
+            f"the {k} of {b.name!r}": getattr(b, k) - 1
+            for b in record.blocks
+            for k in _POSITIVE
+            if hasattr(b, k)
+        },
+    }
+    for what, number in numbers.items():
+        if number < 0:
+            raise FieldError(f"a number that is too small as {what}")
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read: dict[str, Array] = {}
-        with zipfile.ZipFile(path) as archive:
-            self._names = [n[:-4] for n in archive.namelist() if n.endswith(".npy")]
 
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._read:
-            if name not in self._names:
-                raise KeyError(name)
-            try:
-                with zipfile.ZipFile(self._path) as archive:
-                    data = archive.read(f"{name}.npy")
-            except (OSError, zipfile.BadZipFile) as exc:
-                raise DataError(
-                    f"expected an intact record, found damage at {name} in {self._path} ({exc}); "
-                    "collect it again"
-                ) from exc
-            self._read[name] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+def _facts(record: Record) -> Facts:
+    """Return what the arrays of a record must fit."""
+    return Facts(
+        rows=len(record.classes),
+        targets=[c.index for c in record.classes.classes],
+        outputs=record.header.num_classes or None,
+        images=record.header.images,
+        blocks=record.blocks,
+    )
 
 
 def _merge_arrays(

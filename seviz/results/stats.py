@@ -12,6 +12,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 
+# Bins of equal width for confidence against accuracy, as in Guo et al. (arXiv 1706.04599).
+CALIBRATION_BINS = 15
 SATURATED_HIGH = 0.95
 SATURATED_LOW = 0.05
 _SUMMED = ("count", "sum", "sumsq", "low", "high")

@@ -45,8 +45,14 @@ class Choice:
         return {"made": torch.tensor(_OPEN if self.made is None else self.made)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Hold to an earlier choice."""
+        """Hold to an earlier choice.
+
+        Raises:
+            ValueError: If there is no such copy.
+        """
         place = int(state["made"])
+        if not _OPEN <= place <= UNTOUCHED:
+            raise ValueError(f"no copy {place}")
         self._given = place != _OPEN
         self.made = place if self._given else None
 

@@ -56,8 +56,15 @@ class Probabilities:
         return {"kind": torch.tensor([KINDS.index(self.kind)])}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take the outputs for what they were taken for before."""
-        self.kind = KINDS[int(state["kind"])]
+        """Take the outputs for what they were taken for before.
+
+        Raises:
+            ValueError: If there is no such kind.
+        """
+        place = int(state["kind"])
+        if not 0 <= place < len(KINDS):
+            raise ValueError(f"no kind of outputs {place}")
+        self.kind = KINDS[place]
 
     def merge(self, exchange: Exchange) -> None:
         """Check that every process took the outputs for the same.

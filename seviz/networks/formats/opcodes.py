@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from seviz.networks.formats.archives import MOST_TENSORS
+
 # Deeper than any checkpoint, and far from what overflows a stack.
 _DEEPEST = 1000
 # A reader that copies more than this for each byte of the file was made to.
@@ -29,6 +31,7 @@ _ALLOCATES = re.compile(r"torch\..*(Tensor|Storage)|torch\._utils\._rebuild_devi
 _FILLS = "builtins.bytearray"
 # Calls its first argument, whatever that is.
 _CALLS_ANOTHER = "torch._tensor._rebuild_from_type_v2"
+_TENSOR = "torch._utils._rebuild_tensor"
 _REBUILDS = re.compile(r"torch\._utils\._rebuild_(?!device_tensor_).*")
 
 
@@ -61,6 +64,7 @@ class _Machine:
         self.stack: list[_Value | None] = []  # None is a mark
         self.memo: dict[int, _Value] = {}
         self.copied = 0
+        self.tensors = 0
 
     def follow(self, opcode: pickletools.OpcodeInfo, argument: Any, position: int) -> str | None:
         """Run one opcode; return the dotted name that it asks for, if it asks for one."""
@@ -116,6 +120,10 @@ class _Machine:
             raise HarmfulPickleError(f"a call of {given[0].name[:80]!r} through another")
         if _ALLOCATES.fullmatch(called.name):
             raise HarmfulPickleError(f"a call of {called.name}, which allocates memory")
+        if called.name.startswith(_TENSOR):
+            self.tensors += 1
+            if self.tensors > MOST_TENSORS:
+                raise HarmfulPickleError(f"more than {MOST_TENSORS:,} tensors")
         return self._count(arguments, position)
 
     def _count(self, values: list[_Value], position: int) -> int:

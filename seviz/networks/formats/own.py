@@ -70,8 +70,9 @@ def save_checkpoint(
         metadata["folded_from"] = dict(folded_from or {})
     _check_plain(metadata)
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with written_whole(target) as temporary:
-        torch.save({**metadata, "state_dict": weights}, temporary)
+    # Given a path, torch.save would write its name into the archive: no two files would be alike.
+    with written_whole(target, durable=True) as temporary, temporary.open("wb") as file:
+        torch.save({**metadata, "state_dict": weights}, file)
     return target
 
 

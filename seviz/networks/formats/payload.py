@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from seviz.errors import CheckpointError
+from seviz.networks.formats.archives import MOST_TENSORS, too_many_tensors
 
 # What training state is kept under. Its tensors have the shapes of the weights and are none.
 _STATE = re.compile(
@@ -77,6 +78,8 @@ def flatten(content: Any, file_name: str) -> Payload:
                     f"expected tensors with a shape in {file_name}, found {name} nested; save plain tensors"
                 )
             elif isinstance(leaf, Tensor):
+                if len(tensors) >= MOST_TENSORS:  # one dict may be met under several names
+                    raise too_many_tensors("more", file_name)
                 # A view of its own, without the attributes that the file may have given it.
                 tensors[name] = Tensor.detach(leaf)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seviz.errors import CheckpointError
+from seviz.networks.formats.archives import MOST_TENSORS, too_many_tensors
 from seviz.networks.formats.file import CheckpointFile, Reader, Seen
 from seviz.networks.formats.payload import Payload, flatten
 from seviz.results.files import file_sha256
@@ -21,7 +22,10 @@ def _read(seen: Seen, unsafe: bool) -> CheckpointFile:
     try:
         with safe_open(path, framework="pt") as file:
             facts = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            if len(names) > MOST_TENSORS:
+                raise too_many_tensors(f"{len(names):,}", path.name)
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as exc:
         raise CheckpointError(
             f"expected an intact safetensors file, found {' '.join(str(exc).split())[:150]} in "

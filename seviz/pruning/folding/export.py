@@ -36,7 +36,7 @@ def export(model: nn.Module, input_size: Sequence[int], path: Path, name: str) -
     try:
         with evaluating(model), torch.no_grad(), _quiet():
             program = torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
-            with written_whole(path) as temporary, temporary.open("wb") as file:
+            with written_whole(path, durable=True) as temporary, temporary.open("wb") as file:
                 torch.export.save(program, file)
     except OSError:
         raise

@@ -24,6 +24,7 @@ from seviz.results.cost.parts import (
     total_bytes,
     total_work,
 )
+from seviz.results.fields import parse, read
 from seviz.results.files import SCHEMA_VERSION, written_whole
 
 AUDIT_NAME = "audit.json"
@@ -292,11 +293,20 @@ class Audit:
         """
         source = _file(path)
         try:
-            document = json.loads(source.read_text(encoding="utf-8"))
+            document = parse(source.read_text(encoding="utf-8"))
             version = document.get("schema_version")
             if version == SCHEMA_VERSION:
-                return cls.from_dict(document)
-        except (OSError, ValueError, AttributeError, KeyError, TypeError) as exc:
+                made = read(cls, cls.from_dict(document), "audit")
+                made.to_dict()  # what follows from its numbers can be computed
+                return made
+        except (
+            OSError,
+            ValueError,
+            ArithmeticError,
+            LookupError,
+            AttributeError,
+            TypeError,
+        ) as exc:
             raise DataError(
                 f"expected an audit at {source}, found something else ({exc}); make one with 'seviz audit'"
             ) from exc
