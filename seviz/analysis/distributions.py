@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import comb, exp, gamma, log1p, pi, sqrt
+from math import exp, gamma, log1p, pi, sqrt
 from statistics import NormalDist
 
 _TINY = 1e-300
@@ -109,18 +109,14 @@ def _gamma_ratio(a: float) -> float:
 def sign_test(fewer: int, more: int) -> float:
     """Return the p-value of two counts that chance divides evenly: both tails of Binomial(n, 1/2).
 
-    The largest term of the tail is a quotient of whole numbers, and each smaller one a share of the one before.
+    Counted in whole numbers, so that one division is all that is rounded.
 
     >>> round(sign_test(2, 12), 4)
     0.0129
     """
     fewer, n = int(min(fewer, more)), int(fewer + more)
-    if 2 * fewer >= n - 1:  # both tails are everything
-        return 1.0
-    share = total = 1.0
-    for i in range(fewer, 0, -1):
-        share *= i / (n - i + 1)
-        total += share
-        if share < _EPSILON * total / 8:
-            break
-    return min(1.0, 2 * total * (comb(n, fewer) / 2**n))
+    ways = outcomes = 1
+    for i in range(fewer):
+        ways = ways * (n - i) // (i + 1)
+        outcomes += ways
+    return min(1.0, 2 * outcomes / 2**n)
