@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seviz.errors import UsageError
+from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
 from seviz.results.cost import Audit, BlockCost, BlockWork
 
@@ -22,6 +23,7 @@ _WIDTH = 0.62  # of a bar
 _SEEN = 0.008  # height of a part of a bar that can be seen, as a share of the tallest bar
 _LINE = 115  # characters across the figure of the blocks
 _MOST_ROWS = 60  # blocks, from which on names are left out
+_LEFT, _RIGHT, _FOOT = 0.52, 0.12, 0.4  # inches beside and below the three panels
 
 
 def stage_bars(audit: Audit) -> Figure:
@@ -95,8 +97,23 @@ def block_bars(audit: Audit) -> Figure:
     rows = len(audit.blocks)
     tall = min(max(0.17 * rows, 1.2), 9.0)
     with figure_style():
-        figure = Figure(figsize=(7.2, tall + 1.35), layout="constrained")
-        panels: Any = figure.subplots(1, 3, sharey=True)
+        said = _bound(audit, works)
+        head = 0.6 + 0.14 * (said.count("\n") + 1)  # the legends of three lines, and the sentence
+        height = head + tall + _FOOT
+        figure = Figure(figsize=(PAGE_WIDTH, height))
+        # In inches: a layout engine would measure every text, four times.
+        panels: Any = figure.subplots(
+            1,
+            3,
+            sharey=True,
+            gridspec_kw={
+                "left": _LEFT / PAGE_WIDTH,
+                "right": 1 - _RIGHT / PAGE_WIDTH,
+                "bottom": _FOOT / height,
+                "top": 1 - head / height,
+                "wspace": 0.05,
+            },
+        )
         _panel(
             panels[0],
             "parameters",
@@ -126,7 +143,7 @@ def block_bars(audit: Audit) -> Figure:
         panels[0].set_ylim(rows - 0.4, -0.6)
         for panel in panels:
             _separate(panel, audit.blocks)
-        figure.suptitle(_bound(audit, works), x=0.01, ha="left", fontsize=TEXT)
+        figure.suptitle(said, x=0.01, y=1 - 0.06 / height, va="top", ha="left", fontsize=TEXT)
     return figure
 
 

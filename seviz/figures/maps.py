@@ -10,14 +10,19 @@ import numpy as np
 from seviz.analysis import gate_distances
 from seviz.figures.confusion.cells import CMAP
 from seviz.figures.confusion.raster import pool
+from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.style import SMALL, figure_style
 from seviz.results.blocks import GateBlock
 from seviz.results.record import Record
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH = 7.2
+# Where everything stands, in inches: a layout engine would measure each text of twenty panels, four times.
+_ROW, _PANEL, _HEAD = 1.42, 1.02, 0.2
+_LEFT, _RIGHT = (0.22, 4.4), (5.3, 1.4)  # left edge and width
+_BAR, _GAP = 0.06, 0.08
 # Dots across a map at most: more do not come out in print.
 _DOTS = 200
 
@@ -32,9 +37,18 @@ def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
     from matplotlib.figure import Figure
 
     with figure_style():
-        figure = Figure(figsize=(_WIDTH, 1.35 * len(blocks) + 0.5), layout="constrained")
-        panels = figure.subplots(len(blocks), 2, squeeze=False, width_ratios=(3, 1))
-        for block, (left, right) in zip(blocks, panels, strict=True):
+        tall = _ROW * len(blocks) + 0.02
+        figure = Figure(figsize=(PAGE_WIDTH, tall))
+
+        def add(left: float, width: float, row: int) -> Axes:
+            bottom = tall - row * _ROW - _HEAD - _PANEL
+            return figure.add_axes(
+                (left / PAGE_WIDTH, bottom / tall, width / PAGE_WIDTH, _PANEL / tall)
+            )
+
+        for row, block in enumerate(blocks):
+            left, right = (add(*place, row) for place in (_LEFT, _RIGHT))
+            bars = [add(x + width + _GAP, _BAR, row) for x, width in (_LEFT, _RIGHT)]
             stats = record.stats(block.name)
             more = stats.mean[stats.seen] - stats.all_mean
             far = float(np.abs(more).max()) or 1.0
@@ -45,14 +59,14 @@ def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
                 shown, cmap="RdBu_r", vmin=-far, vmax=far, aspect="auto", interpolation="none",
                 extent=(0, block.channels, len(more), 0),
             )  # fmt: skip
-            figure.colorbar(drawn, ax=left, fraction=0.03, pad=0.01)
+            figure.colorbar(drawn, cax=bars[0])
             left.set_title(f"{block.name}: class by channel, difference from “all”", loc="left")
             apart = gate_distances(stats)[np.ix_(stats.seen, stats.seen)]
             seen = right.imshow(
                 pool(apart, _DOTS), cmap=CMAP, vmin=0, interpolation="none",
                 aspect="auto",
             )  # fmt: skip
-            figure.colorbar(seen, ax=right, fraction=0.08, pad=0.02)
+            figure.colorbar(seen, cax=bars[1])
             right.set_title("class distance", loc="left")
             for panel in (left, right):
                 panel.set_yticks([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -50,6 +51,8 @@ _RC: Mapping[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlepad": 4.0,
+    # Where matplotlib would put it, had it looked for ticks above the panel: there are none.
+    "axes.titley": 1.0,
     "axes.axisbelow": True,
     "lines.solid_joinstyle": "round",
     # At the resolution of these figures hinting changes widths, not sharpness, and takes a fifth of the time.
@@ -61,13 +64,35 @@ _RC: Mapping[str, Any] = {
     "svg.hashsalt": SALT,
 }
 
+# Settings of a user's machine, not of a figure.
+_MACHINE = (
+    "backend",
+    "date.epoch",
+    "docstring.",
+    "figure.max_open_warning",
+    "figure.raise_window",
+    "interactive",
+    "savefig.directory",
+    "timezone",
+    "tk.",
+    "toolbar",
+    "webagg.",
+)
+
 
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Draw and save as seviz does, whatever the user's settings, and put those back."""
-    import matplotlib.style
+    import matplotlib
 
-    with matplotlib.style.context(["default", dict(_RC)]):
+    # Not matplotlib.style, which reads thirty style sheets before it knows the default one.
+    with matplotlib.rc_context():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
+            for key, value in matplotlib.rcParamsDefault.items():
+                if not key.startswith(_MACHINE):
+                    matplotlib.rcParams[key] = value
+        matplotlib.rcParams.update(_RC)
         yield
 
 

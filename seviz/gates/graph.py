@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
+from seviz.gates.shapes import run
 
 
 class Call(NamedTuple):
@@ -170,7 +171,7 @@ class ModuleStack:
         del self._stack[1:]
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(DispatchMode):
     """Builds the graph while the model runs."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -213,7 +214,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Before the call: an in-place operator must be recorded with the value that it reads.
         taken = tree_map(replace, (args, kwargs))
         name = op_name(func)
-        result = _run(name, func, args, kwargs)
+        result = run(func, args, kwargs)
         inputs = [leaf for leaf in tree_leaves(taken) if isinstance(leaf, Value)]
         ordinal = 0
         if name in MULTIPLY and len(inputs) > 1:
@@ -232,14 +233,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 op.outputs.append(made)
         self.ops.append(op)
         return result
-
-
-def _run(name: str, func: Any, args: Any, kwargs: Any) -> Any:
-    """Run an operator; a batch norm without numbers by its shapes: torch takes long to find them."""
-    if name == "native_batch_norm" and not kwargs and args[0].is_meta and not args[5]:
-        maps, channels = args[0], args[0].shape[1]
-        return torch.empty_like(maps), maps.new_empty(channels), maps.new_empty(channels)
-    return func(*args, **kwargs)
 
 
 class _ReturnWatcher(ModuleStack):

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from seviz.errors import CheckpointError
 from seviz.gates.find import Trace, TracedBlock
 from seviz.gates.graph import Graph, op_name, record
+from seviz.gates.mode import DispatchMode
 from seviz.gates.reading import ModeReading, multiplication
 from seviz.gates.snapshot import Form, Keeper, Kept, Taker, writes
 from seviz.gates.tap import evaluating, unwrap
@@ -248,7 +248,7 @@ def _live(graph: Graph, sites: set[int]) -> dict[int, frozenset[_Slot]]:
     }
 
 
-class _Pass(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Pass(DispatchMode):
     """Counts operators as the recorder of a graph does, and checks that they are the same ones.
 
     Args:

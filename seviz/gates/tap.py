@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Call, ModuleStack, op_name
+from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
 from seviz.gates.reading import HookReading, ModeReading, Reading
 
@@ -174,7 +174,7 @@ class _EveryGateIsRead(BaseException):  # no error, and not for a network to cat
     """Ends a forward pass of which the rest is not needed."""
 
 
-class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Watcher(DispatchMode):
     """Sees every multiplication of the pass; for gates that no module returns."""
 
     def __init__(

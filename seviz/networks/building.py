@@ -68,13 +68,30 @@ class _NoRandomNumbers(TorchFunctionMode):
         return self._repeated > _MOST_REPEATED
 
 
+class _NoRandomNumbersOnMeta(_NoRandomNumbers):
+    """Leaves out the random initialisation of tensors that hold no numbers, and of no others.
+
+    Drawing changes nothing there, and the first time torch loads its compiler for it: two seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in self._SKIPPED:
+            tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **kwargs)
+
+
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """Build a network on the meta device: names and shapes, no memory, no numbers."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NoRandomNumbersOnMeta():
             return build()
     except Exception:
-        with _EmptyOnMeta():
+        with _EmptyOnMeta(), _NoRandomNumbersOnMeta():
             return build()
 
 

@@ -16,7 +16,7 @@ from seviz.report import confusion, cost, depth, provenance, summary
 from seviz.report.charts import line_styles
 from seviz.report.data import script_json
 from seviz.report.embedding import chart_item, content_policy, scripts, stylesheet
-from seviz.report.gates import Gates, channel_chart, gate_chart, gates
+from seviz.report.gates import HEIGHT, Gates, channel_chart, gate_items, gates
 from seviz.report.inputs import Inputs, gather
 from seviz.report.maps import matrix_chart, palettes
 from seviz.report.names import short, shown
@@ -125,6 +125,8 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         sections.append(Section("confusion", "Confusion"))
         confused = _add_confusion(inputs, charts, blobs, page_data)
     sections.append(Section("provenance", "Provenance"))
+    items = gate_items(drawn) if drawn is not None else {}
+    items |= {name: chart_item(made) for name, made in charts.items()}
     return {
         "title": summary.title(inputs),
         "architecture": shown(record.header.architecture),
@@ -148,8 +150,11 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "counts": provenance.counts_table(inputs) if inputs.evaluation is None else None,
         "skipped": provenance.skipped_table(inputs),
         "pictures": pictures(inputs),
-        "charts": {name: script_json(chart_item(made)) for name, made in charts.items()},
-        "heights": {name: made.height for name, made in charts.items()},
+        "charts": {name: script_json(item) for name, item in items.items()},
+        "heights": {
+            **dict.fromkeys(items, HEIGHT),
+            **{name: made.height for name, made in charts.items()},
+        },
         "blobs": blobs,
         "data": script_json(page_data),
     }
@@ -175,7 +180,6 @@ def _add_gates(
         "blocks": [p.meta for p in drawn.panels],
     }
     for panel in drawn.panels:
-        charts[f"gates-{panel.name}"] = gate_chart(panel, drawn.lowest, drawn.highest)
         blobs[f"gates-{panel.name}"] = panel.blob
     charts["channel"] = channel_chart(drawn.lowest, drawn.highest)
     tall = min(max(220, 90 + 15 * len(labels)), 560)

@@ -11,6 +11,7 @@ import numpy as np
 from seviz.figures.gate_curves import sampled_channels
 from seviz.report.charts import INK_TAG, chart, tooltip
 from seviz.report.data import channels_per_block, packed, quantised
+from seviz.report.embedding import chart_item
 from seviz.report.findings import BlockFindings, selectivity
 from seviz.report.inputs import Inputs
 from seviz.results.blocks import GateBlock, paper_panels
@@ -152,19 +153,54 @@ def _warning(found: BlockFindings) -> str:
     return "" if found.moves else "hardly moves: differences between classes mean little"
 
 
+def gate_items(drawn: Gates) -> dict[str, dict[str, Any]]:
+    """Return the charts of all blocks by name, as `chart_item` does.
+
+    One is built: they differ in name and horizontal range alone, and Bokeh takes 50 ms for each.
+    """
+    if not drawn.panels:
+        return {}
+    built = chart_item(gate_chart(drawn.panels[0], drawn.lowest, drawn.highest))
+    (root,) = built["doc"]["roots"]
+    across = root["attributes"]["x_range"]
+    items = {}
+    for panel in drawn.panels:
+        start, end = _x_range(panel)
+        changed = {
+            "name": f"gates-{panel.name}",
+            "x_range": {
+                **across,
+                "attributes": {
+                    **across["attributes"],
+                    "start": start,
+                    "end": end,
+                    "bounds": [start, end],
+                },
+            },
+        }
+        own = {**root, "attributes": {**root["attributes"], **changed}}
+        items[f"gates-{panel.name}"] = {**built, "doc": {**built["doc"], "roots": [own]}}
+    return items
+
+
+def _x_range(panel: GatePanel) -> tuple[float, float]:
+    last = panel.meta["channels"] - 1
+    room = max(0.02 * last, 0.5)
+    return -room, last + room
+
+
 def gate_chart(panel: GatePanel, lowest: float, highest: float) -> figure:
     """Return the empty chart of one block; the page draws the chosen classes into it."""
     from bokeh.models import ColumnDataSource, Range1d
 
-    last = panel.meta["channels"] - 1
-    room = max(0.02 * last, 0.5)
+    start, end = _x_range(panel)
     edge = 0.03 * (highest - lowest)
     made = chart(
         f"gates-{panel.name}",
         height=HEIGHT,
         x="channel",
         y="mean gate",
-        x_range=Range1d(-room, last + room, bounds=(-room, last + room)),
+        x_range=Range1d(start, end, bounds=(start, end)),
         y_range=Range1d(lowest - edge, highest + edge),
     )
     bands = ColumnDataSource({"xs": [], "ys": [], "colour": []}, name="bands")

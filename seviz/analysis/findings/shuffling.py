@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +81,13 @@ def shuffle_labels(
     rng = np.random.default_rng(seed)
     # The first is the own labels; position j of the sorted labels holds image places[j].
     places = np.stack([order, *(rng.permutation(used) for _ in range(SHUFFLES))], axis=1)
-    places = places.astype(np.int32)
-    shares = np.array([_shares(g[:used], places, left, right, weight) for g in gates])
+    # Where in the matrix of products each pair stands, shuffling by shuffling: the same for all blocks.
+    pairs = [
+        some[left] * np.int32(used) + some[right]
+        for some in np.split(places.astype(np.int32), range(_CHUNK, places.shape[1], _CHUNK), axis=1)
+    ]
+    by_pair = (2 * weight[left]).astype(np.float32)
+    shares = np.array([_shares(g[:used], places, weight, pairs, by_pair) for g in gates])
     return Shuffled(shares[:, 0], shares[:, 1:].T)
 
 
@@ -104,10 +109,10 @@ def _pairs(count: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], npt.NDAr
 
 def _shares(
     gates: npt.NDArray[np.floating],
-    places: npt.NDArray[np.int32],
-    left: npt.NDArray[np.intp],
-    right: npt.NDArray[np.intp],
+    places: npt.NDArray[np.intp],
     weight: Floats,
+    pairs: Sequence[npt.NDArray[np.int32]],
+    by_pair: npt.NDArray[np.float32],
 ) -> Floats:
     """Return the class share of one block under each placing of its images, [shufflings]."""
     z = gates.astype(np.float32)
@@ -118,10 +123,7 @@ def _shares(
         return np.full(places.shape[1], np.nan)
     z = z[:, moving] / (size[moving] * np.sqrt(np.count_nonzero(moving))).astype(np.float32)
     products = z @ z.T
-    by_pair = (2 * weight[left]).astype(np.float32)
-    shares = weight @ np.diagonal(products).astype(np.float64)[places]
-    for begin in range(0, places.shape[1], _CHUNK):
-        some = np.ascontiguousarray(places[:, begin : begin + _CHUNK])
-        both = products.take(some[left] * np.int32(len(z)) + some[right])
-        shares[begin : begin + _CHUNK] += by_pair @ both
-    return np.asarray(shares)
+    alone = weight @ np.diagonal(products).astype(np.float64)[places]
+    # Not a product of matrices: its threads would wait for one another for so small a one.
+    together = [np.einsum("p,ps->s", by_pair, products.take(some)) for some in pairs]
+    return np.asarray(alone + np.concatenate(together))

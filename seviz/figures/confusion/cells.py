@@ -28,7 +28,7 @@ CMAP = "Blues"
 # The faintest colour of a cell that is not 0, where no number says so.
 FAINTEST = 0.3
 EMPTY = "#F2F2F2"
-# Above this relative luminance dark text is easier to read than white (seaborn's limit).
+# Above this relative luminance dark text is easier to read than white (the limit that seaborn takes).
 LIGHT = 0.408
 DARK_TEXT, LIGHT_TEXT = "#262626", "white"
 
@@ -67,25 +67,20 @@ def draw_annotated(
         size: Of the numbers, in points.
     """
     import matplotlib
-    import seaborn
 
-    seaborn.heatmap(
-        values,
-        ax=panel,
-        mask=np.isnan(values),
-        annot=texts,
-        fmt="",
-        annot_kws={"size": size},
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+    rows, columns = values.shape
+    mesh: ScalarMappable = panel.pcolormesh(
+        np.ma.masked_invalid(values),
         # A logarithmic scale has no colour for 0.
         cmap=matplotlib.colormaps[CMAP].with_extremes(bad="white"),
         norm=norm,
         linewidths=0.4,
-        linecolor="white",
-        cbar=False,
-        xticklabels=False,
-        yticklabels=False,
+        edgecolors="white",
     )
-    mesh: ScalarMappable = panel.collections[0]
+    panel.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[])
+    write_numbers(panel, texts, mesh, values, size)
     return mesh
 
 
