@@ -417,6 +417,15 @@ def test_help_and_errors_name_every_form(capsys):
             assert form.written in said
 
 
+def test_the_page_on_data_names_every_form():
+    from seviz.data.sources import FORMS
+
+    page = Path(__file__).parents[1] / "docs" / "data.md"
+    text = page.read_text(encoding="utf-8").replace("\\|", "|")
+    for form in FORMS:
+        assert form.written in text
+
+
 def test_the_first_form_that_fits_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     png(tmp_path / "cifar10.csv/a/1.png")
