@@ -40,7 +40,9 @@ def student_quantile(free: float, probability: float) -> float:
     if free >= _MANY:
         return _near_normal(free, t)
     for _ in range(_MOST_TERMS):
-        density = exp(-(free + 1) / 2 * log1p(t * t / free)) * _gamma_ratio(free / 2) / sqrt(pi * free)
+        density = (
+            exp(-(free + 1) / 2 * log1p(t * t / free)) * _gamma_ratio(free / 2) / sqrt(pi * free)
+        )
         step = (_student_tail(free, t) - wanted) / density
         t += step
         if step <= 4 * _EPSILON * t:  # steps lead upwards, until rounding is all there is

@@ -119,7 +119,9 @@ def _windows(
     """Return how often a window fits in each dimension; ``None`` where it does not."""
     found = []
     for i, n in enumerate(size):
-        k, s, p, d = (values[i if len(values) > 1 else 0] for values in (kernel, stride, padding, dilation))
+        k, s, p, d = (
+            values[i if len(values) > 1 else 0] for values in (kernel, stride, padding, dilation)
+        )
         reach = n + 2 * p - d * (k - 1) - 1
         if reach < 0 or s < 1 or p < 0:
             return None
@@ -217,14 +219,25 @@ _ANY_STRIDES = {_product, _sum_and_product, _convolution}
 _RULES: dict[Any, Rule] = {
     **{
         getattr(_aten, name).default: _same
-        for name in (
-            "relu relu_ sigmoid sigmoid_ hardsigmoid hardsigmoid_ hardswish hardswish_ silu silu_ hardtanh "
-            "hardtanh_ tanh"
-        ).split()
+        for name in [
+            "relu",
+            "relu_",
+            "sigmoid",
+            "sigmoid_",
+            "hardsigmoid",
+            "hardsigmoid_",
+            "hardswish",
+            "hardswish_",
+            "silu",
+            "silu_",
+            "hardtanh",
+            "hardtanh_",
+            "tanh",
+        ]
     },
     **{
         getattr(_aten, name).Tensor: _broadcast
-        for name in "add add_ sub sub_ mul mul_ div div_".split()
+        for name in ["add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_"]
     },
     _aten.convolution.default: _convolution,
     _aten.max_pool2d_with_indices.default: _max_pool,

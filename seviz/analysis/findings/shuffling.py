@@ -84,7 +84,9 @@ def shuffle_labels(
     # Where in the matrix of products each pair stands, shuffling by shuffling: the same for all blocks.
     pairs = [
         some[left] * np.int32(used) + some[right]
-        for some in np.split(places.astype(np.int32), range(_CHUNK, places.shape[1], _CHUNK), axis=1)
+        for some in np.split(
+            places.astype(np.int32), range(_CHUNK, places.shape[1], _CHUNK), axis=1
+        )
     ]
     by_pair = (2 * weight[left]).astype(np.float32)
     shares = np.array([_shares(g[:used], places, weight, pairs, by_pair) for g in gates])
