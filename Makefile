@@ -34,6 +34,9 @@ demo: $(READY) ## Make the report of a small SE network on handwritten digits, a
 test: $(READY) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
+nightly: $(READY) ## Run what takes long: every network of the zoos; the result goes to tests/nightly.md
+	OMP_NUM_THREADS=1 $(BIN)/python tests/nightly.py
+
 check: $(READY) ## Lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,6 +61,7 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/endtoend.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/ablate.py $(CIFAR10)
+	$(BIN)/python -m pytest benchmarks/answers.py
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
 	$(BIN)/python reports/make.py $(CIFAR10)

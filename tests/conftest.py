@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from seviz.results.preprocessing import Preprocessing
 
 Refuses = Callable[..., AbstractContextManager[None]]
+# How many cases of each test are marked nightly; they are collected, but not run.
+NIGHTLY = pytest.StashKey[Counter[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Count what is marked nightly before it is left out."""
+    config.stash[NIGHTLY] = Counter(
+        f"{item.path.name}::{item.name.partition('[')[0]}"
+        for item in items
+        if item.get_closest_marker("nightly") is not None
+    )
 
 
 @dataclass(frozen=True)
