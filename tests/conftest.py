@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from seviz.results.preprocessing import Preprocessing
 
 Refuses = Callable[..., AbstractContextManager[None]]
+# A busy machine makes examples slowly, which is no fault of theirs.
+hypothesis.settings.register_profile(
+    "seviz", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("seviz")
 # How many cases of each test are marked nightly; they are collected, but not run.
 NIGHTLY = pytest.StashKey[Counter[str]]()
 
