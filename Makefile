@@ -1,12 +1,18 @@
 # make demo: the sample report; make test: the tests. Both set up .venv first, on a fresh machine too.
 
+# Byte code is kept whatever the environment says (images for containers and CI forbid it): without it each
+# process compiles PyTorch anew, which takes longer than to import it.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NEVER_IMPORTED := /site-packages/(.*/)?(tests?|testing|_inductor|_vendor|pip|setuptools|mypyc?|hypothesis|statsmodels|onnxruntime$\
+	|playwright|pymupdf|pygments|networkx|keras)/
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench reports index clean
+.PHONY: help demo test nightly check format docs bench reports index clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,8 +21,11 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "expected Python 3.11 or newer, found $$($(PYTHON) --version); set PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@# What is never imported need not be compiled: half of the time.
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+	@# Compiled once and on all cores, so that runs start fast where no byte code may be written; but not
+	@# what is never imported by seviz, which is half of it.
+	$(BIN)/python -m compileall -q -j 0 -x '$(NEVER_IMPORTED)' \
+		$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') seviz
 	@touch $(READY)
 
 demo: $(READY) ## Make the report of a small SE network on handwritten digits, and open it
@@ -24,6 +33,9 @@ demo: $(READY) ## Make the report of a small SE network on handwritten digits, a
 
 test: $(READY) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+nightly: $(READY) ## Run what takes long: every network of the zoos; the result goes to tests/nightly.md
+	OMP_NUM_THREADS=1 $(BIN)/python tests/nightly.py
 
 check: $(READY) ## Lint and types
 	$(BIN)/ruff check .
@@ -49,6 +61,7 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/endtoend.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/ablate.py $(CIFAR10)
+	$(BIN)/python -m pytest benchmarks/answers.py
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
 	$(BIN)/python reports/make.py $(CIFAR10)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ SAMPLE = HERE.parent / "reports" / "se_resnet20_cifar10"
 RUNS = 7
 INSPECTIONS = 3
 IMAGES = (1_000, 10_000, 50_000)
+FILES = 50_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,29 @@ def collect_generated(count: int) -> None:
     assert passed.images == count
 
 
+def many_files() -> Iterator[tuple[str, str, str]]:
+    """List and hash empty files in class folders: processor time of the better of two runs."""
+    from seviz.data import open_source
+
+    with tempfile.TemporaryDirectory() as root:
+        for number in range(FILES):
+            folder = Path(root) / f"class{number % 50:02}"
+            folder.mkdir(exist_ok=True)
+            (folder / f"{number}.jpg").touch()
+
+        def seconds(action: Callable[[], object]) -> float:
+            start = time.process_time()
+            action()
+            return time.process_time() - start
+
+        source = open_source(root)
+        assert len(source) == FILES
+        listing = min(seconds(lambda: open_source(root)) for _ in range(2))
+        hashing = min(seconds(lambda: source.fingerprint(times=True)) for _ in range(2))
+    yield (f"listing {FILES:,} files in 50 folders", f"{listing:.2f} s", "5 s")
+    yield ("hashing their names, sizes and times", f"{hashing:.2f} s", "1 s")
+
+
 def rows() -> Iterator[tuple[str, str, str]]:
     """Yield (what, measured, target)."""
     python = sys.executable
@@ -130,6 +154,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
             f"{took.memory:.0f} MB (the file and {took.memory - size:.0f} MB)",
             "the file and 1000 MB",
         )
+    yield from many_files()
     least = None
     for count in IMAGES:
         took = measure([python, __file__, "--collect", str(count)], 0 if count > 20_000 else 1)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE = 300_000  # milliseconds; what hangs ends, what is slow on a busy machine does not fail
 REQUIRED = os.environ.get("SEVIZ_BROWSER_TESTS") == "1"
 ARGUMENTS = (
     "--no-sandbox",
@@ -43,7 +44,7 @@ class Opened:
     def drawn(self, name: str) -> Any:
         """Scroll a chart into view, wait until it is drawn, and return its place."""
         self.show(f'[data-chart="{name}"]')
-        self.page.wait_for_selector(f'[id="canvas-{name}"][data-drawn]', timeout=60_000)
+        self.page.wait_for_selector(f'[id="canvas-{name}"][data-drawn]', timeout=PATIENCE)
         self.settle()
         return self.page.locator(f'[id="canvas-{name}"]')
 
@@ -95,6 +96,7 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Opened]:
     """Open a report from disk; any request but the file itself is kept, and fails."""
     options.setdefault("viewport", {"width": 1280, "height": 900})
     context = browser.new_context(accept_downloads=True, **options)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     report = Opened(page)
 
@@ -114,7 +116,7 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Opened]:
     page.on("dialog", lambda dialog: (report.complaints.append("dialog"), dialog.dismiss()))
     try:
         page.goto(path.resolve().as_uri())
-        page.wait_for_selector(".canvas[data-drawn]", timeout=60_000)
+        page.wait_for_selector(".canvas[data-drawn]", timeout=PATIENCE)
         yield report
     finally:
         context.close()

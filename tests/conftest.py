@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -20,6 +22,23 @@ if TYPE_CHECKING:
     from seviz.results.preprocessing import Preprocessing
 
 Refuses = Callable[..., AbstractContextManager[None]]
+# A busy machine makes examples slowly, which is no fault of theirs.
+hypothesis.settings.register_profile(
+    "seviz", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("seviz")
+# How many cases of each test are marked nightly; they are collected, but not run.
+NIGHTLY = pytest.StashKey[Counter[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Count what is marked nightly before it is left out."""
+    config.stash[NIGHTLY] = Counter(
+        f"{item.path.name}::{item.name.partition('[')[0]}"
+        for item in items
+        if item.get_closest_marker("nightly") is not None
+    )
 
 
 @dataclass(frozen=True)

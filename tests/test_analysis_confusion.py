@@ -65,7 +65,7 @@ def answers(draw):
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @given(answers())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_metric_equals_scikit_learn(case):
     true, predicted, classes = case
     evaluation = of(true, predicted, classes)
@@ -112,7 +112,7 @@ def test_every_metric_equals_scikit_learn(case):
 
 
 @given(answers(), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_some_classes_equal_scikit_learn_on_their_images(case, data):
     true, predicted, classes = case
     seen = np.unique(true).tolist()

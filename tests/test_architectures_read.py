@@ -107,7 +107,7 @@ def test_the_plainest_name(name: str, arguments: dict[str, Any], expected: Readi
     assert check(name, arguments) == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     name=st.sampled_from(["cifar_resnet", "cifar_preresnet"]),
     blocks=st.integers(1, 4),
@@ -123,7 +123,7 @@ def test_small_resnets_of_any_size(
     check(name, size)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(filters=st.integers(1, 200), blocks=st.integers(1, 12), reduction=st.integers(1, 64))
 def test_the_notes_network_of_any_size(filters: int, blocks: int, reduction: int) -> None:
     _, arguments = check(
@@ -135,7 +135,7 @@ def test_the_notes_network_of_any_size(filters: int, blocks: int, reduction: int
 PATHS = st.lists(st.sampled_from(["fc", "fc1", "down", "excite", "0", "2"]), min_size=1, max_size=3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     depth=st.sampled_from([18, 50]),
     layers=st.tuples(PATHS, PATHS)
@@ -239,13 +239,13 @@ SMALL = {
 NAMES = sorted({key for found in SMALL.values() for key in found})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=20) | st.sampled_from(NAMES), ANY_SHAPE, max_size=12))
 def test_anything_at_all(found: dict[str, tuple[int, ...]]) -> None:
     answers_are_sound(found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_damaged_state_dict(data: st.DataObject) -> None:
     found = dict(SMALL[data.draw(st.sampled_from(sorted(SMALL)))])

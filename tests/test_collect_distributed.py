@@ -7,7 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 import torch
 from conftest import Refuses, Run, Tiny
 from PIL import Image
-from pretended import IMPOSSIBLE, NEEDS
+from pretended import IMPOSSIBLE, NEEDS, pretended
+from rank_processes import forked
 from rank_threads import shared
 from test_cli_process import environment
 
@@ -32,6 +34,7 @@ from seviz.results.predictions import PredictionTable
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 
+forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 TORCHRUN = {
     "RANK": "1",
@@ -54,21 +57,6 @@ for line in open(sys.argv[1]).read().splitlines():
         code = exc.code
     if code:
         sys.exit(code)
-"""
-# Each process on the GPU of its number, which is pretended.
-ON_GPUS = """
-import os, sys
-sys.path.insert(0, sys.argv.pop(1))
-from pretended import pretended
-from seviz.cli import main
-number = int(os.environ["LOCAL_RANK"])
-with pretended(number) as mode:
-    try:
-        code = main(sys.argv[1:])
-    except SystemExit as exc:
-        code = exc.code
-print(f"cuda:{number}: {mode.calls}", file=sys.stderr)
-sys.exit(code)
 """
 # A network that is killed in process 1, at its third batch, the first time.
 DEADLY = """
@@ -169,16 +157,24 @@ def test_three_processes_make_the_record_of_one(
     assert len(pandas.read_csv(tmp_path / "each.csv")) == 60
 
 
+@contextmanager
+def on_gpu(number: int) -> Iterator[None]:
+    """Pretend the GPU of this number, and say what ran on it."""
+    with pretended(number) as mode:
+        yield
+    print(f"cuda:{number}: {mode.calls}", file=sys.stderr)
+
+
+@posix
+@forks
 @pytest.mark.skipif(IMPOSSIBLE, reason=NEEDS)
 def test_two_processes_on_two_pretended_gpus(
     tiny: Tiny, pictures: Path, tmp_path: Path, run: Run
 ) -> None:
     words = ["collect", str(tiny.path), "--data", str(pictures), "-b", "7", "-j", "0", "--no-fast"]
-    (tmp_path / "gpus.py").write_text(ON_GPUS)
-    here = str(Path(__file__).parent)
-    done = torchrun(2, "gpus.py", here, *words, "--device", "cuda", "-o", "shared", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    calls = re.findall(r"cuda:[01]: (\d+)", done.stderr)
+    ended = forked(2, [*words, "--device", "cuda", "-o", "shared"], tmp_path, on_gpu)
+    assert [one.code for one in ended] == [0, 0], ended
+    calls = [n for i, one in enumerate(ended) for n in re.findall(rf"cuda:{i}: (\d+)", one.err)]
     assert len(calls) == 2
     assert min(map(int, calls)) > 100
     assert run(*words, "--device", "cpu", "-o", tmp_path / "whole").code == 0
@@ -188,6 +184,7 @@ def test_two_processes_on_two_pretended_gpus(
 
 
 @posix
+@forks
 def test_a_killed_process_ends_the_job_and_the_job_resumes(
     tiny: Tiny, pictures: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,9 +202,9 @@ def test_a_killed_process_ends_the_job_and_the_job_resumes(
     assert "record.resume.1.npz" in left
     assert not set(left) - {"record.resume.0.npz", "record.resume.1.npz"}
 
-    done = torchrun(2, "-m", "seviz", *words, "--resume", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "resumed after " in done.stderr
+    ended = forked(2, [*words, "--resume"], tmp_path)
+    assert [one.code for one in ended] == [0, 0], ended
+    assert "resumed after " in ended[0].err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["record.npz"]
     monkeypatch.chdir(tmp_path)
     for name in ("EVERY", "REST"):  # the network sets them, in this process too

@@ -12,7 +12,9 @@ import pytest
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told")
 
-# Allocates and frees 64 MB four times, and prints how many pages the system had to bring for it.
+# Allocates and frees 64 MB once, then 48 MB four times, and prints how many pages the system had to bring
+# for the latter. What is freed first has room to spare: small blocks that come to lie around it or in it,
+# which differ from run to run, change nothing.
 PROBE = """
 import json, resource
 from contextlib import nullcontext
@@ -25,29 +27,31 @@ def faults():
 def resident():
     return int(open("/proc/self/statm").read().split()[1])
 
-def pages(times):
+def pages():
     before = faults()
-    for _ in range(times):
-        torch.ones(1 << 24)
+    for _ in range(4):
+        torch.ones(3 << 22)
     return faults() - before
 
 torch.set_num_threads(1)
-pages(1)
-found = {"outside": pages(4), "resident before": resident()}
+torch.ones(1 << 24)
+found = {"outside": pages(), "resident before": resident()}
 with keeping_memory():
-    pages(1)
-    found["inside"] = pages(4)
+    torch.ones(1 << 24)
+    found["inside"] = pages()
     with keeping_memory():
         pass
-    found["after a nested one"] = pages(4)
+    found["after a nested one"] = pages()
     found["resident inside"] = resident()
 found["resident after"] = resident()
 torch.ones(1 << 26)
 found["resident later"] = resident()
 print(json.dumps(found))
 """
-# What 64 MB are in pages; huge ones would make it fewer, and none of this worth telling.
+# What 64 MB are in pages, and what four times 48 MB are; huge ones would make it fewer, and none of this
+# worth telling.
 PAGES = (64 << 20) // os.sysconf("SC_PAGE_SIZE")
+FRESH = 3 * PAGES
 
 
 def probed(**environment: str) -> dict[str, int]:
@@ -64,10 +68,11 @@ def probed(**environment: str) -> dict[str, int]:
 
 def test_the_same_pages_serve_again_and_go_back_at_the_end() -> None:
     found = probed()
-    if found["outside"] < 4 * PAGES:
+    if found["outside"] < FRESH:
         pytest.skip("this system gives huge pages")
-    assert found["inside"] < 2 * PAGES  # a fresh place once at most, as others are freed around it
-    assert found["after a nested one"] < 2 * PAGES
+    # No page but those that anything takes: without it every one is fresh.
+    assert found["inside"] < FRESH / 20
+    assert found["after a nested one"] < FRESH / 20
     assert found["resident inside"] > found["resident before"] + PAGES * 0.9
     assert found["resident after"] < found["resident before"] + PAGES * 0.1
     assert found["resident later"] < found["resident before"] + PAGES * 1.1  # of four times as many
@@ -79,7 +84,9 @@ def test_the_same_pages_serve_again_and_go_back_at_the_end() -> None:
 )
 def test_what_the_user_has_set_stays(name: str, value: str) -> None:
     found = probed(**{name: value})
-    assert found["inside"] >= found["outside"] > 0
+    if found["outside"] < FRESH:
+        pytest.skip("this system gives huge pages")
+    assert found["inside"] >= FRESH
 
 
 def test_numbers_are_the_same_bits() -> None:

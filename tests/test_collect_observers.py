@@ -165,7 +165,7 @@ def assert_equal(a: dict[str, Any], b: dict[str, Any]) -> None:
     cut=st.integers(0, 40),
     seed=st.integers(0, 2**16),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_split_adds_up_to_numpy(rows: list[int], cut: int, seed: int) -> None:
     """Two observers that saw two parts add up to the statistics of the whole."""
     block = find(build("se_resnet14"), (3, 32, 32)).blocks[0]

@@ -124,7 +124,7 @@ def test_outputs_that_are_no_numbers_are_an_error(value):
 
 
 @given(cut=st.integers(0, 80), size=st.integers(1, 80))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_batches_and_parts_add_up(cut, size):
     logits, rows = outputs(80)
     whole, *parts = (Predictions(TARGETS, 8, CPU) for _ in range(3))

@@ -81,7 +81,7 @@ def test_keys_are_splitmix64(seed: int, first: int) -> None:
     st.lists(st.integers(0, 200), min_size=1, max_size=40, unique=True),
     st.lists(st.integers(1, 9), min_size=40, max_size=40),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_batches_and_order_do_not_matter(indices: list[int], sizes: list[int]) -> None:
     batches, rest = [], list(indices)
     for size in sizes:
@@ -92,7 +92,7 @@ def test_batches_and_order_do_not_matter(indices: list[int], sizes: list[int]) -
 
 @pytest.mark.usefixtures("few")
 @given(st.lists(st.lists(st.integers(0, 60), max_size=14), min_size=3, max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_merging_is_associative_and_gives_the_whole(parts: list[list[int]]) -> None:
     """Images in two parts count twice, as they do in sums."""
     a, b, c = (sample([p] if p else []) for p in parts)

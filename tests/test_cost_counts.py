@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 import timm
@@ -400,15 +400,23 @@ SE_NETWORKS = [
 ]
 
 
-# Of these fvcore takes 3 to 10 s each; smaller ones of their kind are among the others.
-LONG = {
-    *("timm:seresnet152d", "timm:legacy_senet154", "timm:dm_nfnet_f0", "torchvision:maxvit_t"),
-    *("timm:tf_efficientnet_b3", "timm:efficientnetv2_rw_t", "torchvision:efficientnet_b0"),
+# One of each kind: grouped and depthwise convolutions, standardised weights, attention, maps put together.
+KINDS = {
+    *("timm:legacy_seresnext26_32x4d", "torchvision:mobilenet_v3_small", "timm:nf_seresnet26"),
+    *("timm:coatnet_0_rw_224", "timm:ghostnet_100"),
 }
-COUNTED = [n for n in SE_NETWORKS if n not in LONG or os.environ.get("SEVIZ_ALL_NETWORKS") == "1"]
+# Tracing these takes a second and more; smaller ones of their kind are among the others.
+LARGE = {
+    *("timm:seresnet152d", "timm:legacy_senet154", "timm:dm_nfnet_f0", "torchvision:maxvit_t"),
+    *("timm:efficientnetv2_rw_t", "timm:hardcorenas_f", "timm:haloregnetz_b"),
+}
 
 
-@pytest.mark.parametrize("name", COUNTED)
+def at_night(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(n, marks=pytest.mark.nightly) if n in names else n for n in SE_NETWORKS]
+
+
+@pytest.mark.parametrize("name", at_night(set(SE_NETWORKS) - KINDS))
 def test_fvcores_total_of_zoo_networks(name: str) -> None:
     """Small images where the network takes them: fvcore runs the network."""
     zoo, _, entry = name.partition(":")
@@ -429,7 +437,7 @@ def test_fvcores_total_of_zoo_networks(name: str) -> None:
     assert convention.with_se == expected
 
 
-@pytest.mark.parametrize("name", SE_NETWORKS)
+@pytest.mark.parametrize("name", at_night(LARGE))
 def test_zoo_networks(name: str) -> None:
     zoo, _, entry = name.partition(":")
     model = on_meta(zoo, entry)

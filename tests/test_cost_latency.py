@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,29 +18,31 @@ from seviz.errors import DeviceError, UsageError
 
 
 class Slow(nn.Module):
-    """Takes a given time, and says when it ran."""
+    """Takes a given time of a clock, and says when it ran."""
 
-    def __init__(self, name: str, seconds: float, log: list[str]) -> None:
+    def __init__(self, name: str, seconds: float, log: list[str], clock: list[float]) -> None:
         super().__init__()
-        self.name, self.seconds, self.log = name, seconds, log
+        self.name, self.seconds, self.log, self.clock = name, seconds, log, clock
 
     def forward(self, x: Tensor) -> Tensor:
         assert not self.training
         assert torch.is_inference_mode_enabled()
         self.log.append(f"{self.name}{len(x)}")
-        time.sleep(self.seconds)
+        self.clock[0] += self.seconds
         return x
 
 
-def test_pairs_in_turns_after_a_warm_up() -> None:
+def test_pairs_in_turns_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that runs while they do, and not otherwise."""
     log: list[str] = []
-    model, twin = Slow("a", 0.03, log), Slow("b", 0.01, log)
+    clock = [0.0]
+    monkeypatch.setattr("seviz.cost.latency.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    model, twin = Slow("a", 0.03, log, clock), Slow("b", 0.01, log, clock)
     found = measure(model, twin, (3, 4, 4), batch=5, pairs=4, warm_up=2)
     assert log == ["a5", "b5"] * 2 + ["a5", "b5", "b5", "a5"] * 2
-    assert 2.0 < found.ratio < 4.0
-    assert found.ratio_low <= found.ratio <= found.ratio_high
-    assert 30 <= found.with_se_ms < 60
-    assert 10 <= found.without_se_ms < 30
+    assert (found.ratio_low, found.ratio, found.ratio_high) == pytest.approx((3, 3, 3))
+    assert found.with_se_ms == pytest.approx(30)
+    assert found.without_se_ms == pytest.approx(10)
     assert (found.batch, found.pairs, found.device) == (5, 4, "cpu")
     assert model.training
     assert twin.training

@@ -42,7 +42,7 @@ def timms(p: Preprocessing):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     size=st.sampled_from([7, 16, 31, 32, 64]),
     height=st.integers(1, 90),

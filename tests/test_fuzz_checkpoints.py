@@ -21,7 +21,7 @@ from seviz.errors import SevizError
 from seviz.networks import BareWeights, LoadedModel, LoadOptions, open_checkpoint, save_checkpoint
 from seviz.networks.architectures.registry import build
 
-EXAMPLES = settings(max_examples=int(os.environ.get("SEVIZ_FUZZ", "25")), deadline=None)
+EXAMPLES = settings(max_examples=int(os.environ.get("SEVIZ_FUZZ", "25")))
 SUFFIX = {"safetensors": ".safetensors", "export": ".pt2"}
 # A damaged file that takes more was made, or let, to fill the memory.
 MOST_MEMORY = 1 << 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seviz.errors import CheckpointError
-from seviz.gates import trace
+from seviz.gates import Trace, trace
 from seviz.gates.rerun import Rerun
 from seviz.networks.architectures.registry import build
 
@@ -21,11 +22,17 @@ pytestmark = [
 ]
 
 
+@cache
+def traced_once(dialect: Dialect) -> tuple[nn.Module, Trace]:
+    """Return the network and its trace, for all tests: a run again leaves both as they are."""
+    model = dialect.build()
+    return model, trace(model, dialect.input_size)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
 def test_every_dialect(dialect: Dialect) -> None:
-    model = dialect.build()
+    model, traced = traced_once(dialect)
     example = dialect.example(5, seed=3)
-    traced = trace(model, dialect.input_size)
     rerun = Rerun(model, traced, example)
     with torch.no_grad():
         plain = model(example)
@@ -40,9 +47,9 @@ def test_every_dialect(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("dialect", SETTABLE, ids=lambda d: d.name)
 def test_as_if_set_by_hand(dialect: Dialect) -> None:
-    model = dialect.build()
+    model, traced = traced_once(dialect)
     example = dialect.example(4, seed=5)
-    rerun = Rerun(model, trace(model, dialect.input_size), example)
+    rerun = Rerun(model, traced, example)
     _, gates = rerun.baseline(example)
     for number, name in enumerate(rerun.order):
         for gate in (torch.rand(gates[name].shape[1]), gates[name].flip(0)):
@@ -53,9 +60,9 @@ def test_as_if_set_by_hand(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("dialect", SETTABLE, ids=lambda d: d.name)
 def test_one_more_at_a_time(dialect: Dialect) -> None:
-    model = dialect.build()
+    model, traced = traced_once(dialect)
     example = dialect.example(4, seed=6)
-    rerun = Rerun(model, trace(model, dialect.input_size), example)
+    rerun = Rerun(model, traced, example)
     _, own = rerun.baseline(example)
     new = {name: gate.flip(0) for name, gate in own.items()}
     numbers = dict(zip(rerun.order, itertools.count()))

@@ -440,7 +440,7 @@ def loads_or_is_refused(data: bytes, extension: str) -> None:
 
 
 @pytest.mark.parametrize("extension", FORMATS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_any_truncation(extension: str, share: float) -> None:
     data = content(extension)
@@ -448,7 +448,7 @@ def test_any_truncation(extension: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("extension", FORMATS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1)
 )

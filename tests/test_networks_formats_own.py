@@ -40,6 +40,19 @@ def test_round_trip(tiny: Tiny) -> None:
     assert loaded.notes == ()
 
 
+def test_one_network_is_compared_with_all_parts_of_a_file(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file has some ten parts that may be a network; building one for each was most of the loading."""
+    calls = []
+    monkeypatch.setattr(
+        "seviz.networks.recognise.fit.build_architecture",
+        lambda name, args: calls.append(name) or build(name, **args),
+    )
+    load(tiny.path)
+    assert calls == ["se_resnet14"]
+
+
 def test_plain_pytorch_reads_it(tiny: Tiny) -> None:
     held = torch.load(tiny.path, weights_only=True)
     assert set(held) == {

@@ -160,7 +160,7 @@ def small_file(is_zip: bool) -> bytes:
         return path.read_bytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
 def test_no_flipped_bit_changes_a_weight(place: float, bit: int) -> None:
     content = bytearray(small_file(True))
@@ -179,7 +179,7 @@ def test_no_flipped_bit_changes_a_weight(place: float, bit: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*legacy:FutureWarning")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.booleans())
 def test_damage_to_the_format_before_zip_is_no_crash(place: float, bit: int, cut: bool) -> None:
     content = bytearray(small_file(False))

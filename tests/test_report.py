@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Refuses
+from conftest import Refuses, Tiny
 from page_text import read
-from synthetic import CIFAR, SE_RESNET_50, make_record, with_predictions
+from synthetic import SE_RESNET_50, make_record, with_predictions
 
 import seviz
 from seviz.errors import DataError
@@ -29,9 +29,22 @@ from seviz.results.record import Record
 MEGABYTE = 1e6
 
 
-@pytest.fixture
+# A report takes as long as it has blocks.
+TWO_BLOCKS = ((1, 16), (1, 64))
+
+
+@pytest.fixture(scope="module")
 def record() -> Record:
-    return with_predictions(make_record(CIFAR, ["ant", "bee", "cat"], images=20))
+    return with_predictions(make_record(TWO_BLOCKS, ["ant", "bee", "cat"], images=20))
+
+
+@pytest.fixture(scope="module")
+def page(record: Record, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the report of the record, made on the second of January 1970."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "86400")
+        path = seviz.write_report(record, tmp_path_factory.mktemp("report"))
+    return path.read_text(encoding="utf-8")
 
 
 def script(text: str, name: str) -> str:
@@ -86,26 +99,22 @@ def test_folders_of_this_machine_are_left_out(text: str, expected: str) -> None:
 def test_same_record_same_bytes(record: Record, tmp_path: Path) -> None:
     record.save(tmp_path)
     first = seviz.write_report(tmp_path, tmp_path / "a.html").read_bytes()
-    seviz.write_report(make_record(CIFAR), tmp_path / "other.html")
+    seviz.write_report(make_record(TWO_BLOCKS[:1]), tmp_path / "other.html")
     assert seviz.write_report(tmp_path, tmp_path / "b.html").read_bytes() == first
     code = f"import seviz; seviz.write_report({str(tmp_path)!r}, {str(tmp_path / 'c.html')!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert (tmp_path / "c.html").read_bytes() == first
 
 
-def test_source_date_epoch_is_the_date(
-    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    assert ", 1970-01-02." in seviz.write_report(record, tmp_path).read_text(encoding="utf-8")
+def test_source_date_epoch_is_the_date(page: str) -> None:
+    assert ", 1970-01-02." in page
 
 
-def test_gates_are_embedded_to_sixteen_bits(record: Record, tmp_path: Path) -> None:
-    text = seviz.write_report(record, tmp_path).read_text(encoding="utf-8")
-    data = json.loads(script(text, "data"))
+def test_gates_are_embedded_to_sixteen_bits(record: Record, page: str) -> None:
+    data = json.loads(script(page, "data"))
     for meta in data["gates"]["blocks"]:
         stats, channels = record.stats(meta["name"]), meta["channels"]
-        words = unpacked(text, f"gates-{meta['name']}")
+        words = unpacked(page, f"gates-{meta['name']}")
         size = meta["high"] - meta["low"]
         means = (
             words[3 * channels : 6 * channels].reshape(3, channels) / LEVELS * size + meta["low"]
@@ -113,7 +122,7 @@ def test_gates_are_embedded_to_sixteen_bits(record: Record, tmp_path: Path) -> N
         np.testing.assert_allclose(means, stats.mean, atol=size / LEVELS)
         stds = words[6 * channels :].reshape(3, channels) / LEVELS * meta["widest"]
         np.testing.assert_allclose(stds, stats.std, atol=meta["widest"] / LEVELS)
-    counts = unpacked(text, "confusion", data["confusion"]["bytes"]).reshape(3, 3)
+    counts = unpacked(page, "confusion", data["confusion"]["bytes"]).reshape(3, 3)
     assert counts.tolist() == record.arrays["confusion"].tolist()
 
 
@@ -185,9 +194,11 @@ def test_what_is_said_and_where_it_comes_from(record: Record, tmp_path: Path) ->
     assert all(v.startswith(("#", "data:image/svg+xml")) for v in loads)
 
 
-def test_audit_beside_the_record_is_of_the_same_network(record: Record, tmp_path: Path) -> None:
+def test_audit_beside_the_record_is_of_the_same_network(
+    record: Record, tiny: Tiny, tmp_path: Path
+) -> None:
     record.save(tmp_path)
-    audit = seviz.audit("timm:seresnext26d_32x4d", sweep=(4,))
+    audit = seviz.audit(tiny.path, sweep=(2,))
     ours = replace(audit, checkpoint_sha256=record.header.checkpoint_sha256)
     assert Audit.load(ours.save(tmp_path)) == ours
     said, _ = read(seviz.write_report(tmp_path, tmp_path))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import TOOLTIP, Opened, needs_browser, opened, running
+from browser import PATIENCE, TOOLTIP, Opened, needs_browser, opened, running
 
 import seviz
 from seviz.analysis import gate_distances
@@ -100,7 +100,7 @@ def test_webgl_draws_as_well(browser: Any, path: Path) -> None:
     )
     page = context.new_page()
     page.goto(path.resolve().as_uri())
-    page.wait_for_selector(".canvas[data-drawn]", timeout=60_000)
+    page.wait_for_selector(".canvas[data-drawn]", timeout=PATIENCE)
     assert page.evaluate("gpu") is True
     assert coloured(Opened(page).pixels("gates-SE_4_2")) > 60
     backend = "(async () => (await drawn.get('gates-SE_4_2')).output_backend)()"

@@ -147,7 +147,7 @@ def test_names_to_write_to(tmp_path, refuses, monkeypatch):
 @given(
     data=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_counts_equal_scikit_learn(data):
     true, predicted = (np.array(c) for c in zip(*data, strict=True))
     found = PredictionTable(tuple("abcdefghij"), true, predicted).evaluation()

@@ -95,7 +95,7 @@ def test_class_details_survive(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(0, 30), seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_two_halves_make_the_whole(cut: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     gates = [rng.random((30, width)) for width in WIDTHS]

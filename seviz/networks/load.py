@@ -24,7 +24,7 @@ from seviz.networks.formats.payload import Payload
 from seviz.networks.formats.read import read_checkpoint
 from seviz.networks.model import LoadedModel
 from seviz.networks.recognise.bare import BareWeights, excitations, largest_view
-from seviz.networks.recognise.fit import Fit, compare, fit
+from seviz.networks.recognise.fit import Fit, built_empty, compare, fit
 from seviz.networks.recognise.recognise import Recognised, recognise
 from seviz.networks.recognise.views import Shape, views
 from seviz.networks.zoo import is_hub_name, is_zoo_name, load_zoo
@@ -182,10 +182,11 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
     built = None
     if not is_known_name(name):
         built = apply_folds(build_architecture(name, args), folds, file.name)
+    empty = built_empty(name, args, folds, file.name) if built is None else built
     fits = [
         compare(built, view, name, args)
         if built is not None
-        else fit(name, args, view, folds, file.name)
+        else fit(name, args, view, folds, file.name, empty)
         for view in views(shapes)
     ]
     complete = [f for f in fits if f.complete]

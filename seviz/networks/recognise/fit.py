@@ -79,8 +79,20 @@ def compare(model: nn.Module, view: View, name: str, args: Mapping[str, Any]) ->
     )
 
 
+def built_empty(
+    name: str, args: Mapping[str, Any], folds: Sequence[Fold] = (), file_name: str = ""
+) -> nn.Module:
+    """Build an architecture on the meta device, without the blocks that the file says were folded away."""
+    return apply_folds(on_meta(lambda: build_architecture(name, args)), folds, file_name)
+
+
 def fit(
-    name: str, args: Mapping[str, Any], view: View, folds: Sequence[Fold] = (), file_name: str = ""
+    name: str,
+    args: Mapping[str, Any],
+    view: View,
+    folds: Sequence[Fold] = (),
+    file_name: str = "",
+    model: nn.Module | None = None,
 ) -> Fit:
     """Build an architecture on the meta device and compare it; the number of classes is read off.
 
@@ -90,23 +102,21 @@ def fit(
         view: What it is compared with.
         folds: SE blocks that the file says were folded away.
         file_name: Name of the file, for messages.
+        model: What ``built_empty`` made of the same arguments, where many views are compared with it.
 
     Raises:
         SevizError: If it cannot be built.
     """
-
-    def built(args: Mapping[str, Any]) -> nn.Module:
-        model = on_meta(lambda: build_architecture(name, args))
-        return apply_folds(model, folds, file_name)
-
-    found = compare(built(args), view, name, args)
+    if model is None:
+        model = built_empty(name, args, folds, file_name)
+    found = compare(model, view, name, args)
     if found.complete or not is_zoo_name(name):
         return found
     adapted = _read_off(found)
     if not adapted:
         return found
     changed = {**args, **adapted}
-    again = compare(built(changed), view, name, changed)
+    again = compare(built_empty(name, changed, folds, file_name), view, name, changed)
     return again if again.share > found.share else found
 
 
