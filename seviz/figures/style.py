@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart; without their black,
 # which is kept for the mean over classes, and their yellow, which is lost in a thin line on white.
@@ -92,7 +92,7 @@ def figure_style() -> Iterator[None]:
             for key, value in matplotlib.rcParamsDefault.items():
                 if not key.startswith(_MACHINE):
                     matplotlib.rcParams[key] = value
-        matplotlib.rcParams.update(_RC)
+        matplotlib.rcParams.update(cast(Any, _RC))
         yield
 
 

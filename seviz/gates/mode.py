@@ -22,13 +22,14 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # by torch, which does it at once; versions before 2.9 do not ask
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        plain = cls.__torch_dispatch__
-        marked = torch._disable_dynamo(plain, recursive=True)
+        super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
+        plain: Any = cls.__torch_dispatch__
+        never_compiled: Any = getattr(torch, "_disable_dynamo")  # noqa: B009  # not typed
+        marked = never_compiled(plain, recursive=True)
 
         @wraps(plain)
         def dispatch(self: DispatchMode, *args: Any, **kwargs: Any) -> Any:
             seen = marked if "torch._dynamo" in sys.modules else plain
             return seen(self, *args, **kwargs)
 
-        cls.__torch_dispatch__ = dispatch  # type: ignore[method-assign]
+        cls.__torch_dispatch__ = dispatch  # type: ignore[method-assign, assignment]

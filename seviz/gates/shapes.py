@@ -1,9 +1,9 @@
 """Operators of convolutional networks on the meta device, by their shapes alone.
 
-A meta tensor has no numbers, and what an operator gives is its shape. Torch finds that in Python, with symbolic
-algebra, and loads SymPy and its compiler for the first operator (two seconds) and takes up to a millisecond for
-each. Here are the rules of the few operators that such networks are made of. They answer for plain tensors and
-arguments that fit; everything else is left to torch, its errors too.
+A meta tensor has no numbers, and what an operator gives is its shape. Torch finds that in Python, with
+symbolic algebra, and loads SymPy and its compiler for the first operator (two seconds) and takes up to a
+millisecond for each. Here are the rules of the few operators that such networks are made of. They answer for
+plain tensors and arguments that fit; everything else is left to torch, its errors too.
 """
 
 from __future__ import annotations

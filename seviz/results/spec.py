@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +70,7 @@ def check_there(name: str | Path) -> None:
     Raises:
         CheckpointError: If there is not.
     """
-    if not Path(name).exists():
+    if not os.path.exists(name):  # a name that is too long is no error of this function
         raise CheckpointError(
             f"expected a checkpoint file, found nothing at {name}; give a file, timm:NAME or "
             "torchvision:NAME"

@@ -44,12 +44,13 @@ for word, junk in {
     "html": b"<!DOCTYPE html><html><body>404</body></html>",
     "random": np.random.default_rng(0).bytes(3000),
     "zeros": bytes(3000),
-    "onnx": b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x90\x01\n\x1e\n\x05input",
     "zip-header": b"PK\x03\x04",
     "empty-zip": b"PK\x05\x06" + bytes(18),
     "pickle-of-nothing": b"\x80\x02N.",
 }.items():
     case(word, raw(junk), f"x.pt ({len(junk):,} bytes)", "is it complete?")
+onnx = b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x90\x01\n\x1e\n\x05input"
+case("onnx", raw(onnx), "another format, ONNX, in x.pt")
 case("png", png, "x.pt", "is it complete?")
 case("tar", tar, "x.pt", "is it complete?")
 case("npz", lambda path: np.savez(path, a=np.zeros(3)), "something else in x.npz", file="x.npz")

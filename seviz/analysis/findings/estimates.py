@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seviz.analysis.distributions import student_quantile
 from seviz.analysis.proportions import CONFIDENCE
 from seviz.results.stats import Floats
 
@@ -98,8 +97,10 @@ class Drawn:
 
     def quantile(self, level: float = CONFIDENCE) -> float:
         """Return how many standard errors the interval reaches to either side: Student's t."""
+        from scipy.special import stdtrit
+
         free = len(self.rows) * max(1 - self.classes / self.images, 0.0)
-        return student_quantile(max(free, 1.0), (1 + level) / 2)
+        return float(stdtrit(max(free, 1.0), (1 + level) / 2))
 
     def interval(
         self, value: float, influence: Floats, bounds: tuple[float, float] = (-np.inf, np.inf)

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.analysis.class_share import MOVES, variance_parts
-from seviz.analysis.distributions import student_quantile
 from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.proportions import CONFIDENCE
 from seviz.errors import UsageError
@@ -113,8 +112,10 @@ def _selective(
     error = _error(parts.count, within, own)
     far = None
     if error is not None:
+        from scipy.special import stdtrit
+
         whole = np.sqrt((correction * error / pooled) ** 2 + effect**2 / (2 * free))
-        far = whole * student_quantile(float(parts.count[own] - 1), (1 + level) / 2)
+        far = whole * float(stdtrit(parts.count[own] - 1, (1 + level) / 2))
     order = np.argsort(-np.abs(effect), kind="stable")
     return [
         SelectiveChannel(

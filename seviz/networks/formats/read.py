@@ -38,12 +38,13 @@ def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
             f"expected a checkpoint file, found {what} at {path}; give a file, timm:NAME or "
             "torchvision:NAME"
         )
-    seen = _look_at(path)
-    reader = next((reader for reader in READERS if reader.recognises(seen)), None)
-    if reader is None:
-        _refuse_others(seen)
-        reader = TORCH_SAVE  # old pickles begin with anything
+    seen = Seen(path, b"")
     try:
+        seen = _look_at(path)
+        reader = next((reader for reader in READERS if reader.recognises(seen)), None)
+        if reader is None:
+            _refuse_others(seen)
+            reader = TORCH_SAVE  # old pickles begin with anything
         return reader.read(seen, unsafe)
     except CheckpointError:
         raise
