@@ -230,7 +230,7 @@ def test_options_reach_the_pass(run: Run, tiny: Tiny, pictures: Path) -> None:
     assert prepared.input_size == (3, 8, 10)
     assert (prepared.mean, prepared.std) == ((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     assert (prepared.crop_pct, prepared.interpolation) == (0.9, "nearest")
-    assert prepared.origin == "ours, changed by the user"
+    assert prepared.told_by == "given"
     assert header.dtype == "bfloat16 autocast"
     assert header.images == 9
 

@@ -39,6 +39,7 @@ def timms(p: Preprocessing):
         mean=p.mean,
         std=p.std,
         crop_pct=p.crop_pct,
+        crop_mode=p.crop_mode,
     )
 
 
@@ -67,6 +68,83 @@ def test_equals_timm_on_oblong_inputs(size, image_size):
     ours = build_transform(p)(image)
     assert ours.shape == (3, *size)
     assert torch.equal(ours, timms(p)(image))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.sampled_from([(16, 16), (31, 31), (16, 33), (40, 24)]),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    crop=st.sampled_from([0.5, 0.875, 0.9, 1.0]),
+    mode=st.sampled_from(["squash", "border"]),
+    interpolation=st.sampled_from(["bilinear", "bicubic"]),
+)
+def test_other_crop_modes_equal_timms(size, height, width, crop, mode, interpolation):
+    p = Preprocessing(
+        (3, *size), interpolation=interpolation, crop_pct=crop, crop_mode=mode, mean=(0.1, 0.5, 0.9)
+    )
+    if mode == "border" and max(height / width, width / height) > min(size):
+        return  # timm stops at a strip that would be less than a pixel wide
+    image = noise(height, width, seed=height * 100 + width)
+    assert torch.equal(build_transform(p)(image), timms(p)(image))
+
+
+def test_every_published_configuration_of_timm():
+    from timm.data import create_transform, resolve_data_config
+    from timm.models import get_pretrained_cfg, list_pretrained
+
+    published = {}
+    for name in list_pretrained():
+        config = resolve_data_config(pretrained_cfg=get_pretrained_cfg(name).to_dict())
+        prepared = Preprocessing(
+            *(tuple(config[k]) for k in ("input_size", "mean", "std")),
+            config["interpolation"],
+            config["crop_pct"],
+            crop_mode=config["crop_mode"],
+        )
+        published.setdefault(prepared, config)
+    assert {p.crop_mode for p in published} == {"center", "squash", "border"}
+    assert len(published) > 100
+    image = noise(24, 40)
+    for prepared, config in published.items():
+        theirs = create_transform(**config, is_training=False)(image)
+        assert torch.equal(build_transform(prepared)(image), theirs), prepared
+
+
+def test_squash_stretches_the_whole_image():
+    # Keras' loaders and transforms.Resize((h, w)) do.
+    p = replace(PLAIN, crop_mode="squash")
+    image = noise(20, 60)
+    expected = functional.to_tensor(image.resize((8, 8), Image.Resampling.BILINEAR))
+    assert torch.equal(build_transform(p)(image), expected)
+
+
+def test_a_strip_thinner_than_a_pixel_keeps_one():
+    p = replace(PLAIN, crop_mode="border", mean=(0.2,), std=(1.0,))
+    out = build_transform(p)(Image.new("RGB", (500, 2), (255, 255, 255)))
+    assert (out[0] > 0).sum() == 8  # one row; the rest is the mean
+
+
+@pytest.mark.parametrize("mode", ["center", "border"])
+def test_blue_comes_first(mode):
+    constants = {"mean": (0.1, 0.2, 0.4), "std": (0.5, 0.6, 0.7)}
+    p = replace(PLAIN, input_size=(3, 9, 8), crop_mode=mode, channel_order="bgr", **constants)
+    image = noise(20, 20)
+    colours = {"mean": (0.4, 0.2, 0.1), "std": (0.7, 0.6, 0.5)}
+    expected = build_transform(replace(p, channel_order="rgb", **colours))(image).flip(0)
+    assert torch.equal(build_transform(p)(image), expected)
+    pixel = build_transform(p)(Image.new("RGB", (8, 9), (255, 0, 51)))[:, 4, 4]
+    assert pixel.tolist() == pytest.approx([(0.2 - 0.1) / 0.5, -0.2 / 0.6, 0.6 / 0.7])
+
+
+def test_four_channels_are_colours_and_opacity():
+    p = replace(PLAIN, input_size=(4, 8, 8), mean=(0.0,), std=(1.0,))
+    clear = Image.new("RGBA", (8, 8), (255, 0, 51, 102))
+    assert build_transform(p)(clear)[:, 0, 0].tolist() == pytest.approx([1, 0, 0.2, 0.4])
+    opaque = build_transform(p)(noise(8, 8))
+    assert (opaque[3] == 1).all()
+    turned = build_transform(replace(p, channel_order="bgr"))(clear)
+    assert turned[:, 0, 0].tolist() == pytest.approx([0.2, 0, 1, 0.4])
 
 
 @pytest.mark.parametrize("size", [(24, 24), (24, 40)])
@@ -195,9 +273,11 @@ def test_exif_orientation_is_not_applied():
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"input_size": (4, 8, 8)}, "1 or 3 channels"),
+        ({"input_size": (2, 8, 8)}, "1, 3 or 4 channels"),
         ({"input_size": (3, 0, 8)}, "0 x 8"),
         ({"interpolation": "cubic"}, "'cubic'"),
+        ({"crop_mode": "stretch"}, "--crop-mode as one of center, squash, border"),
+        ({"channel_order": "BGR"}, "--channel-order as one of rgb, bgr"),
         ({"crop_pct": 0.0}, "crop_pct"),
         ({"crop_pct": 1.5}, "1.5"),
         ({"mean": (0.5, 0.5)}, "3 values of mean"),

@@ -27,6 +27,7 @@ from keras_tensorflow import notes_se_resnet
 
 from seviz.errors import CheckpointError
 from seviz.gates import Tap, find
+from seviz.networks import load
 from seviz.networks.formats.keras.files import KerasFile, is_keras, read_keras
 
 FORMATS = ["keras", "h5"]
@@ -107,6 +108,42 @@ def test_networks_that_prepare_their_images(
     file = read_keras(saved(built.model, tmp_path / f"x.{extension}"))
     assert "prepares images itself" in " ".join(file.notes)
     same_as_keras(built, file)
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+@pytest.mark.parametrize(
+    ("how", "white"),
+    [
+        (lambda: [L.Rescaling(1 / 255)], 255),
+        (lambda: [L.Rescaling([1 / 127.5] * 3, offset=-1)], 255),
+        (lambda: [L.Rescaling(2.0, offset=-1.0)], 1),
+        (lambda: [L.Normalization(mean=[120, 110, 100], variance=[3000, 3000, 3000])], 255),
+        (lambda: [L.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.04, 0.09, 0.16])], 1),
+        (lambda: [adapted()], 255),
+        (lambda: [L.Rescaling(1 / 255), L.Normalization(mean=[0.4] * 3, variance=[0.1] * 3)], 255),
+    ],
+)
+def test_a_network_that_prepares_its_images_gets_pixels(
+    tmp_path: Path, how: Callable[[], list[Any]], white: int, extension: str
+) -> None:
+    path = saved(preparing(*how()).model, tmp_path / f"x.{extension}")
+    prepared = load(path).preprocessing
+    assert prepared.mean == (0.0,) * 3
+    assert prepared.std == pytest.approx((1 / white,) * 3)
+    # Stretched to the input, as Keras' own loaders do.
+    assert (prepared.crop_mode, prepared.crop_pct, prepared.interpolation) == (
+        "squash",
+        1.0,
+        "bilinear",
+    )
+    assert prepared.assumed == ("crop_mode",)
+    assert load(path, crop_mode="squash").preprocessing.remark is None
+
+
+def test_constants_of_a_network_that_prepares_nothing_are_assumed(tmp_path: Path) -> None:
+    prepared = load(saved(functional("dense_reshape").model, tmp_path / "x.keras")).preprocessing
+    assert prepared.assumed == ("mean", "std", "crop_mode")
+    assert prepared.input_size == (3, 32, 32)
 
 
 @pytest.mark.parametrize("extension", FORMATS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,15 @@ def test_plain_pytorch_reads_it(tiny: Tiny) -> None:
     }
     twin = build("se_resnet14", num_classes=4, **tiny.arch_args)
     twin.load_state_dict(held["state_dict"])
-    assert held["preprocessing"] == asdict(tiny.preprocessing)
+    prepared = tiny.preprocessing
+    assert held["preprocessing"] == {  # what every seviz reads
+        "input_size": prepared.input_size,
+        "mean": prepared.mean,
+        "std": prepared.std,
+        "interpolation": prepared.interpolation,
+        "crop_pct": prepared.crop_pct,
+        "origin": prepared.origin,
+    }
 
 
 def test_weights_are_copies_on_the_cpu(tiny: Tiny, tmp_path: Path) -> None:
@@ -83,7 +90,8 @@ def test_without_classes_and_preprocessing(tiny: Tiny, tmp_path: Path) -> None:
     loaded = load(path)
     assert loaded.classes is None
     assert loaded.preprocessing.input_size == (3, 32, 32)
-    assert "assumed" in loaded.preprocessing.origin
+    assert loaded.preprocessing.assumed == ("mean", "std", "input_size", "crop_pct")
+    assert "assumed" in loaded.preprocessing.told_by
     (note,) = loaded.notes
     assert "--input-size" in note
 
@@ -169,8 +177,8 @@ def test_a_folder_is_made(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_a_newer_format(tiny: Tiny, tmp_path: Path, refuses: Refuses) -> None:
-    torch.save(payload(tiny, seviz_format=3), tmp_path / "new.pt")
-    with refuses(CheckpointError, "format 2 or older", "found 3 in new.pt", "update seviz"):
+    torch.save(payload(tiny, seviz_format=4), tmp_path / "new.pt")
+    with refuses(CheckpointError, "format 3 or older", "found 4 in new.pt", "update seviz"):
         load(tmp_path / "new.pt")
 
 
@@ -285,6 +293,33 @@ def test_preprocessing_changed_by_the_user(tiny: Tiny) -> None:
         (0.25,) * 3,
         "bilinear",
         1.0,
-        "ours, changed by the user",
     )
+    assert changed.preprocessing.told_by == "ours; mean given"
     assert changed.model is loaded.model
+
+
+def test_preprocessing_that_is_newer_is_written_as_such(tiny: Tiny, tmp_path: Path) -> None:
+    prepared = tiny.preprocessing.changed(crop_mode="squash", channel_order="bgr")
+    path = save_checkpoint(
+        tmp_path / "x.pt",
+        tiny.model,
+        arch=tiny.arch,
+        arch_args={**tiny.arch_args, "num_classes": 4},
+        preprocessing=prepared,
+    )
+    assert torch.load(path, weights_only=True)["seviz_format"] == 3
+    loaded = load(path)
+    assert loaded.preprocessing == prepared
+    assert loaded.preprocessing.given == ("crop_mode", "channel_order")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"crop_mode": "stretch"}, {"channel_order": "gbr"}, {"assumed": [1]}, {"given": 3}]
+)
+def test_newer_preprocessing_is_checked(
+    tiny: Tiny, tmp_path: Path, refuses: Refuses, wrong: dict[str, Any]
+) -> None:
+    prepared = {**tiny.preprocessing.to_dict(), **wrong}
+    torch.save(payload(tiny, preprocessing=prepared), tmp_path / "x.pt")
+    with refuses(CheckpointError, "'preprocessing'"):
+        load(tmp_path / "x.pt")

@@ -86,11 +86,25 @@ class ModelOptions:
         Parameter(help="Standard deviation per channel, on the scale 0 to 1."),
     ] = ()
     crop_pct: Annotated[
-        float | None, Parameter(help="Share of the image's side that the centre crop keeps.")
+        float | None,
+        Parameter(
+            help="Share of the image's side that the crop keeps; 1 with an --input-size of your own."
+        ),
+    ] = None
+    crop_mode: Annotated[
+        Literal["center", "squash", "border"] | None,
+        Parameter(
+            help="Cut the centre out (center), stretch the whole image to the input (squash), or fit it "
+            "in and fill the border (border)."
+        ),
     ] = None
     interpolation: Annotated[
         Literal["nearest", "bilinear", "bicubic", "lanczos"] | None,
         Parameter(help="Resampling filter of the resize."),
+    ] = None
+    channel_order: Annotated[
+        Literal["rgb", "bgr"] | None,
+        Parameter(help="Order of the colours; bgr for networks trained on OpenCV's images."),
     ] = None
 
 

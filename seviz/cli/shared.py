@@ -81,6 +81,8 @@ def open_model(
         mean=options.mean or None,
         std=options.std or None,
         crop_pct=options.crop_pct,
+        crop_mode=options.crop_mode,
+        channel_order=options.channel_order,
         interpolation=options.interpolation,
     )
 

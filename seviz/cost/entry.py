@@ -81,7 +81,7 @@ def blueprint(
         with suppress(Exception):  # it reads numbers while it is built: build it with some
             model = build_on_meta(lambda: build_architecture(name, args))
     model = model if model is not None else build_architecture(name, args)
-    preprocessing, classes = Preprocessing(origin=ASSUMED), None
+    preprocessing, classes = Preprocessing(origin="ImageNet's", assumed=ASSUMED), None
     if is_zoo_name(name):
         preprocessing, classes = zoo_config(name, model)
     shown = describe_architecture(name, args)

@@ -6,20 +6,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seviz.data.strips import Narrow
 from seviz.errors import DataError, UsageError
-from seviz.results.preprocessing import Preprocessing
+from seviz.results.preprocessing import CHANNEL_ORDERS, CROP_MODES, Preprocessing, turned
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
     from torchvision.transforms import InterpolationMode
 
-MODES = {1: "L", 3: "RGB"}
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# Above 1 the image is smaller than the crop, and lies in a black border: timm publishes 1.15.
+MOST_CROP = 1.25
 MOST_16_BIT = 0xFFFF
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
@@ -27,40 +29,55 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 def build_transform(preprocessing: Preprocessing) -> Callable[[Image], Tensor]:
     """Return the function from an image to a tensor float32 [C, H, W]; it can be pickled.
 
-    The shorter side is resized to ``floor(size / crop_pct)``, then the centre is cut out: the
-    values are those of timm's evaluation transform, bit for bit. EXIF orientation is not applied,
+    Images are resized for ``floor(size / crop_pct)`` as the crop mode says, then the centre is cut out:
+    the values are those of timm's evaluation transform, bit for bit. EXIF orientation is not applied,
     because torchvision's ImageFolder and timm do not apply it either: networks learnt without.
 
     Args:
-        preprocessing: Size, crop, filter and normalisation. One channel makes images grey.
+        preprocessing: Size, crop, filter and normalisation. One channel makes images grey; four are red,
+            green, blue and opacity.
 
     Raises:
-        UsageError: If a value makes no sense: neither 1 nor 3 channels, an unknown filter,
-            ``crop_pct`` outside (0, 1], a ``std`` that is not positive, or neither one mean nor one
-            per channel.
+        UsageError: If a value makes no sense: another number of channels than 1, 3 or 4, an unknown
+            filter, crop mode or order of channels, ``crop_pct`` outside (0, 1.25], a ``std`` that is not
+            positive, or neither one mean nor one per channel.
     """
     from torchvision import transforms
 
     _check(preprocessing)
-    channels, height, width = preprocessing.input_size
-    scaled = tuple(math.floor(side / preprocessing.crop_pct) for side in (height, width))
-    mode = transforms.InterpolationMode(preprocessing.interpolation)
-    resize: Callable[[Image], Image] = (
-        transforms.Resize(scaled[0], mode)
-        if scaled[0] == scaled[1]
-        else _Cover(scaled[0], scaled[1], mode)
-    )
-    transform: Callable[[Image], Tensor] = transforms.Compose(
-        [
-            partial(to_mode, mode=MODES[channels]),
-            Narrow((scaled[0], scaled[1]), (height, width), preprocessing.interpolation),
-            resize,
-            transforms.CenterCrop((height, width)),
-            transforms.ToTensor(),
-            transforms.Normalize(preprocessing.mean, preprocessing.std),
-        ]
-    )
+    channels = preprocessing.input_size[0]
+    mean, std = preprocessing.mean, preprocessing.std
+    backwards = preprocessing.channel_order == "bgr" and channels >= 3
+    steps: list[Callable[[Any], Any]] = [
+        partial(to_mode, mode=MODES[channels]),
+        *_framing(preprocessing, turned(mean) if backwards else mean),
+        transforms.ToTensor(),
+        *([_turn_round] if backwards else []),
+        transforms.Normalize(mean, std),
+    ]
+    transform: Callable[[Image], Tensor] = transforms.Compose(steps)
     return transform
+
+
+def _framing(
+    preprocessing: Preprocessing, mean: tuple[float, ...]
+) -> list[Callable[[Image], Image]]:
+    """Return the steps from an image of any size to one of the input's; its mean in the image's order."""
+    from torchvision import transforms
+
+    channels, *target = preprocessing.input_size
+    height, width = (math.floor(side / preprocessing.crop_pct) for side in target)
+    mode = transforms.InterpolationMode(preprocessing.interpolation)
+    if preprocessing.crop_mode == "squash":
+        return [transforms.Resize((height, width), mode), transforms.CenterCrop(target)]
+    if preprocessing.crop_mode == "border":
+        fill = tuple(round(255 * m) for m in (mean * channels if len(mean) == 1 else mean))
+        return [_KeepRatio(height, width, mode, whole=True), _Window(target[0], target[1], fill)]
+    resize: Callable[[Image], Image] = (
+        transforms.Resize(height, mode) if height == width else _KeepRatio(height, width, mode)
+    )
+    narrow = Narrow((height, width), (target[0], target[1]), preprocessing.interpolation)
+    return [narrow, resize, transforms.CenterCrop(target)]
 
 
 def to_mode(image: Image, mode: str) -> Image:
@@ -92,28 +109,76 @@ def to_mode(image: Image, mode: str) -> Image:
 
 
 @dataclass(frozen=True)
-class _Cover:
-    """Resizes, the aspect ratio kept, to the smallest image that covers ``height`` x ``width``."""
+class _KeepRatio:
+    """Resizes, the aspect ratio kept.
+
+    Attributes:
+        height: Height of a box.
+        width: Its width.
+        interpolation: Filter.
+        whole: Whether the image becomes the largest that fits into the box, or the smallest that covers
+            it.
+    """
 
     height: int
     width: int
     interpolation: InterpolationMode
+    whole: bool = False
 
     def __call__(self, image: Image) -> Image:
         from torchvision.transforms import functional
 
-        ratio = min(image.height / self.height, image.width / self.width)
-        size = [round(image.height / ratio), round(image.width / ratio)]
+        ratios = image.height / self.height, image.width / self.width
+        ratio = max(ratios) if self.whole else min(ratios)
+        # A thin strip would vanish.
+        size = [max(1, round(image.height / ratio)), max(1, round(image.width / ratio))]
         resized: Image = functional.resize(image, size, self.interpolation)
         return resized
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Cuts the centre out, and fills what lies outside of the image.
+
+    Attributes:
+        height: Height of the window.
+        width: Its width.
+        fill: Value 0..255 of each channel outside.
+    """
+
+    height: int
+    width: int
+    fill: tuple[int, ...]
+
+    def __call__(self, image: Image) -> Image:
+        from PIL.Image import new
+
+        fill = self.fill[0] if len(self.fill) == 1 else self.fill
+        window = new(image.mode, (self.width, self.height), fill)
+        left, top = (
+            _place(outer, inner)
+            for outer, inner in ((self.width, image.width), (self.height, image.height))
+        )
+        window.paste(image, (left, top))
+        return window
+
+
+def _place(window: int, image: int) -> int:
+    """Return where a centred image begins in a window; halves are rounded as timm rounds them."""
+    return (window - image) // 2 if image < window else -round((image - window) / 2)
+
+
+def _turn_round(tensor: Tensor) -> Tensor:
+    """Return colours [C, H, W] in the other order; opacity stays the last."""
+    return tensor[[2, 1, 0, *range(3, len(tensor))]]
 
 
 def _check(preprocessing: Preprocessing) -> None:
     channels, height, width = preprocessing.input_size
     if channels not in MODES:
         raise UsageError(
-            f"expected a network that sees 1 or 3 channels, found {channels}; seviz reads grey and "
-            "RGB images, so give --input-size with 1 or 3 channels"
+            f"expected a network that sees 1, 3 or 4 channels, found {channels}; seviz reads grey, RGB "
+            "and RGBA images, so give --input-size with 1, 3 or 4 channels"
         )
     if height < 1 or width < 1:
         raise UsageError(
@@ -125,9 +190,17 @@ def _check(preprocessing: Preprocessing) -> None:
             f"expected an interpolation of {', '.join(INTERPOLATIONS)}, found "
             f"{preprocessing.interpolation!r}; give one of them"
         )
-    if not 0 < preprocessing.crop_pct <= 1:
+    for option, value, known in (
+        ("--crop-mode", preprocessing.crop_mode, CROP_MODES),
+        ("--channel-order", preprocessing.channel_order, CHANNEL_ORDERS),
+    ):
+        if value not in known:
+            raise UsageError(
+                f"expected {option} as one of {', '.join(known)}, found {value!r}; give one of them"
+            )
+    if not 0 < preprocessing.crop_pct <= MOST_CROP:
         raise UsageError(
-            f"expected a crop_pct above 0 and at most 1, found {preprocessing.crop_pct:g}; "
+            f"expected a crop_pct above 0 and at most {MOST_CROP}, found {preprocessing.crop_pct:g}; "
             "give --crop-pct"
         )
     for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from seviz.networks.documented import documented, outputs_of
 from seviz.networks.filling import check_finite, check_fit, check_plain, fill
 from seviz.networks.folds import apply_folds
 from seviz.networks.formats.file import CheckpointFile
+from seviz.networks.formats.hub import facts_beside, weights_in
 from seviz.networks.formats.own import check_arguments
 from seviz.networks.formats.payload import Payload
 from seviz.networks.formats.read import read_checkpoint
@@ -28,6 +30,7 @@ from seviz.networks.recognise.fit import Fit, built_empty, compare, fit
 from seviz.networks.recognise.recognise import Recognised, recognise
 from seviz.networks.recognise.views import Shape, views
 from seviz.networks.zoo import is_hub_name, is_zoo_name, load_zoo
+from seviz.results.preprocessing import Preprocessing
 
 # Folded blocks that a remark names.
 _SHOWN = 9
@@ -70,17 +73,35 @@ def load(
     unsafe: bool = False,
     allow_nan: bool = False,
     class_names: str | Path | Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    input_size: Sequence[int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    crop_pct: float | None = None,
+    crop_mode: str | None = None,
+    interpolation: str | None = None,
+    channel_order: str | None = None,
 ) -> LoadedModel:
     """Load a network.
 
     Args:
-        spec: A checkpoint file of any format, ``timm:NAME``, ``torchvision:NAME`` or ``hf-hub:NAME``.
+        spec: A checkpoint file of any format, a folder as a hub gives it, ``timm:NAME``,
+            ``torchvision:NAME`` or ``hf-hub:NAME``.
         arch: Architecture, where the file does not say it and its tensors fit no known one.
         arch_args: Keyword arguments of the architecture; added to, and stronger than, the file's own.
         ema: Which weights to take where the file has both; the running average by default.
         unsafe: Let the file run whatever code it names. Never from a file that is not yours.
         allow_nan: Take weights that are not finite.
         class_names: What the outputs are called, in their order, or a file that says it.
+        preprocessing: How images are prepared, in place of what the file says or what is assumed. The
+            arguments below change parts of it, as the options of the same names do.
+        input_size: Channels, height and width of the input.
+        mean: Mean per channel, on the scale 0 to 1.
+        std: Standard deviation per channel, on the scale 0 to 1.
+        crop_pct: Share of the image's side that the crop keeps.
+        crop_mode: ``center``, ``squash`` (stretch) or ``border``.
+        interpolation: Filter of the resize: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
+        channel_order: ``rgb`` or ``bgr``.
 
     Raises:
         CheckpointError: If the file is refused, or does not fit the architecture.
@@ -94,7 +115,17 @@ def load(
     opened = open_checkpoint(spec, options)
     if isinstance(opened, BareWeights):
         raise opened.refuse()
-    return opened
+    if preprocessing is not None:
+        opened = opened.prepared_by(preprocessing)
+    return opened.with_preprocessing(
+        input_size=input_size,
+        mean=mean,
+        std=std,
+        crop_pct=crop_pct,
+        crop_mode=crop_mode,
+        interpolation=interpolation,
+        channel_order=channel_order,
+    )
 
 
 def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | BareWeights:
@@ -133,13 +164,24 @@ def _open(spec: str | Path, options: LoadOptions) -> LoadedModel | BareWeights:
         loaded = load_zoo(str(spec), given)
         loaded.model.eval()
         return loaded
-    file = read_checkpoint(Path(spec), unsafe=options.unsafe)
+    file = _read(Path(spec), options)
     if file.payload is None:
         return _ready(file, options)
     name = options.arch or file.metadata.get("arch")
     if name is None:
         return _unnamed(file, file.payload, options)
     return _named(file, file.payload, name, options)
+
+
+def _read(path: Path, options: LoadOptions) -> CheckpointFile:
+    """Read a file, or that of a folder, and the configuration of a hub beside it."""
+    is_folder = os.path.isdir(path)  # unlike Path.is_dir, no error for a name that is too long
+    weights = weights_in(path) if is_folder else path
+    file = read_checkpoint(weights, unsafe=options.unsafe)
+    beside = facts_beside(weights) if file.payload is not None else {}
+    if file.payload is not None and beside:
+        file = replace(file, payload=replace(file.payload, facts={**beside, **file.payload.facts}))
+    return replace(file, name=path.resolve().name) if is_folder else file
 
 
 def _ready(file: CheckpointFile, options: LoadOptions) -> LoadedModel:

@@ -54,12 +54,20 @@ class LoadedModel:
         """Return the number of parameters."""
         return sum(p.numel() for p in self.model.parameters())
 
-    def with_preprocessing(self, **changes: Any) -> LoadedModel:
-        """Return the same network with parts of its preprocessing replaced; ``None`` keeps a part."""
-        given = {k: v for k, v in changes.items() if v is not None}
-        if not given:
-            return self
-        changed = replace(
-            self.preprocessing, **given, origin=f"{self.preprocessing.origin}, changed by the user"
+    def with_preprocessing(self, **parts: Any) -> LoadedModel:
+        """Return the same network with the parts of its preprocessing that the user gives.
+
+        Args:
+            **parts: Fields of `Preprocessing`; ``None`` keeps a part. What follows from a part, as the
+                share to crop from the size, follows (`Preprocessing.changed`).
+        """
+        changed = self.preprocessing.changed(**parts)
+        return self if changed is self.preprocessing else self.prepared_by(changed)
+
+    def prepared_by(self, preprocessing: Preprocessing) -> LoadedModel:
+        """Return the same network with this preprocessing, and the remark on what of it is assumed."""
+        old, new = self.preprocessing.remark, preprocessing.remark
+        notes = tuple(note for note in self.notes if note != old)
+        return replace(
+            self, preprocessing=preprocessing, notes=notes if new is None else (*notes, new)
         )
-        return replace(self, preprocessing=changed)

@@ -16,8 +16,9 @@ from torch import nn
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.imagenet import imagenet_classes
 from seviz.networks.model import LoadedModel
+from seviz.networks.written import crop_share
 from seviz.results.classes import ClassTable
-from seviz.results.preprocessing import Preprocessing
+from seviz.results.preprocessing import ASSUMED, Preprocessing
 
 ZOOS = ("timm", "torchvision")
 
@@ -68,6 +69,7 @@ def load_zoo(spec: str, arch_args: Mapping[str, Any]) -> LoadedModel:
         () if pretrained else ("random weights: the gates show the initialisation, not learning",)
     )
     preprocessing, classes = zoo_config(spec, model)
+    preprocessing = preprocessing.for_channels(args.get("in_chans"))
     if name.startswith("local-dir:"):  # folders of this machine do not belong into a record
         spec = f"local-dir:{os.path.basename(os.path.abspath(name.partition(':')[2]))}"
     return LoadedModel(
@@ -172,6 +174,7 @@ def _timm_config(model: nn.Module) -> tuple[Preprocessing, ClassTable | None]:
         config["interpolation"],
         float(config["crop_pct"]),
         "timm",
+        config["crop_mode"],
     )
     cfg = getattr(model, "pretrained_cfg", None) or {}
     names = cfg.get("label_names")
@@ -189,7 +192,7 @@ def _torchvision_config(name: str, model: nn.Module) -> tuple[Preprocessing, Cla
     weights = torchvision.models.get_model_weights(name)
     default = getattr(weights, "DEFAULT", None)
     if default is None:
-        return Preprocessing(origin="ImageNet's, assumed"), None
+        return Preprocessing(origin="ImageNet's", assumed=ASSUMED), None
     shown = default.transforms()
     size = int(shown.crop_size[0])
     preprocessing = Preprocessing(
@@ -197,7 +200,7 @@ def _torchvision_config(name: str, model: nn.Module) -> tuple[Preprocessing, Cla
         tuple(shown.mean),
         tuple(shown.std),
         shown.interpolation.value,
-        size / int(shown.resize_size[0]),
+        crop_share(size, int(shown.resize_size[0])),
         "torchvision",
     )
     named = list(default.meta.get("categories", ()))

@@ -15,11 +15,14 @@ from torch import nn
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.folds import Fold, read_folds
 from seviz.results.files import written_whole
-from seviz.results.preprocessing import Preprocessing
+from seviz.results.preprocessing import CHANNEL_ORDERS, CROP_MODES, Preprocessing
 
-# A network without folded blocks is written as 1, which every seviz reads.
-FORMAT_VERSION, _WITHOUT_FOLDS = 2, 1
+# Written is the lowest version that says all: without folded blocks, and with preprocessing that every
+# seviz knows, that is 1.
+FORMAT_VERSION, _WITH_FOLDS, _PLAIN = 3, 2, 1
 FORMAT_KEY = "seviz_format"
+# Parts of preprocessing that every seviz knows.
+_FIRST_PARTS = ("input_size", "mean", "std", "interpolation", "crop_pct", "origin")
 # The arguments of a network are widths, depths and sizes of images: they add up to less than so many
 # times the largest number in the shapes of its tensors, and that of a small image.
 _ROOM, _SMALL = 16, 2048
@@ -58,12 +61,13 @@ def save_checkpoint(
             objects of classes of one's own.
     """
     target = Path(path)
+    prepared, is_new = _prepared(preprocessing)
     metadata = {
-        FORMAT_KEY: FORMAT_VERSION if folds else _WITHOUT_FOLDS,
+        FORMAT_KEY: FORMAT_VERSION if is_new else _WITH_FOLDS if folds else _PLAIN,
         "arch": arch,
         "arch_args": dict(arch_args or {}),
         "classes": [str(c) for c in classes] if classes is not None else None,
-        "preprocessing": preprocessing.to_dict() if preprocessing is not None else None,
+        "preprocessing": prepared,
     }
     if folds:
         metadata["folded"] = [fold.to_dict() for fold in folds]
@@ -74,6 +78,16 @@ def save_checkpoint(
     with written_whole(target, durable=True) as temporary, temporary.open("wb") as file:
         torch.save({**metadata, "state_dict": weights}, file)
     return target
+
+
+def _prepared(preprocessing: Preprocessing | None) -> tuple[dict[str, Any] | None, bool]:
+    """Return what is written of the preprocessing, and whether it has a part that came with version 3."""
+    if preprocessing is None:
+        return None, False
+    values = preprocessing.to_dict()
+    plain = Preprocessing().to_dict()
+    kept = {k: v for k, v in values.items() if k in _FIRST_PARTS or v != plain[k]}
+    return kept, len(kept) > len(_FIRST_PARTS)
 
 
 def _check_plain(metadata: Mapping[str, Any]) -> None:
@@ -190,4 +204,7 @@ def _is_preprocessing(value: object) -> bool:
         and isinstance(read.crop_pct, int | float)
         and 0 < read.crop_pct < inf
         and isinstance(read.origin, str)
+        and read.crop_mode in CROP_MODES
+        and read.channel_order in CHANNEL_ORDERS
+        and all(w == () or _is_list(w, str) for w in (read.assumed, read.given))
     )

@@ -41,6 +41,7 @@ class KerasFile:
         num_classes: Number of outputs.
         description: What it is, for people: ``Keras functional, 'SE-ResNet50'``.
         notes: What a reader of its numbers should know about how it was loaded.
+        largest_pixel: What white is for a network that scales images itself, where that is known.
     """
 
     model: nn.Module
@@ -48,6 +49,7 @@ class KerasFile:
     num_classes: int
     description: str
     notes: tuple[str, ...]
+    largest_pixel: int | None = None
 
 
 def is_keras(path: Path) -> bool:
@@ -199,6 +201,7 @@ def _described(plan: Plan, model: Any, values: dict[int, torch.Tensor]) -> Keras
         KerasNetwork,
         channels_first,
         has_stray_tensors,
+        largest_pixel,
         prepares_images,
     )
 
@@ -232,10 +235,13 @@ def _described(plan: Plan, model: Any, values: dict[int, torch.Tensor]) -> Keras
             f"the Keras model takes images of any size; {_UNKNOWN_SIZE} is assumed: give "
             "--input-size if it was trained otherwise"
         )
+    white = largest_pixel(model, values)
     if prepares_images(model):
+        gets = f"it is given pixels from 0 to {white}"
+        if white is None:
+            gets = "give --mean and --std so that it gets the values it was trained on, mostly 0 to 255"
         notes.append(
-            "the network prepares images itself (rescaling or normalisation layers): give --mean and "
-            "--std so that it gets the pixel values it was trained on, mostly 0 to 255"
+            f"the network prepares images itself (rescaling or normalisation layers): {gets}"
         )
     network = KerasNetwork(model, values, channels_first=first).eval()
     kind = "sequential" if type(model).__name__ == "Sequential" else "functional"
@@ -245,6 +251,7 @@ def _described(plan: Plan, model: Any, values: dict[int, torch.Tensor]) -> Keras
         int(outputs[0][1]),
         f"Keras {kind}, {model.name!r}",
         tuple(notes),
+        white,
     )
 
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, as_tensor, nn
 
 # Keras makes a tensor of a number before it computes; the operators of Python keep it a number, and so
 # part of an operator that can be replayed.
@@ -17,6 +17,8 @@ _ARITHMETIC = {
     "Subtract": operator.sub,
     "TrueDivide": operator.truediv,
 }
+# What a layer that takes 0..255 divides by is more than this, mostly 255 or 127.5.
+_DIVIDES = 1 / 16
 
 
 class _Shared:
@@ -159,7 +161,41 @@ def has_stray_tensors(model: Any) -> bool:
 
 def prepares_images(model: Any) -> bool:
     """Return whether a layer scales the images before the network proper."""
-    return any(type(m).__name__ in {"Normalization", "Rescaling"} for m in model._flatten_layers())
+    return _scaling(model) is not None
+
+
+def largest_pixel(model: Any, values: Mapping[int, Tensor]) -> int | None:
+    """Return what white is for a network that scales images itself: 255, or 1; ``None`` if it is not known.
+
+    A layer that divides by tens takes pixels as they are stored, and one that subtracts more than 1 does.
+
+    Args:
+        model: The Keras model, built.
+        values: Numbers of the Keras variables, by ``id``.
+    """
+    layer = _scaling(model)
+    if layer is None:
+        return None
+    if type(layer).__name__ == "Rescaling":
+        scale = max(abs(float(s)) for s in _numbers(layer.scale))
+        return 255 if scale < _DIVIDES else 1
+    mean = getattr(layer, "input_mean", None)
+    if mean is None:
+        kept = [v for v in layer.weights if v.path.rpartition("/")[2] == "mean"]
+        mean = values[id(kept[0])] if kept else None
+    if mean is None:
+        return None
+    return 255 if max(abs(float(m)) for m in _numbers(mean)) > 1 else 1
+
+
+def _scaling(model: Any) -> Any:
+    """Return the first layer that scales the images, if there is one."""
+    known = {"Normalization", "Rescaling"}
+    return next((m for m in model._flatten_layers() if type(m).__name__ in known), None)
+
+
+def _numbers(value: Any) -> list[float]:
+    return list(as_tensor(value).flatten().tolist())
 
 
 def channels_first(model: Any) -> bool:

@@ -1,0 +1,268 @@
+"""What training scripts and hubs write of their images, against what the scripts themselves do with it."""
+
+from __future__ import annotations
+
+import json
+import types
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from conftest import Refuses
+from safetensors.torch import save_file
+from timm.data import resolve_data_config
+from torch import nn
+
+import seviz
+from seviz.data import build_transform
+from seviz.errors import CheckpointError
+from seviz.networks.written import crop_share, written
+from seviz.results.preprocessing import ASSUMED, Preprocessing
+
+KNOWN = Preprocessing(origin="somebody's", assumed=ASSUMED)
+# The defaults of timm's train.py.
+TIMMS: dict[str, Any] = {
+    "img_size": None,
+    "input_size": None,
+    "in_chans": None,
+    "mean": None,
+    "std": None,
+    "crop_pct": None,
+    "interpolation": "",
+}
+NAME = "lcnet_035"
+
+
+def timm_network() -> nn.Module:
+    return timm.create_model(NAME, num_classes=7)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"img_size": 128},
+        {"input_size": [3, 96, 64], "crop_pct": 0.9},
+        {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7], "interpolation": "bilinear"},
+        {"mean": [0.5], "std": [0.25], "img_size": 160, "crop_pct": 1.0},
+    ],
+)
+def test_timms_script(tmp_path: Path, given: dict[str, Any]) -> None:
+    network = timm_network()
+    args = Namespace(model=NAME, num_classes=7, **{**TIMMS, **given})
+    state = {"arch": NAME, "args": args, "state_dict": network.state_dict()}
+    torch.save(state, tmp_path / "last.pth.tar")
+    loaded = seviz.load(tmp_path / "last.pth.tar")
+    expected = resolve_data_config(vars(args), model=network)
+    found = loaded.preprocessing.to_dict()
+    assert {k: found[k] for k in expected} == expected
+    assert loaded.preprocessing.assumed == ()
+    assert not any("assumed" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize(("crop", "resize"), [(224, 256), (224, 232), (176, 176), (240, 277)])
+def test_torchvisions_script(crop: int, resize: int) -> None:
+    from torchvision.transforms._presets import ImageClassification
+    from torchvision.transforms.functional import InterpolationMode
+
+    facts = {
+        "args.val_crop_size": crop,
+        "args.val_resize_size": resize,
+        "args.interpolation": "bilinear",
+    }
+    prepared = written(facts, KNOWN)
+    assert prepared is not None
+    assert (prepared.assumed, prepared.origin) == ((), "the checkpoint's args")
+    theirs = ImageClassification(
+        crop_size=crop, resize_size=resize, interpolation=InterpolationMode.BILINEAR
+    )
+    image = pictures(60, 90)
+    assert torch.allclose(build_transform(prepared)(image), theirs(image), atol=1e-6)
+
+
+def test_a_crop_share_gives_the_size_back() -> None:
+    for crop in range(1, 600, 7):
+        for resize in range(crop, crop + 90):
+            assert int(crop / crop_share(crop, resize)) == resize
+
+
+def test_values_of_pixels_as_they_are_stored() -> None:
+    facts = {"cfg.mean": [123.675, 116.28, 103.53], "cfg.std": [58.395, 57.12, 57.375]}
+    prepared = written(facts, KNOWN)
+    assert prepared is not None
+    assert prepared.mean == pytest.approx((0.485, 0.456, 0.406))
+    assert prepared.std == pytest.approx((0.229, 0.224, 0.225))
+    assert prepared.assumed == ("input_size", "crop_pct")
+    caffe = written({"mean": [103.94, 116.78, 123.68], "std": [1, 1, 1]}, KNOWN)
+    assert caffe is not None
+    assert caffe.std == pytest.approx((1 / 255,) * 3)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"args.mean": [0.5, 0.5, 0.5]},
+        {"stats.mean": 0.3, "stats.std": 1.2},  # of a target, not of an image
+        {"args.mean": [0.5, 0.5], "args.std": [0.5, 0.5]},
+        {"args.mean": [0.5] * 3, "args.std": [0.5, 0.0, 0.5]},
+        {"args.mean": ["a"] * 3, "args.std": [True] * 3},
+        {"args.mean": [float("nan")] * 3, "args.std": [1.0] * 3},
+        {"args.img_size": "224"},
+        {"args.img_size": -3},
+        {"args.image_size": [1, 2, 3, 4]},
+        {"args.val_crop_size": 300, "args.val_resize_size": 256, "args.interpolation": "bilinear"},
+    ],
+)
+def test_what_tells_nothing(facts: dict[str, Any]) -> None:
+    assert written(facts, KNOWN) is None
+
+
+def test_a_size_alone_takes_the_whole_image() -> None:
+    prepared = written({"hparams.image_size": 64, "hparams.in_chans": 3}, KNOWN)
+    assert prepared is not None
+    assert (prepared.input_size, prepared.crop_pct) == ((3, 64, 64), 1.0)
+    assert prepared.assumed == ("mean", "std")
+
+
+def hub_folder(folder: Path) -> Path:
+    """Write a network as timm's push_to_hf_hub lays it out."""
+    folder.mkdir()
+    save_file(timm_network().state_dict(), folder / "model.safetensors")
+    config = {
+        "architecture": NAME,
+        "num_classes": 7,
+        "label_names": list("abcdefg"),
+        "pretrained_cfg": {
+            "input_size": [3, 96, 96],
+            "mean": [0.5, 0.4, 0.3],
+            "std": [0.25, 0.2, 0.3],
+            "crop_pct": 0.95,
+            "crop_mode": "squash",
+            "interpolation": "bilinear",
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("named", [".", "model.safetensors"])
+def test_a_folder_as_a_hub_gives_it(tmp_path: Path, named: str) -> None:
+    loaded = seviz.load(hub_folder(tmp_path / "mine") / named)
+    assert loaded.preprocessing == Preprocessing(
+        (3, 96, 96),
+        (0.5, 0.4, 0.3),
+        (0.25, 0.2, 0.3),
+        "bilinear",
+        0.95,
+        crop_mode="squash",
+    )
+    assert loaded.preprocessing.told_by == "config.json"
+    assert loaded.classes is not None
+    assert loaded.classes.labels == list("abcdefg")
+    assert loaded.name == ("mine" if named == "." else named)
+    assert not any("assumed" in note for note in loaded.notes)
+
+
+def test_the_processor_of_a_hub(tmp_path: Path) -> None:
+    folder = hub_folder(tmp_path / "mine")
+    (folder / "config.json").unlink()
+    processor = {
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_std": [0.25, 0.2, 0.3],
+        "size": {"shortest_edge": 120},
+        "crop_size": {"height": 96, "width": 96},
+        "do_center_crop": True,
+        "resample": 2,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    prepared = seviz.load(folder).preprocessing
+    expected = Preprocessing((3, 96, 96), (0.5, 0.4, 0.3), (0.25, 0.2, 0.3), "bilinear", 0.8)
+    assert prepared == expected
+    processor |= {"size": {"height": 96, "width": 80}, "do_center_crop": False}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    stretched = replace(expected, input_size=(3, 96, 80), crop_pct=1.0, crop_mode="squash")
+    assert seviz.load(folder).preprocessing == stretched
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"mean": [0, 0, 0], "std": [1, 1, 1]}', "\0"])
+def test_another_configuration_beside_is_left_alone(tmp_path: Path, content: str) -> None:
+    folder = hub_folder(tmp_path / "mine")
+    (folder / "config.json").write_text(content)
+    assert seviz.load(folder).preprocessing.assumed == ASSUMED
+
+
+def test_folders_without_one_file_of_weights(tmp_path: Path, refuses: Refuses) -> None:
+    for names, said in (
+        ([], "without one"),
+        (["a.pt", "b.pt"], "(a.pt, b.pt)"),
+        (["model.safetensors.index.json", "model-1.safetensors"], "shards"),
+    ):
+        folder = tmp_path / said
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+        with refuses(CheckpointError, said):
+            seviz.load(folder)
+
+
+OWN = """
+import torch
+from torch import nn
+
+def make(channels=3):
+    return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+"""
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_channels_of_a_network_of_ones_own(elsewhere: Path, channels: int) -> None:
+    Path("own.py").write_text(OWN)
+    code = types.ModuleType("own")
+    exec(OWN, code.__dict__)
+    torch.save(code.make(channels).state_dict(), "own.pt")
+    named: dict[str, Any] = {"arch": "own.py:make", "arch_args": {"channels": channels}}
+    prepared = seviz.load("own.pt", **named).preprocessing
+    assert prepared.input_size == (channels, 224, 224)
+    assert build_transform(prepared)(pictures(9, 9)).shape == (channels, 224, 224)
+
+
+def test_preprocessing_said_in_python(elsewhere: Path) -> None:
+    Path("own.py").write_text(OWN)
+    code = types.ModuleType("own")
+    exec(OWN, code.__dict__)
+    torch.save(code.make().state_dict(), "own.pt")
+    small = Preprocessing((3, 32, 32), (0.5,) * 3, (0.25,) * 3, "bilinear", 1.0, "me", "squash")
+    loaded = seviz.load("own.pt", arch="own.py:make", preprocessing=small)
+    assert loaded.preprocessing is small
+    assert loaded.notes == ()
+    loaded = seviz.load(
+        "own.pt",
+        arch="own.py:make",
+        input_size=[3, 32, 32],
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+        interpolation="bilinear",
+        crop_mode="squash",
+    )
+    assert loaded.preprocessing == small
+    assert loaded.notes == ()
+    loaded = seviz.load("own.pt", arch="own.py:make", crop_pct=0.9, channel_order="bgr")
+    assert (loaded.preprocessing.crop_pct, loaded.preprocessing.mean[0]) == (0.9, 0.406)
+    (note,) = loaded.notes
+    assert "--mean, --std, --input-size if" in note
+    assert (
+        loaded.with_preprocessing(input_size=(3, 32, 32), mean=(0,) * 3, std=(1,) * 3).notes == ()
+    )
+
+
+def pictures(height: int, width: int) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
