@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-NEVER_IMPORTED := /site-packages/(.*/)?(tests?|_internal|_inductor|pip|setuptools|mypyc?|hypothesis|statsmodels|onnxruntime$\
+NEVER_IMPORTED := /site-packages/(.*/)?(tests?|testing/_internal|_inductor|pip|setuptools|mypyc?|hypothesis|statsmodels|onnxruntime$\
 	|playwright|pymupdf|pygments|networkx|keras)/
 
 .DEFAULT_GOAL := help
