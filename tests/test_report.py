@@ -215,7 +215,7 @@ def test_audit_beside_the_record_is_of_the_same_network(
 
 def test_names_stand_on_the_page_as_they_are_spelled(tmp_path: Path) -> None:
     names = ["می\u200cشود", "👩\u200d👧", "ice\u00a0cream", "a\u202eb"]
-    record = with_predictions(make_record(CIFAR, names, images=20))
+    record = with_predictions(make_record(TWO_BLOCKS, names, images=20))
     said, _ = read(seviz.write_report(record, tmp_path))
     for name in names[:2]:
         assert name in said
