@@ -29,7 +29,7 @@ SMALL = 7.0
 TITLE = 10.0
 SALT = "seviz"
 
-_RC: Mapping[str, Any] = {
+_RC: Mapping[Any, Any] = {
     "font.size": TEXT,
     "axes.titlesize": TEXT,
     "axes.labelsize": TEXT,

@@ -6,7 +6,7 @@ import sys
 from functools import wraps
 from typing import Any
 
-import torch
+from torch._compile import _disable_dynamo
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -23,13 +23,12 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
-        plain: Any = cls.__torch_dispatch__
-        never_compiled: Any = getattr(torch, "_disable_dynamo")  # noqa: B009  # not typed
-        marked = never_compiled(plain, recursive=True)
+        plain = cls.__torch_dispatch__
+        marked = _disable_dynamo(plain, recursive=True)
 
         @wraps(plain)
         def dispatch(self: DispatchMode, *args: Any, **kwargs: Any) -> Any:
             seen = marked if "torch._dynamo" in sys.modules else plain
             return seen(self, *args, **kwargs)
 
-        cls.__torch_dispatch__ = dispatch  # type: ignore[method-assign, assignment]
+        cls.__torch_dispatch__ = dispatch  # type: ignore[assignment,method-assign]

@@ -1,9 +1,9 @@
 """Operators of convolutional networks on the meta device, by their shapes alone.
 
 A meta tensor has no numbers, and what an operator gives is its shape. Torch finds that in Python, with
-symbolic algebra, and loads SymPy and its compiler for the first operator (two seconds) and takes up to a
-millisecond for each. Here are the rules of the few operators that such networks are made of. They answer for
-plain tensors and arguments that fit; everything else is left to torch, its errors too.
+symbolic algebra; for the first operator it loads SymPy and its compiler, which takes two seconds, and each
+takes up to a millisecond. Here are the rules of the few operators that such networks are made of. They
+answer for plain tensors and arguments that fit; everything else is left to torch, its errors too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def run(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         like = maps.new_empty(maps.shape) if maps.is_contiguous() else torch.empty_like(maps)
         return like, maps.new_empty(channels), maps.new_empty(channels)
     rule = _RULES.get(func)
-    if rule is None or kwargs or not _plain(args, in_order=rule not in _ANY_STRIDES):
+    if rule is None or kwargs or not _plain(args, in_order=func not in _ANY_STRIDES):
         return func(*args, **kwargs)
     shape = rule(*args)
     if shape is None:
@@ -215,29 +215,18 @@ _IN_PLACE = {
     _aten.div_.Tensor,
 }
 # What gives a contiguous tensor of whatever it takes.
-_ANY_STRIDES = {_product, _sum_and_product, _convolution}
+_ANY_STRIDES = {_aten.mm.default, _aten.addmm.default, _aten.convolution.default}
 _RULES: dict[Any, Rule] = {
     **{
         getattr(_aten, name).default: _same
-        for name in [
-            "relu",
-            "relu_",
-            "sigmoid",
-            "sigmoid_",
-            "hardsigmoid",
-            "hardsigmoid_",
-            "hardswish",
-            "hardswish_",
-            "silu",
-            "silu_",
-            "hardtanh",
-            "hardtanh_",
-            "tanh",
-        ]
+        for name in (
+            *("relu", "sigmoid", "hardsigmoid", "hardswish", "silu", "hardtanh", "tanh"),
+            *("relu_", "sigmoid_", "hardsigmoid_", "hardswish_", "silu_", "hardtanh_"),
+        )
     },
     **{
         getattr(_aten, name).Tensor: _broadcast
-        for name in ["add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_"]
+        for name in ("add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_")
     },
     _aten.convolution.default: _convolution,
     _aten.max_pool2d_with_indices.default: _max_pool,
