@@ -15,6 +15,8 @@ from test_results_ablation import make
 
 from seviz.figures import ablation_figure, save_figure, write_ablation_csv
 from seviz.figures.point_labels import Box, around, place_labels
+from seviz.figures.style import figure_style
+from seviz.figures.text import text_width
 from seviz.results.ablation import Ablation, Replaced
 
 
@@ -133,6 +135,14 @@ def test_the_csv(tmp_path: Path) -> None:
         mcnemar([[138, 12], [2, 48]], exact=True).pvalue, rel=1e-5
     )
     assert float(first["p_holm"]) == pytest.approx(2 * float(first["p"]), rel=1e-5)
+
+
+def test_widths_do_not_depend_on_who_measures_first() -> None:
+    text_width.cache_clear()
+    outside = text_width(7.0)("n" * 100)
+    text_width.cache_clear()
+    with figure_style():
+        assert text_width(7.0)("n" * 100) == outside
 
 
 points = st.tuples(st.floats(0, 4), st.floats(0, 3))

@@ -276,7 +276,7 @@ def test_tables_sort_and_filter(fresh: Opened) -> None:
     page = fresh.page
     table = page.locator("#table-classes")
     table.scroll_into_view_if_needed()
-    column = "#table-classes tbody tr:not([hidden]) td:nth-child(5)"
+    column = "#table-classes tbody tr:not([hidden]) td:nth-child(6)"
     table.get_by_role("button", name="recall").click()
     falling = [float(t.rstrip("%")) for t in page.locator(column).all_inner_texts()]
     assert falling == sorted(falling, reverse=True)
@@ -287,6 +287,26 @@ def test_tables_sort_and_filter(fresh: Opened) -> None:
     table.locator("input").fill("7")
     names = page.locator("#table-classes tbody tr:not([hidden]) th").all_inner_texts()
     assert "7" in names
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1+1", "'+1+1"),
+        ("-2+3", "'-2+3"),
+        ("@x", "'@x"),
+        ("'=x", "''=x"),
+        ("-0.05", "-0.05"),
+        ("+0.07%", "+0.07%"),
+        ("-5.00 [-8.65, -1.25]", "-5.00 [-8.65, -1.25]"),
+        ("-5.00 [-8.65, 1+1]", "'-5.00 [-8.65, 1+1]"),
+        ("3e-05", "3e-05"),
+        ("cat", "cat"),
+    ],
+)
+def test_saved_cells_are_no_formulas(fresh: Opened, text: str, cell: str) -> None:
+    assert fresh.page.evaluate("(text) => inert(text)", text) == cell
 
 
 def test_data_can_be_saved(fresh: Opened, record: Record, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from seviz.errors import printable
-from seviz.figures.style import GREY, SMALL
+from seviz.figures.style import GREY, SMALL, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,14 +25,22 @@ def renderer(dpi: float) -> Any:
 @lru_cache
 def text_width(size: float) -> Callable[[str], float]:
     """Return a function that tells the width of a text of this size, in inches."""
+    from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties
 
-    dots = 288  # fine enough that hinting to whole pixels does not matter
-    measuring, font = renderer(dots), FontProperties(size=size)
+    dots = 288
+    with figure_style():
+        measuring, font = renderer(dots), FontProperties(size=size)
 
     @lru_cache(maxsize=4096)  # a class is named beside its row, below its column, and in lists
     def width(text: str) -> float:
-        return float(measuring.get_text_width_height_descent(text, font, False)[0]) / dots
+        # As figures are drawn, whoever asks first: the width is remembered, and breaks their lines.
+        before = rcParams["text.hinting"]
+        rcParams["text.hinting"] = "no_hinting"
+        try:
+            return float(measuring.get_text_width_height_descent(text, font, False)[0]) / dots
+        finally:
+            rcParams["text.hinting"] = before
 
     return width
 
