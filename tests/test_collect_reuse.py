@@ -9,7 +9,9 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import mutants
 import numpy as np
 import pytest
 import torch
@@ -244,11 +246,44 @@ def test_a_partial_record_and_one_of_an_older_seviz(collect: Callable[..., Said]
         assert not used(collect())
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"a record once"])
-def test_a_damaged_record_is_replaced(collect: Callable[..., Said], content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"PK", b"a record once", None])
+def test_a_damaged_record_is_named_and_replaced(
+    collect: Callable[..., Said], content: bytes | None
+) -> None:
     Path("out").mkdir()
+    if content is None:
+        described = json.dumps({"schema_version": 1}).encode()
+        content = mutants.packed({"meta.json": described})
     Path("out/record.npz").write_bytes(content)
-    assert not used(collect())
+    said = collect()
+    assert not used(said)
+    (line,) = [x for x in said.err.splitlines() if "collected anew" in x]
+    assert line.startswith("warning: out/record.npz is not used and collected anew: expected ")
+    assert used(collect())
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("gates/SE_2_1/sum", lambda a: a * 100),
+        ("gates/SE_2_1/low", lambda a: a + 1000),  # which no redraw of curves would read
+        ("confusion", lambda a: a + 1),
+        ("sample/row", lambda a: a + 4),
+    ],
+)
+def test_an_edited_record_is_named_and_replaced(
+    collect: Callable[..., Said], name: str, change: Callable[[Any], Any]
+) -> None:
+    collect()
+    path = Path("out/record.npz")
+    whole = path.read_bytes()
+    content = mutants.members(path)
+    array = change(mutants.unpack_array(content[f"{name}.npy"]))
+    path.write_bytes(mutants.packed({**content, f"{name}.npy": mutants.pack_array(array)}))
+    said = collect()
+    assert not used(said)
+    assert f" in {name.replace('/row', '/index')} in out/record.npz" in said.err
+    assert len(path.read_bytes()) == len(whole)
     assert used(collect())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,17 @@ def test_class_names_of_numpy(tiny: Tiny, tmp_path: Path) -> None:
     table = load(path).classes
     assert table is not None
     assert table.labels == tiny.classes
+
+
+def test_equal_networks_give_equal_bytes(tiny: Tiny, tmp_path: Path) -> None:
+    """PyTorch writes the name of the file that it is given into the archive."""
+    kept: dict[str, Any] = {"classes": tiny.classes, "preprocessing": tiny.preprocessing}
+    for name in ("one.pt", "another.pt"):
+        save_checkpoint(tmp_path / name, tiny.model, arch="se_resnet14", **kept)
+    whole = (tmp_path / "one.pt").read_bytes()
+    assert whole == (tmp_path / "another.pt").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.pt") as archive:
+        assert {name.partition("/")[0] for name in archive.namelist()} == {"archive"}
 
 
 def test_a_folder_is_made(tiny: Tiny, tmp_path: Path) -> None:

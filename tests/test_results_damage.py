@@ -140,7 +140,7 @@ def put(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("classes", 1, "index", value=3), "class index 3 beside 3 outputs in confusion"),
         (put("classes", value=[]), "no class"),
         (lambda m: m["blocks"].append(m["blocks"][0]), "the block 'SE_2_1' twice"),
-        (put("blocks", 0, "name", value="SE_9_9"), "no gates/SE_9_9/sum"),
+        (put("blocks", 0, "name", value="SE_9_9"), "gates/SE_2_1/sum and no such block"),
         (
             put("blocks", 0, "channels", value=7),
             "a shape of 3 x 6 instead of 3 x 7 in gates/SE_2_1",
@@ -189,7 +189,8 @@ def test_an_edited_description(
         ("gates/SE_2_1/sum", lambda a: np.zeros((3, 6), "S8"), "an array of |S8"),
         ("gates/SE_3_1/sumsq", lambda a: a * 0.5, "squares that do not go with the sums"),
         ("gates/SE_3_1/sumsq", lambda a: a * 9, "squares that do not go with the sums"),
-        ("gates/SE_3_1/minimum", lambda a: a + 0.9, "a least gate above the greatest"),
+        ("gates/SE_3_1/minimum", lambda a: a + 0.9, "the least gate"),
+        ("gates/SE_3_1/minimum", lambda a: a * -np.inf, "the least gate"),
         ("gates/SE_3_1/maximum", lambda a: a + 2, "gates of sigmoid outside of 0 to 1"),
         ("gates/SE_3_1/low", lambda a: a + 50, "more gates at the ends than images"),
         ("gates/SE_3_1/high", lambda a: a - 50, "more gates at the ends than images"),
@@ -240,12 +241,13 @@ def test_a_class_without_images(tmp_path: Path, refuses: Refuses) -> None:
     path = record.save(tmp_path)
     Record.load(path).verify()
     content = mutants.members(path)
-    name = f"gates/{record.blocks[0].name}/minimum.npy"
-    array = mutants.unpack_array(content[name])
-    array[1] = 0.25
-    path.write_bytes(mutants.packed({**content, name: mutants.pack_array(array)}))
-    with refuses(DataError, "gates of a class without images"):
-        Record.load(path).verify()
+    for field in ("minimum", "maximum", "sum", "sumsq"):
+        name = f"gates/{record.blocks[0].name}/{field}.npy"
+        array = mutants.unpack_array(content[name])
+        array[1] = 0.25
+        path.write_bytes(mutants.packed({**content, name: mutants.pack_array(array)}))
+        with refuses(DataError, "gates of a class without images"):
+            Record.load(path).verify()
 
 
 def test_an_older_record_has_no_calibration_and_no_sample(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def check_complete(names: Sequence[str], facts: Facts) -> None:
     """Check that what belongs together is there.
 
     Raises:
-        DamageError: If an array is missing.
+        DamageError: If an array is missing, or a block.
     """
     there = set(names)
     gates = [f"{_GATES}{block.name}/{field}" for block in facts.blocks for field in FIELDS]
@@ -119,6 +119,10 @@ def check_complete(names: Sequence[str], facts: Facts) -> None:
         wanted += CALIBRATION
     if there.intersection(("top5", *CALIBRATION)) or not facts.blocks:
         wanted.append("confusion")
+    known = set(gates)
+    stray = [n for n in names if n.startswith(_GATES) and n.endswith("/sum") and n not in known]
+    if stray:
+        raise DamageError(f"{stray[0]} and no such block")
     missing = [name for name in wanted if name not in there]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -242,47 +246,53 @@ def _check_confidence(name: str, arrays: Mapping[str, Array], facts: Facts) -> N
 
 
 def _check_sum(name: str, arrays: Mapping[str, Array], block: GateBlock) -> None:
-    total, count = arrays[name], arrays["count"][:, None]
-    _require(np.isfinite(total).all(), "NaN or infinity", name)
-    low, high = gate_range(block.gate)
-    slack = _ABOVE_ONE * high
-    inside = high == np.inf or (
-        (total >= (low - slack) * count).all() and (total <= (high + slack) * count).all()
-    )
-    if not inside:
-        raise DamageError(f"mean gates of {block.gate} outside of {low:g} to {high:g} in {name}")
-    least, most = _extremes(name, arrays)
-    slack = _ROUNDING * np.maximum(abs(least), abs(most)) * count
-    fits = (total >= least * count - slack) & (total <= most * count + slack)
-    _require(fits.all(), "means below the least gate or above the greatest", name)
+    _check_unseen(name, arrays)
+    mean, least, most = _of_seen(arrays, name, *_extremes(name))
+    if not mean.size:
+        return
+    mean = mean / arrays["count"][arrays["count"] > 0][:, None]
+    _require(np.isfinite(mean.sum()), "NaN or infinity", name)
+    _check_range(name, block, mean.min(), mean.max(), "mean gates")
+    slack = _ROUNDING * max(abs(least.min()), abs(most.max()))
+    fits = np.isfinite(slack) and (mean >= least - slack).all() and (mean <= most + slack).all()
+    _require(fits, "means below the least gate or above the greatest", name)
 
 
 def _check_sumsq(name: str, arrays: Mapping[str, Array], block: GateBlock) -> None:
-    squares, count = arrays[name], arrays["count"][:, None]
-    _require(np.isfinite(squares).all(), "NaN or infinity", name)
-    total = arrays[_beside(name, "sum")]
-    least, most = _extremes(name, arrays)
-    greatest = np.square(np.maximum(abs(least), abs(most))) * count
+    _check_unseen(name, arrays)
+    names = (name, _beside(name, "sum"), *_extremes(name))
+    squares, total, least, most = _of_seen(arrays, *names)
+    if not squares.size:
+        return
+    _require(np.isfinite(squares.sum()), "NaN or infinity", name)
+    count = arrays["count"][arrays["count"] > 0][:, None]
+    square, mean = squares / count, total / count
+    greatest = max(abs(least.min()), abs(most.max())) ** 2
     # A mean square is no less than the squared mean (Cauchy and Schwarz), and no more than the greatest one.
-    fits = squares * count >= np.square(total) - _ROUNDING * greatest * count
-    fits &= squares <= greatest * (1 + 2 * _ROUNDING)
-    _require(fits.all(), "squares that do not go with the sums", name)
+    fits = np.isfinite(greatest) and (square >= np.square(mean) - _ROUNDING * greatest).all()
+    fits = fits and (square <= greatest * (1 + 2 * _ROUNDING)).all()
+    _require(fits, "squares that do not go with the sums", name)
 
 
 def _check_extreme(name: str, arrays: Mapping[str, Array], block: GateBlock) -> None:
-    minimum, maximum = arrays[_beside(name, "minimum")], arrays[_beside(name, "maximum")]
+    own, empty = arrays[name], np.inf if name.endswith("/minimum") else -np.inf
     seen = arrays["count"] > 0
-    own = arrays[name]
-    empty = np.inf if name.endswith("/minimum") else -np.inf
-    _require(np.isfinite(own[seen]).all(), "NaN or infinity", name)
     _require((own[~seen] == empty).all(), "gates of a class without images", name)
-    if not (minimum[seen] <= maximum[seen]).all():
-        raise DamageError(f"a least gate above the greatest, or none, in {name}")
+    minimum, maximum, of_seen = _of_seen(arrays, *_extremes(name), name)
+    if not of_seen.size:
+        return
+    lowest, highest = of_seen.min(), of_seen.max()
+    _require(np.isfinite(lowest) and np.isfinite(highest), "NaN or infinity", name)
+    _require((minimum <= maximum).all(), "a least gate above the greatest, or none,", name)
+    _check_range(name, block, lowest, highest, "gates")
+
+
+def _check_range(name: str, block: GateBlock, lowest: float, highest: float, what: str) -> None:
     low, high = gate_range(block.gate)
-    if high < np.inf:
-        slack = _ABOVE_ONE * high
-        fits = (own[seen] >= low - slack) & (own[seen] <= high + slack)
-        _require(fits.all(), f"gates of {block.gate} outside of {low:g} to {high:g}", name)
+    if high < np.inf and not low - _ABOVE_ONE * high <= lowest <= highest <= high * (
+        1 + _ABOVE_ONE
+    ):
+        raise DamageError(f"{what} of {block.gate} outside of {low:g} to {high:g} in {name}")
 
 
 def _check_saturated(name: str, arrays: Mapping[str, Array], block: GateBlock) -> None:
@@ -292,16 +302,19 @@ def _check_saturated(name: str, arrays: Mapping[str, Array], block: GateBlock) -
     _require(fits.all(), "more gates at the ends than images", name)
 
 
-def _extremes(name: str, arrays: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Return the least and the greatest gate as float64 [K, C], 0 where a class has no images."""
-    seen = arrays["count"][:, None] > 0
-    least, most = (
-        np.where(seen, arrays[_beside(name, which)], 0).astype(np.float64)
-        for which in ("minimum", "maximum")
-    )
-    if not (np.isfinite(least) & np.isfinite(most) & (least <= most)).all():
-        raise DamageError(f"a least gate above the greatest, or none, beside {name}")
-    return least, most
+def _of_seen(arrays: Mapping[str, Array], *wanted: str) -> list[Array]:
+    """Return arrays [K, C] without the classes that have no images, whose extremes are infinite."""
+    seen = arrays["count"] > 0
+    return [arrays[one] if seen.all() else arrays[one][seen] for one in wanted]
+
+
+def _check_unseen(name: str, arrays: Mapping[str, Array]) -> None:
+    unseen = arrays["count"] == 0
+    _require(not arrays[name][unseen].any(), "gates of a class without images", name)
+
+
+def _extremes(name: str) -> tuple[str, str]:
+    return _beside(name, "minimum"), _beside(name, "maximum")
 
 
 def _beside(name: str, field: str) -> str:
@@ -333,11 +346,10 @@ def _check_sampled(name: str, arrays: Mapping[str, Array], facts: Facts) -> None
         return
     lowest, highest = gates.min(axis=0), gates.max(axis=0)
     _require((np.isfinite(lowest) & np.isfinite(highest)).all(), "NaN or infinity", name)
-    least, most = _extremes(f"{_GATES}{block.name}/", arrays)
-    seen = arrays["count"] > 0
-    if not seen.any():
+    least, most = _of_seen(arrays, *_extremes(f"{_GATES}{block.name}/"))
+    if not least.size:
         return
-    least, most = least[seen].min(axis=0), most[seen].max(axis=0)
+    least, most = least.min(axis=0).astype(np.float64), most.max(axis=0).astype(np.float64)
     slack = _HALF * np.maximum(abs(least), abs(most)) + np.finfo(np.float16).tiny
     fits = (lowest >= least - slack) & (highest <= most + slack)
     _require(fits.all(), "gates beyond the least or the greatest of all images", name)
