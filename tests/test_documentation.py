@@ -25,6 +25,8 @@ from seviz.cli import app, main
 from seviz.data import sources
 from seviz.figures import catalogue
 from seviz.networks.formats import read
+from seviz.tables.markup import to_markdown
+from seviz.tables.mechanisms import mechanisms_table
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -272,3 +274,9 @@ def test_numbers_of_the_readme_stand_in_a_result() -> None:
     measured = re.findall(r"(\d+\.\d+) ?%", prose(ROOT / "README.md"))
     assert measured
     assert not [n for n in measured if not re.search(rf"(?<![\d.]){re.escape(n)}(?!\d)", known)]
+
+
+def test_the_kinds_of_gates_are_those_that_are_read() -> None:
+    page = (DOCS / "mechanisms.md").read_text(encoding="utf-8")
+    table = to_markdown(mechanisms_table()).partition("\n\n")[2].strip()
+    assert table in page
