@@ -87,11 +87,10 @@ class Found:
         instead = ", ".join(seen) if seen else "no other gate or attention either"
         hint = "; --without-squeeze reads the spatial mean of those" if self.without_squeeze else ""
         words = [f'mechanism="{key}"' for key in self.readable if key != "gate"]
-        hint += f"; {' or '.join(words)} reads those in Python" if words else ""
-        wanted = " or ".join(dict.fromkeys(m.name for m in chosen(self.mechanism)))
-        raise NoSEBlockError(
-            f"expected {wanted} blocks in this network, found none: {instead}{hint}"
-        )
+        hint += f"; in Python, {' or '.join(words)} reads those" if words else ""
+        kinds = chosen(self.mechanism)
+        wanted = f"{kinds[0].name} blocks" if len(kinds) == 1 else "channel gates"
+        raise NoSEBlockError(f"expected {wanted} in this network, found none: {instead}{hint}")
 
 
 @dataclass(frozen=True, eq=False)
