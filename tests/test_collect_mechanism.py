@@ -153,6 +153,20 @@ def test_an_ablation_is_that_of_gates_set_by_hand(key: str, folder: Path) -> Non
     assert [s.name for s in stages.single] == [f"{prefix}_2", f"{prefix}_3"]
 
 
+def test_what_is_drawn_has_the_names_of_the_kind(folder: Path, tmp_path: Path) -> None:
+    net = loaded(READ["eca-authors"].build())
+    record = collect(net, str(folder), PassOptions(mechanism="eca"))
+    figure = seviz.activations(record, ["ant", "bee"])
+    drawn = " ".join(axes.get_title() for axes in figure.axes)
+    assert "ECA_2_2" in drawn
+    assert "SE_" not in drawn
+    assert [s.block for s in seviz.class_share(record)] == ["ECA_2_1", "ECA_2_2", "ECA_3_1"]
+    page = seviz.write_report(record, tmp_path / "report.html")
+    text = page.read_text(encoding="utf-8")
+    assert "ECA_3_1" in text
+    assert "SE_3_1" not in text
+
+
 # -------------------------------------------------------------------------------------------------
 # Blocks
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seviz.cost import audit_network, split, without_se
 from seviz.cost.counting import Counts
-from seviz.cost.twin import Passed
+from seviz.cost.twin import PassThrough
 from seviz.errors import CheckpointError
 from seviz.gates import trace, unwrap
 from seviz.gates.graph import meta_copy, record
@@ -73,7 +73,7 @@ def test_the_twin_is_the_network_without_its_gates() -> None:
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(twin(x), plain(x))
     assert not torch.equal(twin(x), model(x))
-    assert sum(isinstance(m, Passed) for m in twin.modules()) == 9
+    assert sum(isinstance(m, PassThrough) for m in twin.modules()) == 9
     shared = {id(p) for p in model.parameters()}
     assert all(id(p) in shared for p in twin.parameters())
     assert sum(p.numel() for p in twin.parameters()) == sum(p.numel() for p in plain.parameters())
