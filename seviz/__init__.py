@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from seviz.report import write_report as write_report
     from seviz.report.folder import write_results as write_results
     from seviz.results.ablation import Ablation as Ablation
+    from seviz.results.blocks import GateBlock as GateBlock
     from seviz.results.blocks import SEBlock as SEBlock
     from seviz.results.cost import Audit as Audit
     from seviz.results.evaluation import Evaluation as Evaluation
@@ -64,6 +65,7 @@ _HOMES = {
     "Evaluation": "seviz.results.evaluation",
     "Folded": "seviz.pruning.folding",
     "Findings": "seviz.analysis",
+    "GateBlock": "seviz.results.blocks",
     "Insertion": "seviz.cost.entry",
     "PassOptions": "seviz.collect.prepare",
     "Preprocessing": "seviz.results.preprocessing",

@@ -153,6 +153,67 @@ def test_an_ablation_is_that_of_gates_set_by_hand(key: str, folder: Path) -> Non
     assert [s.name for s in stages.single] == [f"{prefix}_2", f"{prefix}_3"]
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("eca-authors", "eca-raw-parameter", "cbam-authors", "cbam-gate-only", "ese-vovnet"),
+        *("ge-theta-minus", "gc-mul", "srm-authors", "fca", "gct-l2"),
+    ],
+)
+def test_a_fold_is_the_network_with_gates_set_by_hand(name: str) -> None:
+    """To 1e-5 of the largest output, and without the parameters of the gates."""
+    entry = READ[name]
+    net = loaded(entry.build())
+    blocks = seviz.find(net.model, (3, 32, 32), entry.key).blocks
+    x = entry.example(8, seed=3)
+    means = [gates.double().mean(0) for gates in noted(net.model, x)]
+    gates = {b.name: m.numpy() for b, m in zip(blocks, means, strict=True)}
+    folded = seviz.fold(net, ["all"], gates, mechanism=entry.key)
+    with set_by_hand(dict(enumerate(means))):
+        expected = net.model(x.clone())
+    assert (folded.loaded.model(x.clone()) - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert seviz.find(folded.loaded.model, (3, 32, 32), entry.key).blocks == ()
+    fixed = sum(b.channels for b, f in zip(blocks, folded.blocks, strict=True) if not f.into)
+    gone = folded.params_before - folded.params_after
+    assert gone in (sum(b.params for b in blocks), sum(b.params for b in blocks) - fixed)
+    assert folded.loaded.architecture == f"net, 3 {blocks[0].kind} blocks folded"
+
+
+def test_a_fold_takes_the_kind_from_the_record(folder: Path) -> None:
+    net = loaded(settle(Mixed()))
+    for key, kinds in (
+        ("cbam", "1 CBAM block"),
+        ("all", "1 SE block and 1 ECA block and 1 CBAM block"),
+    ):
+        record = collect(net, str(folder), PassOptions(mechanism=key))
+        folded = seviz.fold(net, ["all"], record)
+        assert folded.loaded.architecture == f"net, {kinds} folded"
+        assert [b.name for b in folded.blocks] == [b.name for b in record.blocks]
+
+
+def test_gates_per_pixel_are_not_replaced(folder: Path, refuses: Refuses) -> None:
+    net = loaded(READ["bam-sum"].build())
+    with refuses(UsageError, "one for each channel", "'bam'"):
+        seviz.ablate(net, str(folder), options=PassOptions(mechanism="bam"))
+    with refuses(UsageError, "one for each channel", "'bam'"):
+        seviz.fold(net, ["all"], {}, mechanism="bam")
+
+
+def test_what_is_drawn_has_the_names_of_the_kind(folder: Path, tmp_path: Path) -> None:
+    net = loaded(READ["eca-authors"].build())
+    record = collect(net, str(folder), PassOptions(mechanism="eca"))
+    figure = seviz.activations(record, ["ant", "bee"])
+    drawn = " ".join(axes.get_title() for axes in figure.axes)
+    assert "ECA_2_2" in drawn
+    assert "SE_" not in drawn
+    assert [s.block for s in seviz.class_share(record)] == ["ECA_2_1", "ECA_2_2", "ECA_3_1"]
+    page = seviz.write_report(record, tmp_path / "report.html")
+    text = page.read_text(encoding="utf-8")
+    assert "ECA_3_1" in text
+    assert "SE_3_1" not in text
+
+
 # -------------------------------------------------------------------------------------------------
 # Blocks
 

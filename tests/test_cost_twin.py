@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seviz.cost import audit_network, split, without_se
 from seviz.cost.counting import Counts
+from seviz.cost.twin import PassThrough
 from seviz.errors import CheckpointError
 from seviz.gates import trace, unwrap
 from seviz.gates.graph import meta_copy, record

@@ -19,6 +19,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from dialects import net, settle
+from mechanisms import LinearContext
 from torch import nn
 
 import seviz
@@ -282,6 +284,25 @@ def test_a_figure_can_be_added(
     assert "recall.png" in capsys.readouterr().out
     for suffix in ("png", "svg"):
         assert (tmp_path / f"recall.{suffix}").stat().st_size > 1000
+
+
+def test_a_kind_of_gate_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, size = settle(net(LinearContext)), (3, 32, 32)
+    assert seviz.find(model, size, "all").blocks == ()
+    added = example("seviz/results/mechanisms.py")["LCT"]
+    monkeypatch.setattr(mechanisms, "MECHANISMS", (*mechanisms.MECHANISMS, added))
+    monkeypatch.setitem(mechanisms.BY_KEY, added.key, added)
+    monkeypatch.setitem(mechanisms.BY_NAME, added.name, added)
+    row = example("seviz/gates/kinds/squeezed.py")["LCT"]
+    before = next(n for n, (_, kind) in enumerate(kinds.SQUEEZED) if "per channel" in kind.title)
+    table = (*kinds.SQUEEZED[:before], row, *kinds.SQUEEZED[before:])
+    monkeypatch.setattr(kinds, "SQUEEZED", table)
+    for word in ("lct", "all"):
+        found = seviz.find(model, size, word)
+        assert [(b.name, b.params) for b in found.blocks] == [
+            *(("LCT_2_1", 32), ("LCT_2_2", 32), ("LCT_3_1", 48))
+        ]
+    assert all(kinds.row_of(b).weights(b) == b.params for b in found.blocks)
 
 
 def test_a_finding_can_be_added(

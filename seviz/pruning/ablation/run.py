@@ -24,6 +24,7 @@ from seviz.pruning.ablation.study import Means, Study, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
 from seviz.results.blocks import GateBlock
+from seviz.results.mechanisms import chosen
 from seviz.results.record import Record
 
 _BY = ("block", "stage")
@@ -175,6 +176,11 @@ def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> 
     if record is not None and gates != "mean":
         raise UsageError(
             f"expected a record with mean gates, found it with gates {gates!r}; leave it out"
+        )
+    if any(kind.per_pixel for kind in chosen(options.mechanism)):
+        raise UsageError(
+            f"expected gates that are one for each channel, found {options.mechanism!r}, which differ from "
+            "pixel to pixel; only the others can be replaced"
         )
     if options.without_squeeze:
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
@@ -24,6 +25,8 @@ from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.pruning.folding.export import export
 from seviz.pruning.folding.planning import Planner
 from seviz.results.blocks import GateBlock, select_blocks
+from seviz.results.mechanisms import ALL
+from seviz.results.mechanisms import chosen as kinds_of
 from seviz.results.record import Record
 from seviz.results.stats import Floats
 
@@ -148,8 +151,9 @@ def fold(
     gates: Mapping[str, Floats] | Record,
     *,
     images: Tensor | None = None,
+    mechanism: str = "se",
 ) -> Folded:
-    """Replace SE blocks by fixed gates, and remove their parameters.
+    """Replace SE blocks, or gates of another kind, by fixed gates, and remove their parameters.
 
     The gate is multiplied into the norm, convolution or linear layer that makes the map, or into those that
     take it; where neither can be done without changing anything else, it is kept as a fixed scale. The
@@ -160,13 +164,14 @@ def fold(
         blocks: Block names (``SE_4_6``), stages (``SE_4``), module paths or ``["all"]``.
         gates: A record of this network, whose mean gates are taken; or gates [C] by block name.
         images: A batch [N, ...] for the comparison, besides random ones.
+        mechanism: Kind of gates, as for `seviz.find`; that of a record is taken from it.
 
     Returns:
         The network without these blocks; ``save`` writes it.
 
     Raises:
-        NoSEBlockError: If the network has no SE block.
-        UsageError: If no block is named, or a name fits none.
+        NoSEBlockError: If the network has no such block.
+        UsageError: If no block is named, a name fits none, or the gates are not one for each channel.
         DataError: If the record is another network's, or a gate is missing.
         CheckpointError: If a block cannot be folded, or the result does not compute the same.
 
@@ -179,7 +184,14 @@ def fold(
     256
     """
     model = unwrap(loaded.model)
-    found = trace(model, loaded.preprocessing.input_size)
+    if isinstance(gates, Record) and gates.mechanisms:
+        mechanism = gates.mechanisms[0] if len(gates.mechanisms) == 1 else ALL
+    if any(kind.per_pixel for kind in kinds_of(mechanism)):
+        raise UsageError(
+            f"expected gates that are one for each channel, found {mechanism!r}, which differ from pixel to "
+            "pixel; only the others can be folded"
+        )
+    found = trace(model, loaded.preprocessing.input_size, mechanism)
     found.found.require_se()
     if not list(blocks):
         raise UsageError("expected blocks to fold, found none; name them, a stage, or all")
@@ -197,10 +209,16 @@ def fold(
         model=work,
         sha256="",
         notes=(),
-        architecture=f"{loaded.architecture}, {len(folds)} SE block{'s' * (len(folds) > 1)} folded",
+        architecture=f"{loaded.architecture}, {_counted(chosen)} folded",
         folds=(*loaded.folds, *folds),
     )
     return Folded(result, loaded, folded, difference)
+
+
+def _counted(blocks: Sequence[GateBlock]) -> str:
+    """Return how many blocks there are, by kind, as text."""
+    counts = Counter(block.kind for block in blocks)
+    return " and ".join(f"{n} {kind} block{'s' * (n > 1)}" for kind, n in counts.items())
 
 
 def _checked(
@@ -238,10 +256,10 @@ def _folded(
 ) -> tuple[tuple[Fold, ...], dict[str, Tensor], tuple[FoldedBlock, ...]]:
     """Change the weights of a copy; return what is to stand where, and the numbers of it, by path."""
     separate(work)
-    traced = trace(work, found.found.input_size)
+    traced = trace(work, found.found.input_size, found.found.mechanism)
     if [b.name for b in traced.found.blocks] != [b.name for b in found.found.blocks]:
         raise CheckpointError(
-            "expected the same SE blocks in a copy of the network, found others; its forward pass depends on "
+            "expected the same gates in a copy of the network, found others; its forward pass depends on "
             "more than its modules"
         )
     parts = split(Trace(traced.found, traced.blocks, traced.graph, traced.graph))
@@ -275,7 +293,7 @@ def _check(
         CheckpointError: If it is larger than `TOLERANCE`, or the blocks are still there.
     """
     size = found.found.input_size
-    left = trace(work, size).found.blocks
+    left = trace(work, size, found.found.mechanism).found.blocks
     if len(left) != len(found.blocks) - len(means):
         raise CheckpointError(
             f"expected {len(found.blocks) - len(means)} SE blocks after folding, found {len(left)}; this "
