@@ -23,9 +23,9 @@ def say_findings(found: Findings, speaker: Speaker) -> None:
     """Print the table of the blocks, warnings, the paper's statements, and what else was found."""
     from seviz.analysis.findings import remarks
 
+    say_warnings(found.warnings, speaker)
     if not found.blocks:
         return
-    say_warnings(found.warnings, speaker)
     speaker.line(
         "class share: share of gate variance explained by class, eta squared [95 % interval]"
     )

@@ -10,6 +10,7 @@ from seviz.report.cost import cost_sentence
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
 from seviz.report.provenance import without_folders
+from seviz.results.alarms import alarms as alarms_of
 
 # From this many classes on, comparing gates with confusion takes minutes; `seviz confusion` does it.
 MOST_COMPARED = 200
@@ -71,6 +72,7 @@ def alarms(inputs: Inputs) -> list[str]:
             f"Partial record: the pass was interrupted after {header.images:,} images. Every number is of "
             "those alone."
         )
+    found += alarms_of(inputs.record)
     found += failures(inputs.findings.blocks)
     if inputs.ablation is not None and inputs.ablation.partial:
         found.append(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from seviz.results.input_fit import InputFit
 from seviz.results.preprocessing import Preprocessing
 
 
@@ -33,6 +34,7 @@ class Header:
         versions: Versions of the libraries that made it.
         notes: Remarks on how the network was loaded or read.
         request: SHA-256 over all that the numbers depend on; empty where that is not known.
+        fit: Whether the input fits the network; records of an older seviz do not say.
     """
 
     checkpoint: str
@@ -54,6 +56,7 @@ class Header:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     request: str = ""
+    fit: InputFit | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Header:
@@ -63,4 +66,6 @@ class Header:
         }
         fields["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
         fields["skipped"] = tuple((str(p), str(why)) for p, why in values.get("skipped", ()))
+        if fields.get("fit") is not None:
+            fields["fit"] = InputFit.from_dict(values["fit"])
         return cls(**fields)

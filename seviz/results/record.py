@@ -22,6 +22,7 @@ from seviz.results.blocks import SEBlock
 from seviz.results.classes import ClassTable
 from seviz.results.files import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path, written_whole
 from seviz.results.header import Header
+from seviz.results.input_fit import worse
 from seviz.results.notebook import summary_html
 from seviz.results.sample import INDEX, PREFIX, ROW, SampledGates, merge_samples, sample_name
 from seviz.results.stats import Array, BlockStats, StoredStats
@@ -159,6 +160,7 @@ class Record:
             skipped=self.header.skipped + other.header.skipped,
             partial=self.header.partial or other.header.partial,
             request="",
+            fit=worse(self.header.fit, other.header.fit),
         )
         return replace(self, header=header, arrays=arrays)
 
