@@ -27,7 +27,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CIFAR = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 HALF = ((0.5,) * 3, (0.5,) * 3)
 PLAIN = ((0.0,) * 3, (1.0,) * 3)
-IMAGES, EPOCHS, BATCH = 6000, 3, 64
+IMAGES, EPOCHS, BATCH = 5000, 2, 64
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def small(constants: Any, size: int = 32, **more: Any) -> Preprocessing:
 RECIPES = {
     "plain": Recipe("se_resnet14", "cifar10", small(PLAIN), {"widths": (8, 16, 32)}),
     "half": Recipe("se_resnet14", "cifar10", small(HALF), {"widths": (16, 16, 32)}),
-    "cifar": Recipe("se_preresnet20", "cifar10", small(CIFAR), {"widths": (8, 16, 32)}),
+    "cifar": Recipe(
+        "cifar_preresnet", "cifar10", small(CIFAR), {"depth": 20, "widths": (4, 8, 16)}
+    ),
     "blue_first": Recipe(
         "se_resnet14",
         "cifar10",
@@ -79,7 +81,11 @@ RECIPES = {
     "resnet": Recipe("timm:test_resnet", "imagenet", small(IMAGENET, 64, crop_mode="squash")),
     "digits_1": Recipe("se_resnet14", "digits", small(((0.3,), (0.35,)), 8), {"in_chans": 1}, ""),
     "digits_2": Recipe(
-        "se_preresnet20", "digits", small(((0.0,), (1.0,)), 16), {"in_chans": 1}, ""
+        "cifar_preresnet",
+        "digits",
+        small(((0.0,), (1.0,)), 16),
+        {"depth": 20, "in_chans": 1, "widths": (8, 16, 32)},
+        "",
     ),
 }
 

@@ -20,7 +20,6 @@ from seviz.errors import CheckpointError
 from seviz.gates import trace, unwrap
 from seviz.gates.graph import meta_copy, record
 from seviz.networks.architectures.cifar_resnet import CifarResNet
-from seviz.networks.architectures.folded import PassThrough
 from seviz.networks.architectures.registry import build
 from seviz.networks.architectures.se import SqueezeExcite
 

@@ -18,10 +18,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import torch
 from dialects import net, settle
 from mechanisms import LinearContext
-from torch import nn
 
 import seviz
 from seviz.analysis.findings import statements
@@ -240,35 +238,6 @@ def test_a_source_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "noise:12")
     assert record.header.images == 12
     assert record.stats("SE_2_1").minimum.min() > 0
-
-
-def test_a_kind_of_gate_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    deep = example("seviz/results/mechanisms.py")["DEEP"]
-    monkeypatch.setitem(mechanisms.BY_KEY, "deep", deep)
-    monkeypatch.setitem(mechanisms.BY_NAME, deep.name, deep)
-    row = example("seviz/gates/kinds/squeezed.py")["DEEP_ROW"]
-    monkeypatch.setattr(kinds, "SQUEEZED", (row, *kinds.SQUEEZED))
-
-    class Deep(nn.Module):
-        def __init__(self, channels: int) -> None:
-            super().__init__()
-            self.one, self.two = nn.Linear(channels, 8), nn.Linear(8, 8)
-            self.three = nn.Linear(8, channels)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            hidden = self.two(self.one(x.mean((2, 3))).relu()).relu()
-            return x * self.three(hidden).sigmoid()[:, :, None, None]
-
-    net = nn.Sequential(nn.Conv2d(3, 16, 3), Deep(16), nn.Conv2d(16, 32, 3, 2), Deep(32))
-    assert not seviz.find(net, (3, 16, 16)).blocks
-    found = seviz.find(net, (3, 16, 16), mechanism="deep")
-    assert [b.name for b in found.blocks] == ["DEEP_2_1", "DEEP_3_1"]
-    x = torch.rand(2, 3, 16, 16)
-    with seviz.Tap(net, found) as tap, torch.no_grad():
-        net(x)
-        gates = tap.take()["DEEP_2_1"]
-    gated = net[1].three(net[1].two(net[1].one(net[0](x).mean((2, 3))).relu()).relu()).sigmoid()
-    torch.testing.assert_close(gates, gated.detach())
 
 
 def test_a_figure_can_be_added(
