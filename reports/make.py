@@ -2,9 +2,12 @@
 """Make the committed results of the sample checkpoints again: figures, tables and records.
 
     python reports/make.py path/to/cifar10
+    python reports/make.py --redraw
 
 The folder holds CIFAR-10 as torchvision unpacks it, or as ``test/<class>/*`` image files. Without it
-only the digits are made. No image of a data set is written.
+only the digits are made. With
+``--redraw`` everything is drawn and written again from the records and ablations that are here: the same
+numbers, without a pass. No image of a data set is written.
 """
 
 from __future__ import annotations
@@ -12,10 +15,16 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from seviz.cli import main
+from seviz.cli.ablate import say
+from seviz.cli.console import Speaker
 from seviz.report import write_index
+from seviz.report.folder import write_ablation
+from seviz.results.ablation import ABLATION_NAME, Ablation
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent / "sample_checkpoints"
@@ -57,11 +66,34 @@ def make(
     run("report", folder(name), "--classes", *classes)
 
 
+def redraw(name: str, classes: tuple[str, ...] = (), spread: tuple[str, ...] = ()) -> None:
+    """Write everything again that follows from the record and the ablations in a folder."""
+    own = Path(folder(name))
+    for place, text in ((own, "ablation"), (own / "by_stage", "ablation_by_stage")):
+        if (place / ABLATION_NAME).is_file():
+            result = Ablation.load(place)
+            write_ablation(result, place)
+            kept(name, text, partial(say, result, (), Speaker(as_json=False, quiet=True)))
+    if spread:
+        told(name, "findings", "activations", folder(name), "--classes", *classes)
+        run("activations", folder(name), "--classes", *spread, "--spread", "-q")
+        run("audit", checkpoint(name), "--sweep", *SWEEP, "-o", folder(name), "-q")
+    else:
+        run("audit", checkpoint(name), "--insert-se", "--reduction", "8", "-o", folder(name), "-q")
+    told(name, "confusion", "confusion", folder(name))
+    run("report", folder(name), *(("--classes", *classes) if classes else ()))
+
+
 def told(name: str, text: str, *words: str) -> None:
     """Run a command, and keep what it says beside the files that it writes."""
+    kept(name, text, lambda: run(*words))
+
+
+def kept(name: str, text: str, speak: Callable[[], None]) -> None:
+    """Keep what is said on stdout, up to the list of files."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        run(*words)
+        speak()
     target = HERE / name / f"{text}.txt"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(f"{said.getvalue().partition('wrote ')[0].rstrip()}\n", encoding="utf-8")
@@ -84,7 +116,13 @@ def folder(name: str) -> str:
     return str(HERE / name)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:] == ["--redraw"]:
+    redraw("se_resnet_digits", ("0", "1", "4", "7"), ("1", "4"))
+    for each in ("se_resnet20_cifar10", "senet_notes_cifar10"):
+        redraw(each, CIFAR10_CLASSES, SPREAD_CLASSES)
+    redraw("resnet20_cifar10")
+    write_index(HERE)
+elif __name__ == "__main__":
     make("se_resnet_digits", "digits", ("0", "1", "4", "7"), ("1", "4"))
     if len(sys.argv) > 1:
         cifar10 = f"cifar10:{sys.argv[1]}"

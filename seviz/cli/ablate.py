@@ -92,7 +92,7 @@ def ablate(
     written = write_ablation(result, folder, ablation.formats)
     files = (*written.tables, *written.figures)
     speaker.document(_document(result, files))
-    _say(result, files, speaker)
+    say(result, files, speaker)
     return INTERRUPTED if result.partial else 0
 
 
@@ -204,7 +204,7 @@ def _document(result: Ablation, files: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _say(result: Ablation, files: Sequence[Path], speaker: Speaker) -> None:
+def say(result: Ablation, files: Sequence[Path], speaker: Speaker) -> None:
     """Print the text."""
     from seviz.analysis.ablation import describe_ablation
     from seviz.tables import tables_of
