@@ -32,7 +32,7 @@ from seviz.results.preprocessing import Preprocessing, turned
 
 PAGE = HERE.parent / "docs" / "input-fit.md"
 IMAGENET = Preprocessing()
-DRAWS, SINGLE, PAIRS, IMAGES = 8, 5, 4, 64
+DRAWS, SINGLE, PAIRS, IMAGES = 5, 3, 2, 64
 
 
 def wrong_ways(right: Preprocessing) -> Iterator[tuple[str, Preprocessing]]:
