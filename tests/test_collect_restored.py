@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,20 @@ FACTS = Facts(rows=3, targets=[0, 2, 3], outputs=6, images=None, blocks=BLOCKS)
 REQUEST = {"data": "pictures", "classes": ["a", "b", "c"], "--num-samples": None}
 DONE = Done(12, 14, (("a/1.png", "truncated"), ("b/2.png", "truncated")))
 CPU = torch.device("cpu")
+
+
+class Remarks:
+    """Something that outlives its process and is no array of the record."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {"said": torch.tensor([0, 1])}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        assert set(state["said"].tolist()) <= {0, 1}
+
+    def merge(self, exchange: Any) -> None: ...
+
+
 UNTOLD = ("Choice/made", "Probabilities/kind", "EachPrediction/index", "GateSample/index")
 
 
@@ -51,6 +65,7 @@ def holders() -> dict[str, KeptState]:
         EachPrediction(probabilities),
         probabilities,
         Choice(),
+        Remarks(),
     ]
     return {type(one).__name__: one for one in kept}
 

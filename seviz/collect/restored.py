@@ -8,8 +8,7 @@ from typing import Any, cast
 import numpy as np
 from torch import Tensor
 
-from seviz.collect.fast import Choice
-from seviz.collect.observers import EachPrediction, KeptState, MergedObserver, Probabilities
+from seviz.collect.observers import EachPrediction, KeptState, MergedObserver
 from seviz.results.checking import DamageError, Facts, Form, check_arrays
 from seviz.results.record import TOP
 from seviz.results.stats import Array
@@ -48,7 +47,7 @@ def check_restored(kept: Mapping[str, KeptState], facts: Facts) -> None:
         for holder in kept.values():
             if isinstance(holder, EachPrediction):
                 _check_each(holder.compute(), facts)
-            elif not isinstance(holder, Probabilities | Choice):
+            elif hasattr(holder, "compute"):  # else it keeps what is no array of the record
                 arrays |= cast(MergedObserver, holder).compute()
     except (DamageError, MemoryError):
         raise
