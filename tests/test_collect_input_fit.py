@@ -269,7 +269,9 @@ def test_other_images_than_in_training(images: Path, tmp_path: Path) -> None:
 def test_one_class_alone_is_judged_mildly(tmp_path: Path) -> None:
     data = folder(tmp_path / "d", classes=1, each=70)
     loaded = remembering(data, IMAGENET)
-    fit = check_input(ready(replace(loaded, preprocessing=replace(IMAGENET, std=(0.25,) * 3)), data))
+    fit = check_input(
+        ready(replace(loaded, preprocessing=replace(IMAGENET, std=(0.25,) * 3)), data)
+    )
     assert fit.limit == 0.3
     assert not fit.is_alarm
     assert check_input(ready(replace(loaded, preprocessing=BYTES), data)).is_alarm
