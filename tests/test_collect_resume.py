@@ -40,13 +40,12 @@ class Once(torch.nn.Sequential):
 
     def forward(self, x):
         after = pathlib.Path("after")
-        y = super().forward(x)  # what looks at the first layers alone ends here, and is not counted
         if not x.is_meta:
             self.passes += 1
             if after.exists() and self.passes == int(after.read_text()):
                 after.unlink()
                 os.kill(os.getpid(), signal.SIGINT)
-        return y
+        return super().forward(x)
 
 def make(**kwargs):
     return Once(build("se_resnet14", **kwargs))
