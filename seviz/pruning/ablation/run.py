@@ -14,7 +14,6 @@ from torch import Tensor
 
 from seviz.collect.cache_key import library_versions
 from seviz.collect.fast import few_threads, full_float32, keeping_memory
-from seviz.collect.input_fit import check_input
 from seviz.collect.prepare import PassOptions, Prepared, Progress, prepare
 from seviz.cost import Removal
 from seviz.data import KeptBatches, Source
@@ -112,7 +111,6 @@ def ablate(
                 "it out for a first pass, or collect it again"
             )
         record = None
-    fit = check_input(ready)
     traced = trace(loaded.model, loaded.preprocessing.input_size, options.mechanism)
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
@@ -159,7 +157,6 @@ def ablate(
             *ready.source.notes,
             *ready.notes,
             *ready.match.notes,
-            *([fit.sentence] if fit.is_alarm else []),
             *_notes(ready, gates, record, seed),
         ),
     )
