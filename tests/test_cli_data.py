@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,8 @@ def test_the_same_images_by_folder_list_and_arrays(place, capsys):
         assert code == 0
         from seviz.results.record import Record
 
-        found.append(Record.load(place / "out"))
+        record = Record.load(place / "out")
+        found.append(replace(record, arrays=dict(record.arrays)))  # the next pass replaces the file
     for other in found[1:]:
         assert other.classes.labels == found[0].classes.labels
         for name, array in found[0].arrays.items():

@@ -148,6 +148,9 @@ def test_an_interrupted_pass_is_marked(
         for name, array in record.arrays.items()
         if not name.startswith("sample/")
     }
+    for name, end in (("minimum", np.inf), ("maximum", -np.inf)):  # of no image
+        for block in record.blocks:
+            arrays[f"gates/{block.name}/{name}"][reached == 0] = end
     header = replace(record.header, partial=True, images=int(reached.sum()))
     partial = replace(record, header=header, arrays={**arrays, "count": reached})
     monkeypatch.setattr("seviz.collect.run.execute", lambda *args, **kwargs: partial)

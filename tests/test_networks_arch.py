@@ -119,7 +119,8 @@ def test_weights_of_timm(no_network: None, tmp_path: Path) -> None:
     model = timm.create_model("mobilenetv3_small_050").eval()
     torch.save(model.state_dict(), tmp_path / "x.pt")
     loaded = load(tmp_path / "x.pt", arch="timm:mobilenetv3_small_050")
-    assert loaded.preprocessing.origin == "timm"
+    assert loaded.preprocessing.origin == "timm:mobilenetv3_small_050's"
+    assert loaded.preprocessing.assumed
     assert loaded.classes is not None
     assert len(loaded.classes) == 1000
     x = torch.randn(1, 3, 32, 32)
@@ -134,7 +135,7 @@ def test_weights_of_torchvision(no_network: None, tmp_path: Path) -> None:
     torch.save(model.state_dict(), tmp_path / "x.pt")
     arch_args = {"num_classes": 3, "pretrained": True, "weights": "DEFAULT"}
     loaded = load(tmp_path / "x.pt", arch="torchvision:mobilenet_v3_small", arch_args=arch_args)
-    assert loaded.preprocessing.origin == "torchvision"
+    assert loaded.preprocessing.origin == "torchvision:mobilenet_v3_small's"
     assert loaded.classes is None
     x = torch.randn(1, 3, 32, 32)
     with torch.no_grad():

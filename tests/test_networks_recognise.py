@@ -224,7 +224,8 @@ def test_torchvision(tmp_path: Path) -> None:
     loaded = opened(model.state_dict(), tmp_path / "x.pt")
     assert loaded.recognised.startswith("mobilenet_v3_small (torchvision), 100 % of ")
     assert same(loaded.model, model)
-    assert loaded.preprocessing.origin == "torchvision"
+    assert loaded.preprocessing.origin == "torchvision:mobilenet_v3_small's"
+    assert loaded.preprocessing.assumed
 
 
 # -------------------------------------------------------------------------------------------------

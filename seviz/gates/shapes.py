@@ -85,7 +85,10 @@ def _broadcast(a: Any, b: Any) -> Shape | None:
     ]
     if any(n != m and 1 not in (n, m) for n, m in pairs):
         return None
-    return [max(pair) for pair in pairs]
+    shape = [max(pair) for pair in pairs]
+    if list(a.shape) != shape and list(b.shape) != shape:
+        return None  # neither is of that shape: the order of dimensions in memory is torch's to say
+    return shape
 
 
 def _convolution(

@@ -204,12 +204,10 @@ def _numbered(key: Any, value: Any) -> tuple[int, str] | None:
 
 
 def _in_order(pairs: Sequence[tuple[int, str]], wanted: int) -> list[str] | None:
-    """Return the names by number, if every number from 0 (or from 1) on is there once."""
+    """Return the names by number, if every number from 0 on is there once."""
+    # From 1 on, it would be a guess whether the names or the outputs are one off.
     numbers = sorted(number for number, _ in pairs)
-    first = numbers[0] if numbers else 0
-    if not pairs or len(pairs) != wanted or first not in (0, 1):
-        return None
-    if numbers != list(range(first, first + len(pairs))):
+    if not pairs or len(pairs) != wanted or numbers != list(range(len(pairs))):
         return None
     names = [name for _, name in sorted(pairs)]
     return names if len(set(names)) == len(names) else None
