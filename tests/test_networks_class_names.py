@@ -49,7 +49,6 @@ IN_THE_FILE = {
     "hyper_parameters": {"datamodule": {"classes": NAMES}},
     "args": {"index_to_class": NUMBERED},
     "meta": {"CLASSES": NAMES, "mean": [0.5, 0.5, 0.5]},
-    "labels": {n: i + 1 for i, n in NUMBERED.items()},
 }
 
 
