@@ -66,8 +66,17 @@ def probed(**environment: str) -> dict[str, int]:
     return found
 
 
+def _brought(found: dict[str, int]) -> tuple[int, int]:
+    return found["inside"], found["after a nested one"]
+
+
 def test_the_same_pages_serve_again_and_go_back_at_the_end() -> None:
-    found = probed()
+    # A system that takes idle pages back meanwhile only adds to those that it brings; if none were kept,
+    # every try would bring all of them.
+    tries = []
+    while len(tries) < 5 and not (tries and max(_brought(tries[-1])) < FRESH / 20):
+        tries.append(probed())
+    found = min(tries, key=lambda one: max(_brought(one)))
     if found["outside"] < FRESH:
         pytest.skip("this system gives huge pages")
     # No page but those that anything takes: without it every one is fresh.

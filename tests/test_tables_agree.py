@@ -149,12 +149,12 @@ def dots(axes: Any, marker: str) -> list[float]:
 
 
 def test_ablation(run: Run, folder: Path, page: Page, ablation: Ablation, capsys: Any) -> None:
-    from seviz.cli.ablate import _document, _say
+    from seviz.cli.ablate import _document, say
     from seviz.cli.console import Speaker
     from seviz.report.folder import write_ablation
 
     write_ablation(ablation, folder / "ablated", ("svg",))
-    _say(ablation, (), Speaker(as_json=False, quiet=True))
+    say(ablation, (), Speaker(as_json=False, quiet=True))
     text = capsys.readouterr().out
     document = json.loads(json.dumps(_document(ablation, ())))
     rows = read(folder / "ablated" / "ablation.csv", "name")
