@@ -374,3 +374,12 @@ def test_the_device_of_a_process(monkeypatch: pytest.MonkeyPatch, refuses: Refus
         ranks.device("cuda:0")
     with refuses(DeviceError, "each of 4 processes, found 2"):
         Ranks(rank=2, size=8, local=2, neighbours=4).device("auto")
+
+
+def test_variables_of_another_launcher_are_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "2")
+    assert launched().several
+    for wrong in ("x", "", "-1", "1.5"):
+        monkeypatch.setenv("RANK", wrong)
+        assert not launched().several

@@ -143,8 +143,11 @@ def launched() -> Ranks:
     """
     if not all(name in os.environ for name in _VARIABLES):
         return Ranks()
-    rank, size, local = (int(os.environ[name]) for name in _VARIABLES[:3])
-    return Ranks(rank, size, local, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+    numbers = [os.environ[name] for name in _VARIABLES[:3]]
+    numbers.append(os.environ.get("LOCAL_WORLD_SIZE", numbers[1]))
+    if not all(number.isdecimal() for number in numbers):
+        return Ranks()  # left behind by some other launcher
+    return Ranks(*map(int, numbers))
 
 
 @contextmanager
