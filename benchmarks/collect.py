@@ -172,11 +172,9 @@ def nnsight(model: Any, stream: Stream) -> Stats:
     return summarised(kept, rows)
 
 
-def seviz(
-    model: Any, stream: Stream, autocast: torch.dtype | None = None, **options: bool
-) -> Stats:
+def seviz(model: Any, stream: Stream, reduced: str | None = None, **options: bool) -> Stats:
     """Find the blocks, and collect their sums."""
-    from seviz.collect.fast import Speed
+    from seviz.collect.fast import REDUCED, Speed
     from seviz.collect.observers import GateSums, run
     from seviz.gates import trace
     from seviz.results.stats import BlockStats
@@ -189,7 +187,7 @@ def seviz(
         stream,
         [sums],
         device=CPU,
-        autocast=autocast,
+        reduced=REDUCED[reduced] if reduced else None,
         speed=Speed(graph=traced.own_size, **options),
     )
     arrays = sums.compute()
@@ -221,7 +219,7 @@ CONTESTANTS: dict[str, tuple[Callable[[Any, Stream], Stats], str]] = {
     "nnsight": (nnsight, ""),
     "seviz --no-fast": (seviz, ""),
     "seviz": (lambda m, s: seviz(m, s, fast=True), "0.68"),
-    "seviz --amp (bfloat16)": (lambda m, s: seviz(m, s, torch.bfloat16, fast=True), "0.40"),
+    "seviz --amp (bfloat16)": (lambda m, s: seviz(m, s, "bfloat16", fast=True), "0.40"),
     "seviz --torchcompile": (lambda m, s: seviz(m, s, fast=True, compiled=True), "0.50"),
 }
 

@@ -9,7 +9,7 @@ What a GPU rounds otherwise, how long it takes and how much memory it has, it ca
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -60,6 +60,9 @@ class There(Tensor):
 
     def untyped_storage(self) -> torch.UntypedStorage:
         return self.here.untyped_storage()
+
+    def record_stream(self, stream: Any) -> None:
+        """Free nothing early: the host's memory is counted."""
 
     def tolist(self) -> Any:
         return self.cpu().tolist()
@@ -157,6 +160,16 @@ class Pretended(TorchDispatchMode):
         return There(made, self.device)
 
 
+class _Stream:
+    """The order of the host."""
+
+    def record_event(self) -> None:
+        """Mark nothing."""
+
+    def wait_event(self, event: None) -> None:
+        """Wait for nothing."""
+
+
 def _tensor(data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
     # No mode is told of the copy to the device that torch.tensor makes.
     made = TENSOR(data, **kwargs)
@@ -185,12 +198,17 @@ def pretended(number: int = 0, *, float64: bool = True) -> Iterator[Pretended]:
         # What torch does before the first tensor on a device, and asks of it.
         patch.setattr("torch.cuda._lazy_init", lambda: None)
         patch.setattr("torch.cuda.get_device_name", lambda device=None: "a pretended GPU")
+        patch.setattr("torch.cuda.get_device_capability", lambda device=None: (9, 0))
         patch.setattr("torch.cuda.device_count", lambda: number + 1)
         patch.setattr("torch.cuda.set_device", lambda device: None)
         patch.setattr("torch.cuda.current_device", lambda: number)
         for name in ("_exchange_device", "_maybe_exchange_device"):
             patch.setattr(f"torch.cuda.{name}", lambda device: number)
         patch.setattr("torch.cuda.synchronize", lambda device=None: None)
+        # The host does one thing after the other: there is one stream, and nothing to wait for.
+        for name in ("Stream", "current_stream"):
+            patch.setattr(f"torch.cuda.{name}", lambda device=None: _Stream())
+        patch.setattr("torch.cuda.stream", lambda stream: nullcontext())
         patch.setattr("torch.cuda.empty_cache", lambda: None)
         patch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
         patch.setattr("torch.cuda.is_bf16_supported", lambda *_: True)

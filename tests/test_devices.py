@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,25 @@ import torch
 from conftest import Refuses, Run
 from PIL import Image
 from pretended import Pretended, pretended
+from torch import nn
 
 import seviz
-from seviz.collect.fast import Halving
-from seviz.collect.fast.backends import Answer
+from seviz.collect.fast import (
+    REDUCED,
+    Answer,
+    Chosen,
+    Halving,
+    Speed,
+    full_float32,
+    sent_ahead,
+)
 from seviz.collect.observers import EachPrediction, GateSample, GateSums, Predictions
 from seviz.collect.observers import run as run_pass
-from seviz.collect.prepare import PassOptions
+from seviz.collect.prepare import PassOptions, _batch_size
 from seviz.errors import DeviceError
-from seviz.gates import find
+from seviz.gates import find, trace
 from seviz.networks import LoadedModel
+from seviz.networks.architectures.registry import build
 from seviz.results.record import Record
 
 CLASSES = 10
@@ -153,7 +163,7 @@ def test_a_pass_on_a_pretended_gpu(expected: Record, float64: bool, batch_size: 
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])
 def test_mixed_precision_on_a_pretended_gpu(kind: str) -> None:
     def collected(device: str) -> Record:
-        options = PassOptions(device=device, amp_dtype=kind, fast=False, workers=0)
+        options = PassOptions(device=device, amp_dtype=kind, fast=False, workers=0, batch_size=64)
         return seviz.collect(seviz.load(DIGITS), "digits", options)
 
     with pretended():
@@ -163,6 +173,105 @@ def test_mixed_precision_on_a_pretended_gpu(kind: str) -> None:
     assert found.header.notes == expected.header.notes
     assert "differ from float32 by at most" in found.header.notes[0]
     assert_same(found, expected, tolerance=1e-6)
+
+
+def test_tensor_float32_on_a_pretended_gpu() -> None:
+    options = PassOptions(device="cuda:0", amp_dtype="tf32", fast=False, workers=0, batch_size=64)
+    with pretended():
+        found = seviz.collect(seviz.load(DIGITS), "digits", options)
+    assert found.header.dtype == "tf32"
+    assert "tf32 with the untouched network: the gates of the first batch" in found.header.notes[0]
+
+
+def test_a_device_without_tensor_float32(refuses: Refuses) -> None:
+    loaded = seviz.load(DIGITS)
+    with refuses(DeviceError, "for --amp-dtype tf32, found cpu; give another type"):
+        seviz.collect(loaded, "digits", PassOptions(device="cpu", amp_dtype="tf32"))
+    with pretended(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cuda.get_device_capability", lambda device=None: (7, 5))
+        with refuses(DeviceError, "found a pretended GPU; give another type"):
+            seviz.collect(loaded, "digits", PassOptions(device="cuda:0", amp_dtype="tf32"))
+
+
+@dataclass
+class OnHost:
+    """A batch, and what is told when its images leave the host."""
+
+    images: Any
+    rows: torch.Tensor
+    indices: torch.Tensor
+
+
+class Told:
+    """Images that tell when they are copied; a copy that memory does not hold."""
+
+    def __init__(self, number: int, told: list[str], *, holds: bool = True) -> None:
+        self._number, self._told, self._holds = number, told, holds
+
+    def to(self, device: torch.device, **options: Any) -> Any:
+        self._told.append(f"copied {self._number}")
+        if not self._holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.full((2,), float(self._number)).to(device, **options)
+
+
+def test_a_batch_is_copied_while_the_one_before_is_computed() -> None:
+    told: list[str] = []
+
+    def batches() -> Iterator[OnHost]:
+        for number in range(3):
+            yield OnHost(Told(number, told), torch.zeros(2).long(), torch.arange(2) + 2 * number)
+        raise OSError("the disk is gone")
+
+    given = []
+
+    def compute_all() -> None:
+        for batch in sent_ahead(batches(), CUDA):
+            assert batch.images.device == batch.rows.device == CUDA
+            given.append((batch.images.tolist()[0], batch.indices.tolist()))
+            told.append(f"computed {len(given) - 1}")
+
+    with pretended() as mode, pytest.raises(OSError, match="the disk is gone"):
+        compute_all()
+    assert given == [
+        (0, [0, 1]),
+        (1, [2, 3]),
+        (2, [4, 5]),
+    ]  # what came before the error is not lost
+    assert mode.waits == ["aten::_to_copy"] * 3  # of this test's tolist()
+    assert told == ["copied 0", "copied 1", "computed 0", "copied 2", "computed 1", "computed 2"]
+
+
+def test_a_batch_that_memory_does_not_hold_ahead_stays_on_the_host() -> None:
+    one, other = Told(0, [], holds=False), Told(1, [])
+    host = [OnHost(images, torch.zeros(2).long(), torch.arange(2)) for images in (one, other)]
+    with pretended():
+        first, second = sent_ahead(host, CUDA)
+        assert first is host[0]
+        assert second.images.device == CUDA
+
+
+def test_batches_for_a_processor_are_given_as_they_are() -> None:
+    batches = [object(), object()]
+    assert list(sent_ahead(batches, torch.device("cpu"))) == batches
+
+
+@pytest.mark.parametrize(
+    ("size", "device", "images", "expected"),
+    [
+        ((3, 224, 224), "cuda", 50_000, 256),
+        ((3, 32, 32), "cuda", 100_000, 2048),
+        ((3, 384, 384), "cuda", 50_000, 64),  # 87 would be as many pixels
+        ((3, 2048, 2048), "cuda", 50_000, 8),  # 3 would be, and 8 are the least
+        ((3, 224, 224), "cuda", 3_925, 64),  # 122 would be 32 batches
+        ((3, 224, 224), "cuda", 364, 32),
+        ((3, 224, 224), "cpu", 50_000, 32),
+        ((3, 32, 32), "cpu", 50_000, 256),
+        ((3, 32, 32), "mps", 50_000, 256),
+    ],
+)
+def test_images_per_batch(size: Any, device: str, images: int, expected: int) -> None:
+    assert _batch_size(size, torch.device(device), images) == expected
 
 
 def test_a_gpu_without_the_type_of_mixed_precision(refuses: Refuses) -> None:
@@ -201,7 +310,9 @@ def test_a_fast_pass_on_a_pretended_gpu(
     with pretended(float64=float64):
         one = collected("cuda:0")
     other = collected("cpu")
-    assert "batch norms folded and channels last" in one.header.notes[0]
+    # In float32 a GPU is slower with channels last.
+    assert "computed with 21 batch norms folded;" in one.header.notes[0]
+    assert "computed with 21 batch norms folded and channels last;" in other.header.notes[0]
     assert len(one.header.notes) == 1
     assert_same(one, other, tolerance=1e-6)
 
@@ -307,6 +418,128 @@ def test_a_gpu_gives_the_record_of_the_cpu(
     assert found.header.device != "cpu"
     # TensorFloat-32 would move the means by up to 1e-4.
     assert_same(found, expected, tolerance=1e-4, means=1e-5)
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+class Twice(nn.Module):
+    """An SE block, and what a test does in every pass."""
+
+    def __init__(self, each: Any = None) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(8, 2), nn.Linear(2, 8)
+        self.head = nn.Linear(8, 10)
+        self.each = each
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate = self.up(self.down(x.mean((2, 3))).relu()).sigmoid()
+        if self.each is not None:
+            self.each(gate)
+        out: torch.Tensor = self.head((x * gate[:, :, None, None]).mean((2, 3)))
+        return out
+
+
+def way_of(model: nn.Module, x: torch.Tensor, **options: Any) -> tuple[Any, Any]:
+    """Return the answer to two batches, and how the second is computed."""
+    traced = trace(model, tuple(x.shape[1:]))
+    model.cuda()
+    speed = Speed(fast=True, graph=traced.own_size)
+    with torch.inference_mode(), full_float32(CUDA):
+        chosen = Chosen(model, traced.found.se_readings, CUDA, speed=speed, **options)
+        with chosen as way:
+            way(x.cuda())
+            answer = way(x.cuda().flip(0))
+            return Answer(answer.logits.cpu(), {n: g.cpu() for n, g in answer.gates.items()}), type(
+                way._way
+            ).__name__
+
+
+@needs_cuda
+@pytest.mark.parametrize("reduced", [None, *REDUCED.values()])
+def test_a_replayed_pass_gives_the_bits_of_a_plain_one(reduced: Any) -> None:
+    torch.manual_seed(0)
+    model, x = build("se_resnet20").eval(), torch.randn(64, 3, 32, 32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seviz.collect.fast.trial.WORTH", 0.0)
+        plain, how = way_of(model, x, reduced=reduced)
+        assert how == "Eager"
+        patch.setattr("seviz.collect.fast.trial.WORTH", float("inf"))
+        replayed, how = way_of(model, x, reduced=reduced)
+        assert how == "Replayed"
+    assert torch.equal(plain.logits, replayed.logits)
+    assert plain.gates.keys() == replayed.gates.keys()
+    for name, gate in plain.gates.items():
+        assert torch.equal(gate, replayed.gates[name])
+
+
+@needs_cuda
+def test_a_network_that_waits_for_the_gpu_is_not_replayed() -> None:
+    seen = []
+    model = Twice(lambda gate: seen.append(gate.mean().item())).eval()
+    x = torch.randn(4, 8, 5, 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seviz.collect.fast.trial.WORTH", float("inf"))
+        answer, how = way_of(model, x)
+    assert how == "Eager"
+    assert torch.allclose(answer.logits, model.cpu()(x.flip(0)), atol=1e-5)
+    assert bool(torch.zeros(3, device="cuda").sum() == 0)  # and the GPU goes on
+
+
+@needs_cuda
+def test_hooks_of_others_are_called_for_every_batch() -> None:
+    calls = []
+    model = Twice().eval()
+    model.down.register_forward_hook(lambda *_: calls.append(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seviz.collect.fast.trial.WORTH", float("inf"))
+        _, how = way_of(model, torch.randn(4, 8, 5, 5))
+    assert how == "Eager"
+    assert len(calls) >= 2
+
+
+@needs_cuda
+@pytest.mark.parametrize("fast", [True, False])
+def test_no_batch_waits_for_a_gpu(fast: bool) -> None:
+    model = build("se_resnet20").eval()
+    traced = trace(model, (3, 32, 32))
+    blocks = traced.found.blocks
+    observers = [
+        GateSums(blocks, CLASSES, CUDA),
+        GateSample(blocks, CUDA),
+        Predictions(range(CLASSES), CLASSES, CUDA),
+    ]
+
+    def batches() -> Iterator[Any]:
+        for number in range(8):
+            # A batch or two prepare; then whatever waits is an error.
+            torch.cuda.set_sync_debug_mode("error" if number > 3 else "default")
+            images = torch.randn(16, 3, 32, 32).pin_memory()
+            rows = torch.randint(0, CLASSES, (16,)).pin_memory()
+            yield OnHost(images, rows, torch.arange(16) + 16 * number)
+
+    try:
+        run_pass(
+            model,
+            traced.found.se_readings,
+            batches(),
+            observers,
+            device=CUDA,
+            speed=Speed(fast=fast, graph=traced.own_size),
+        )
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert int(observers[0].compute()["count"].sum()) == 128
+
+
+@needs_cuda
+@pytest.mark.parametrize("kind", ["tf32", "bfloat16"])
+def test_shorter_types_on_a_gpu_stay_near(digits: LoadedModel, expected: Record, kind: str) -> None:
+    found = seviz.collect(digits, "digits", PassOptions(device=GPU, amp_dtype=kind))
+    for block in expected.blocks:
+        one, other = found.stats(block.name), expected.stats(block.name)
+        far = np.abs(one.mean - other.mean).max()
+        assert 0 < far < {"tf32": 0.002, "bfloat16": 0.02}[kind]
 
 
 @needs_gpu

@@ -288,7 +288,7 @@ def test_dialects(dialect: Dialect, what: str) -> None:
             model=model, preprocessing=SimpleNamespace(input_size=dialect.input_size)
         ),
         device=CPU,
-        autocast=None,
+        reduced=None,
         targets=list(range(outputs)),
         blocks=blocks,
     )
@@ -330,7 +330,7 @@ def test_work_of_the_single_runs_against_full_passes() -> None:
     rows = torch.zeros(8, dtype=torch.int64)
     images = torch.rand(8, 3, 32, 32)
     ready = SimpleNamespace(
-        loaded=loaded, device=CPU, autocast=None, targets=[0], blocks=traced.found.blocks
+        loaded=loaded, device=CPU, reduced=None, targets=[0], blocks=traced.found.blocks
     )
     study = Study(ready, traced, [Batch(images, rows, torch.arange(8))])  # type: ignore[arg-type]
     with FlopCounterMode(display=False) as naive, torch.no_grad():

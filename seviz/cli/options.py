@@ -132,7 +132,8 @@ class DataOptions:
         int | None, Parameter(help="At most that many images of each class, the first ones.")
     ] = None
     batch_size: Annotated[
-        int | None, Parameter(alias="-b", help="Images per batch; chosen by image size by default.")
+        int | None,
+        Parameter(alias="-b", help="Images per batch; chosen by image size and device by default."),
     ] = None
     workers: Annotated[
         int | None,
@@ -147,7 +148,8 @@ class DataOptions:
         bool, Parameter(help="Automatic mixed precision.", negative=(), show_default=False)
     ] = False
     amp_dtype: Annotated[
-        Literal["float16", "bfloat16"], Parameter(help="Its floating-point type.")
+        Literal["float16", "bfloat16", "tf32"],
+        Parameter(help="Its floating-point type; tf32 on a GPU alone."),
     ] = "bfloat16"
     fast: Annotated[
         bool,

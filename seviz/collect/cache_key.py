@@ -6,11 +6,12 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
+from seviz.collect.fast import REDUCED
 from seviz.errors import CheckpointError, DataError, SevizError, UsageError
 from seviz.networks import LoadedModel
 from seviz.networks.zoo import is_zoo_name, state_hash
@@ -101,7 +102,7 @@ def _show(value: object) -> str:
 def dtype_name(loaded: LoadedModel, amp_dtype: str | None) -> str:
     """Return the floating-point type of a pass, as a record names it."""
     if amp_dtype is not None:
-        return f"{amp_dtype} autocast"
+        return REDUCED[amp_dtype].label
     first = next(loaded.model.parameters(), torch.empty(0))
     return str(first.dtype).removeprefix("torch.")
 
@@ -109,4 +110,11 @@ def dtype_name(loaded: LoadedModel, amp_dtype: str | None) -> str:
 def library_versions() -> dict[str, str]:
     """Return the versions of what makes a record."""
     names = ("seviz", "torch", "torchvision", "timm", "numpy", "pillow")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}}
+    return {"python": platform.python_version(), **{n: _version(n) for n in names}}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"  # a source tree on the path, say

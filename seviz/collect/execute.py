@@ -93,7 +93,7 @@ def execute(
             part.batches,
             watching,
             device=device,
-            autocast=ready.autocast,
+            reduced=ready.reduced,
             on_batch=part.after_each(on_batch),
             speed=ready.speed(batches, choice),
         )

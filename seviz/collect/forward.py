@@ -5,14 +5,22 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from seviz.collect.fast import Chosen, Halving, Speed, full_float32, keeping_memory
+from seviz.collect.fast import (
+    Chosen,
+    Halving,
+    Reduced,
+    Speed,
+    full_float32,
+    keeping_memory,
+    sent_ahead,
+)
 from seviz.collect.observers.gates import Observation, Observer
 from seviz.errors import DeviceError
 from seviz.gates.reading import Reading
@@ -75,7 +83,7 @@ def run(
     observers: Sequence[Observer],
     *,
     device: torch.device,
-    autocast: torch.dtype | None = None,
+    reduced: Reduced | None = None,
     on_batch: Callable[[int], Any] | None = None,
     speed: Speed | None = None,
 ) -> Passed:
@@ -91,7 +99,7 @@ def run(
             source, ``indices`` int64 [N], where an observer asks for them.
         observers: What watches the pass.
         device: Where to compute.
-        autocast: Type of automatic mixed precision, or ``None`` for none.
+        reduced: The shorter type to compute in, or ``None`` for the network's own.
         on_batch: Called with the number of images after each batch.
         speed: What may be done for speed; nothing by default.
 
@@ -110,13 +118,14 @@ def run(
         model.to(device)
         with (
             interrupts() as requested,
+            current(device),
             keeping_memory(),
             full_float32(device),
             torch.inference_mode(),
-            Chosen(model, readings, device, autocast, speed) as way,
+            Chosen(model, readings, device, reduced, speed) as way,
         ):
             forward = Halving(way, device)
-            for batch in batches:
+            for batch in sent_ahead(batches, device):
                 _observe(batch, forward, observers, device)
                 seen += len(batch.rows)
                 if on_batch is not None:
@@ -142,6 +151,11 @@ def _observe(
     observation = Observation(rows, gates, logits, getattr(batch, "indices", None))
     for observer in observers:
         observer.update(observation)
+
+
+def current(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context in which a GPU of several is the current one, to which streams and graphs belong."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @contextmanager

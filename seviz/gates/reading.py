@@ -8,7 +8,7 @@ code), the multiplication itself, watched under a light dispatch mode.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ class HookReading:
     columns: Tensor | None
     gate: Value
     start: Value
+    _placed: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def parts(self) -> tuple[HookReading]:
@@ -58,11 +59,18 @@ class HookReading:
                 f"found {flat.shape[1]}; run images of the size that was traced"
             )
         if self.columns is not None:
-            flat = flat[:, self.columns.to(flat.device)]
+            flat = flat[:, self._columns_on(flat.device)]
         if self.gate is self.start:
             return flat.clone()
         gates = replay(self.gate, self.start, flat, lambda name: _tensor(model, name))
         return gates.clone() if gates is flat else gates
+
+    def _columns_on(self, device: torch.device) -> Tensor:
+        # Copied once: the host would wait for the GPU at every batch.
+        if device not in self._placed:
+            assert self.columns is not None
+            self._placed[device] = self.columns.to(device)
+        return self._placed[device]
 
 
 @dataclass(frozen=True, eq=False)

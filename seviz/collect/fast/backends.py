@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from seviz.collect.fast.reduced import Reduced
 from seviz.gates import Tap, evaluating
 from seviz.gates.reading import Reading
 
@@ -43,7 +44,7 @@ class Eager:
         model: The network.
         readings: How to read each gate.
         device: Its device.
-        autocast: Type of automatic mixed precision, or ``None`` for none.
+        reduced: The shorter type to compute in, or ``None`` for the network's own.
         outputs: Whether the network's output is needed; else each pass ends at the last gate.
         channels_last: Whether images [N, C, H, W] are given with the channels innermost in memory.
     """
@@ -54,12 +55,12 @@ class Eager:
         readings: Mapping[str, Reading],
         device: torch.device,
         *,
-        autocast: torch.dtype | None = None,
+        reduced: Reduced | None = None,
         outputs: bool = True,
         channels_last: bool = False,
     ) -> None:
         self.model, self.readings, self.device = model, readings, device
-        self.autocast, self.outputs, self.channels_last = autocast, outputs, channels_last
+        self.reduced, self.outputs, self.channels_last = reduced, outputs, channels_last
         self._tap = Tap(model, readings, stop=not outputs)
         self._held = ExitStack()
 
@@ -67,8 +68,8 @@ class Eager:
         with ExitStack() as stack:
             stack.enter_context(evaluating(self.model))
             stack.enter_context(torch.inference_mode())
-            if self.autocast is not None:
-                stack.enter_context(torch.autocast(self.device.type, self.autocast))
+            if self.reduced is not None:
+                stack.enter_context(self.reduced.computing(self.device))
             stack.enter_context(self._tap)
             self._held = stack.pop_all()
         return self

@@ -17,6 +17,8 @@ from seviz.collect.fast.choice import CHANGES, UNTOUCHED, Choice
 from seviz.collect.fast.compiled import Compiled, NotCompilableError
 from seviz.collect.fast.copies import changed_copy, has_foreign_hooks, has_maps, is_float32
 from seviz.collect.fast.norms import folds
+from seviz.collect.fast.reduced import Reduced
+from seviz.collect.fast.replayed import Replayed, can_record
 from seviz.collect.fast.trial import RefusedError, Trial
 from seviz.gates import unwrap
 from seviz.gates.graph import Graph
@@ -55,7 +57,7 @@ class Chosen:
         model: The network, on its device; it is left as it is.
         readings: How to read each gate.
         device: Its device.
-        autocast: Type of automatic mixed precision, or ``None`` for none.
+        reduced: The shorter type to compute in, or ``None`` for the network's own.
         speed: What may be done.
     """
 
@@ -64,11 +66,11 @@ class Chosen:
         model: nn.Module,
         readings: Mapping[str, Reading],
         device: torch.device,
-        autocast: torch.dtype | None = None,
+        reduced: Reduced | None = None,
         speed: Speed | None = None,
     ) -> None:
         self._model, self._readings, self._device = model, readings, device
-        self._autocast, self._speed = autocast, speed or Speed()
+        self._reduced, self._speed = reduced, speed or Speed()
         self._reference = self._eager(model)
         self._way: Backend | None = None
         self._held = ExitStack()
@@ -90,11 +92,11 @@ class Chosen:
         """
         if self._way is not None:
             return self._way(images)
-        if not (self._speed.fast or self._speed.compiled or self._autocast is not None):
+        if not (self._speed.fast or self._speed.compiled or self._reduced is not None):
             self._go_on_with(self._reference)
             return self._reference(images)
         exact = None
-        if self._autocast is not None:
+        if self._reduced is not None:
             exact = Eager(self._model, self._readings, self._device, outputs=self._speed.outputs)
         trial = Trial(self._reference, exact, images)
         self._go_on_with(self._choose(trial))
@@ -109,14 +111,14 @@ class Chosen:
             model,
             self._readings,
             self._device,
-            autocast=self._autocast,
+            reduced=self._reduced,
             outputs=self._speed.outputs,
             channels_last=channels_last,
         )
 
     def _choose(self, trial: Trial) -> Backend:
         notes: list[str] = []
-        way: Backend = self._reference
+        eager = self._reference
         build: _Build = lambda: self._eager(changed_copy(self._model))  # noqa: E731
         agreement, done = trial.rounding, "the untouched network"
         choice = self._speed.choice
@@ -125,16 +127,17 @@ class Chosen:
             if not choice.allows(place):
                 continue
             try:
-                eager = candidate()
-                agreement, _ = trial.check(eager, may_be_slower=not choice.by_time)
+                copy = candidate()
+                agreement, _ = trial.check(copy, may_be_slower=not choice.by_time)
             except RefusedError as refused:
                 notes.append(f"not computed with {name}: {refused}")
             except Exception as exc:  # a network that cannot be copied
                 notes.append(f"not computed on a copy of the network: {type(exc).__name__}")
             else:
-                way, build, done, chosen = eager, candidate, name, place
+                eager, build, done, chosen = copy, candidate, name, place
                 break
         choice.made = chosen
+        way: Backend = eager
         if self._speed.compiled:
             try:
                 way, agreement, note = self._compile(trial, way, build)
@@ -142,21 +145,21 @@ class Chosen:
                 done = f"torch.compile and {done}"
             except (NotCompilableError, RefusedError) as refused:
                 notes.append(f"--torchcompile is not used: {refused}")
-        if way is not self._reference and self._autocast is None and agreement is not None:
+        elif (replayed := self._replayed(trial, eager)) is not None:
+            way, done = replayed, f"{done}, replayed as a CUDA graph"
+        if chosen != UNTOUCHED and self._reduced is None and agreement is not None:
             notes.append(
                 f"computed with {done}; on the first batch no gate is further than "
                 f"{agreement.gates:.0e} from the untouched network's, and no answer is another"
             )
-        if self._autocast is not None and agreement is not None:
-            notes.append(_rounding(agreement, str(self._autocast), done, trial))
+        if self._reduced is not None and agreement is not None:
+            notes.append(_rounding(agreement, self._reduced.name, done, trial))
         self.notes = tuple(dict.fromkeys(notes))
         return way
 
     def _candidates(self, notes: list[str]) -> Iterator[tuple[int, str, _Build]]:
         """Yield changed copies of the network with what was changed, the best first."""
-        if not self._speed.fast:
-            return
-        if unwrap(self._model) is not self._model or not is_float32(self._model):
+        if not (self._speed.fast and self._is_plain and is_float32(self._model)):
             return
         if has_foreign_hooks(self._model):
             notes.append("hooks of others are on the network: it is run as it is")
@@ -166,7 +169,12 @@ class Chosen:
             parts = [part for r in self._readings.values() for part in r.parts]
             read = {part.call.path for part in parts if isinstance(part, HookReading)}
             found = folds(self._model, graph, read)
-        maps = has_maps(self._model) and self._device.type in ("cpu", "cuda")
+        # A GPU has kernels for channels last in the shorter types: float32 takes up to 2.5 times as long with
+        # them (on an H100), and some are compiled for seconds first.
+        maps = has_maps(self._model) and (
+            self._device.type == "cpu"
+            or (self._device.type == "cuda" and self._reduced is not None)
+        )
         for place, (folded, last) in enumerate(CHANGES):
             if (folded and not found) or (last and not maps):
                 continue
@@ -177,6 +185,22 @@ class Chosen:
 
             words = [f"{len(found)} batch norms folded"] * folded + ["channels last"] * last
             yield place, " and ".join(words), build
+
+    @property
+    def _is_plain(self) -> bool:
+        return unwrap(self._model) is self._model
+
+    def _replayed(self, trial: Trial, way: Eager) -> Replayed | None:
+        """Return the way as a CUDA graph where that can be and saves time; its numbers are the same."""
+        hooked = has_foreign_hooks(self._model)  # they would not be called
+        if not (self._speed.fast and self._is_plain and can_record(self._device)) or hooked:
+            return None
+        replayed = Replayed(way)
+        try:
+            trial.check(replayed, may_be_slower=True)
+        except RefusedError:
+            return None
+        return replayed if trial.gains(replayed, over=way) else None
 
     def _compile(self, trial: Trial, way: Backend, build: _Build) -> tuple[Backend, Agreement, str]:
         """Return the compiled network, how well it agrees, and for how many images it pays."""
@@ -214,8 +238,7 @@ def _no_remarks() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _rounding(agreement: Agreement, autocast: str, done: str, trial: Trial) -> str:
-    name = autocast.removeprefix("torch.")
+def _rounding(agreement: Agreement, name: str, done: str, trial: Trial) -> str:
     return (
         f"{name} with {done}: the gates of the first batch differ from float32 by at most "
         f"{agreement.gates:.1e} ({agreement.block or 'no block'}), and the answers for "

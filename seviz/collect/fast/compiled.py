@@ -45,8 +45,8 @@ class Compiled:
     def __enter__(self) -> Compiled:
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            if self._eager.autocast is not None:
-                stack.enter_context(torch.autocast(self._eager.device.type, self._eager.autocast))
+            if self._eager.reduced is not None:
+                stack.enter_context(self._eager.reduced.computing(self._eager.device))
             self._held = stack.pop_all()
         return self
 

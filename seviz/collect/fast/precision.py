@@ -40,6 +40,20 @@ def full_float32(device: torch.device) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def tensor_float32() -> Iterator[None]:
+    """Let a GPU round the factors of float32 products to TensorFloat-32, also inside `full_float32`.
+
+    Not in several threads: it is a setting of the whole process.
+    """
+    switches = _Switches(_shorter_products)
+    switches.turn()
+    try:
+        yield
+    finally:
+        switches.turn_back()
+
+
 @dataclass(frozen=True)
 class _Switch:
     """A setting of torch.
@@ -47,14 +61,14 @@ class _Switch:
     Attributes:
         read: Returns it; raises ``RuntimeError`` where torch finds it at odds with a newer setting.
         write: Sets it.
-        shorter: Its values that allow a shorter type in place of float32.
-        full: Its value that does not.
+        unwanted: Its values that are changed.
+        wanted: What they are changed to.
     """
 
     read: Callable[[], Any]
     write: Callable[[Any], None]
-    shorter: tuple[Any, ...]
-    full: Any
+    unwanted: tuple[Any, ...]
+    wanted: Any
 
 
 class _Switches:
@@ -69,13 +83,13 @@ class _Switches:
         self._before: list[tuple[_Switch, Any]] = []
 
     def turn(self) -> None:
-        """Set all to float32."""
+        """Set all to what is wanted."""
         with _no_warnings():
             values = [(switch, _read(switch)) for switch in self._switches()]
             self._before = [(switch, value) for switch, value in values if value is not None]
             for switch, _ in self._before:
-                if _read(switch) in switch.shorter:
-                    switch.write(switch.full)
+                if _read(switch) in switch.unwanted:
+                    switch.write(switch.wanted)
 
     def turn_back(self) -> None:
         """Set all to what they were."""
@@ -119,6 +133,16 @@ def _convolutions() -> Iterator[_Switch]:
         yield from map(_single, (cudnn, cudnn.conv, cudnn.rnn))
 
 
+def _shorter_products() -> Iterator[_Switch]:
+    cudnn: Any = torch.backends.cudnn
+    cuda: Any = torch.backends.cuda
+    yield _attribute(cudnn, "allow_tf32", (False,), True)
+    yield _attribute(cuda.matmul, "allow_tf32", (False,), True)
+    if _has_single():
+        for operator in (cudnn, cudnn.conv, cudnn.rnn, cuda.matmul):
+            yield _attribute(operator, "fp32_precision", ("ieee", "none"), "tf32")
+
+
 def _has_single() -> bool:
     """Return whether there are settings for single operators: from PyTorch 2.9 on."""
     return hasattr(torch.backends.cudnn, "conv")
@@ -128,9 +152,9 @@ def _single(operator: Any) -> _Switch:
     return _attribute(operator, "fp32_precision", ("tf32", "bf16"), "ieee")
 
 
-def _attribute(owner: Any, name: str, shorter: tuple[Any, ...], full: Any) -> _Switch:
+def _attribute(owner: Any, name: str, unwanted: tuple[Any, ...], wanted: Any) -> _Switch:
     return _Switch(
-        lambda: getattr(owner, name), lambda value: setattr(owner, name, value), shorter, full
+        lambda: getattr(owner, name), lambda value: setattr(owner, name, value), unwanted, wanted
     )
 
 

@@ -126,7 +126,7 @@ def ablate(
         single, found = study.one_at_a_time(_named(sets), new, means=record is not None)
         partial = study.partial
         if record is not None and not partial:
-            _check_means(means, found, exact=ready.autocast is None)
+            _check_means(means, found, exact=ready.reduced is None)
         ranked = _ranked(sets, single)
         together = None if partial else study.together(_named(ranked), new)
         partial = study.partial

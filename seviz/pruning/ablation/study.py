@@ -169,10 +169,8 @@ class Study:
 
     def _precision(self) -> Any:
         """Return the context of mixed precision; without its cache, as `Rerun` needs it."""
-        kind = self._ready.autocast
-        if kind is None:
-            return nullcontext()
-        return torch.autocast(self._device.type, kind, cache_enabled=False)
+        reduced = self._ready.reduced
+        return nullcontext() if reduced is None else reduced.computing(self._device, cached=False)
 
     @contextmanager
     def _passing(self, *, exchange: bool = False) -> Iterator[Iterator[_Step]]:
