@@ -12,7 +12,7 @@ NEVER_IMPORTED := /site-packages/(.*/)?(tests?|testing/_internal|_inductor|pip|s
 	|playwright|pymupdf|pygments|networkx|keras)/
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check format docs bench reports index clean
+.PHONY: help demo test nightly check format docs bench gpu reports index clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/ablate.py $(CIFAR10)
 	$(BIN)/python -m pytest benchmarks/answers.py
+
+gpu: $(READY) ## Measure everything on a GPU, in 8 minutes; benchmarks/gpu.json and a table in benchmarks/README.md
+	$(BIN)/python benchmarks/gpu.py
 
 reports: $(READY) ## Make the reports of the sample checkpoints; CIFAR10=folder with train/ and test/
 	$(BIN)/python reports/make.py $(CIFAR10)

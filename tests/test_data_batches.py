@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import multiprocessing
 import os
 import signal
@@ -24,6 +25,7 @@ from torchvision.transforms import functional
 
 from seviz.data import Batches, make_batches, match_classes, open_source
 from seviz.data.base import ArraySource
+from seviz.data.batches import _piece
 from seviz.data.workers import Watched
 from seviz.errors import DataError, DeviceError, UsageError
 from seviz.results.classes import ClassTable
@@ -135,6 +137,27 @@ def test_batch_size_changes_nothing(batch_size, num_samples):
         own = [i for i in indices if source.labels[i] == digit]
         assert own == np.flatnonzero(source.labels == digit)[: len(own)].tolist()
     assert indices == sorted(indices)
+
+
+@pytest.mark.parametrize(("workers", "piece"), [(0, 2), (2, 2), (3, 1)])
+def test_a_batch_is_the_same_in_whatever_pieces_it_is_decoded(folder, monkeypatch, workers, piece):
+    whole = everything(batches_of(folder, batch_size=4))
+    monkeypatch.setattr("seviz.data.batches._PIECE", piece * math.prod(EIGHT.input_size))
+    batches = batches_of(folder, batch_size=4, workers=workers)
+    assert batches.piece == piece
+    pieces = everything(batches)
+    assert torch.equal(whole[0], pieces[0])
+    assert whole[1:] == pieces[1:]
+    assert [len(b) for b in batches] == [len(b) for b in batches_of(folder, batch_size=4)]
+
+
+@pytest.mark.parametrize(
+    ("batch", "numbers", "expected"),
+    [(256, 3 * 224 * 224, 32), (32, 3 * 224 * 224, 32), (100, 3 * 224 * 224, 25), (2048, 3 * 32 * 32, 1024),
+     (256, 64, 256), (5, 10**9, 1)],
+)  # fmt: skip
+def test_images_that_a_worker_decodes_at_a_time(batch, numbers, expected):
+    assert _piece(batch, numbers) == expected
 
 
 def test_digits_need_no_workers():

@@ -6,6 +6,7 @@ On a GPU that is there, and on one that is only pretended (`pretended`), so that
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -510,10 +511,15 @@ def test_no_batch_waits_for_a_gpu(fast: bool) -> None:
         Predictions(range(CLASSES), CLASSES, CUDA),
     ]
 
+    def debug(mode: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is a prototype, torch says
+            torch.cuda.set_sync_debug_mode(mode)
+
     def batches() -> Iterator[Any]:
         for number in range(8):
             # A batch or two prepare; then whatever waits is an error.
-            torch.cuda.set_sync_debug_mode("error" if number > 3 else "default")
+            debug("error" if number > 3 else "default")
             images = torch.randn(16, 3, 32, 32).pin_memory()
             rows = torch.randint(0, CLASSES, (16,)).pin_memory()
             yield OnHost(images, rows, torch.arange(16) + 16 * number)
@@ -528,7 +534,7 @@ def test_no_batch_waits_for_a_gpu(fast: bool) -> None:
             speed=Speed(fast=fast, graph=traced.own_size),
         )
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        debug("default")
     assert int(observers[0].compute()["count"].sum()) == 128
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.data.base import Source
-from seviz.data.decoding import Collated, Decoder, collate
+from seviz.data.decoding import Collated, Decoder, collate, joined
 from seviz.data.matching import Match
 from seviz.data.processors import divide
 from seviz.data.transforms import build_transform
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 # Of workers, behind the network: as with nice(1).
 _PRIORITY = 10
+# Numbers of a piece: 33 images of 224 x 224, 20 MB.
+_PIECE = 5_000_000
 # How many batches ahead of the network a pass may take from here, and still ask for their position.
 MOST_MARKS = 64
 
@@ -58,6 +63,7 @@ class Batches:
         workers: Processes that decode; 0 decodes in this one.
         strict: Whether an image that cannot be read is an error.
         pin_memory: Whether batches are made in pinned memory, for a faster copy to a GPU.
+        piece: Images that a worker decodes at a time; a large batch is put together from several pieces.
         part: Whether these are a part of the images: that none of them can be read is no error then.
         skipped: Name and reason of each image that could not be read, filled during the pass.
         remarks: How images were read that can be read in several ways, likewise.
@@ -68,6 +74,7 @@ class Batches:
     workers: int
     strict: bool
     pin_memory: bool
+    piece: int
     _images: Decoder = field(repr=False)
     part: bool = False
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -90,7 +97,7 @@ class Batches:
         self._marks.clear()
         tried = given = 0
         try:
-            for images, rows, indices, failed, remarks in self._load():
+            for images, rows, indices, failed, remarks in self._joined():
                 self.remarks |= remarks
                 for index, reason in failed:
                     name = self._images.source.image_name(index)
@@ -133,9 +140,10 @@ class Batches:
         return Batches(
             total=len(images),
             batch_size=self.batch_size,
-            workers=min(self.workers, steps),
+            workers=min(self.workers, steps * self._pieces_each),
             strict=self.strict,
             pin_memory=self.pin_memory,
+            piece=self.piece,
             _images=replace(
                 self._images,
                 indices=self._images.indices[chosen],
@@ -158,7 +166,32 @@ class Batches:
         if len(self._marks) > MOST_MARKS:
             del self._marks[next(iter(self._marks))]
 
-    def _load(self) -> Iterator[Collated]:
+    @property
+    def _pieces_each(self) -> int:
+        """Return how many pieces make a whole batch."""
+        return -(-self.batch_size // self.piece)
+
+    def _pieces(self) -> list[list[int]]:
+        """Return the positions of the images of each piece; none reaches over the end of a batch."""
+        return [
+            list(range(begin, min(begin + self.piece, first + self.batch_size, self.total)))
+            for first in range(0, self.total, self.batch_size)
+            for begin in range(first, min(first + self.batch_size, self.total), self.piece)
+        ]
+
+    def _joined(self) -> Iterator[Collated]:
+        """Yield whole batches."""
+        with closing(self._load()) as pieces:
+            for _ in range(self.steps):
+                yield joined(list(itertools.islice(pieces, self._pieces_each)), pinned=self._pinned)
+
+    @property
+    def _pinned(self) -> bool:
+        import torch
+
+        return self.pin_memory and torch.cuda.is_available()
+
+    def _load(self) -> Generator[Collated, None, None]:
         import torch
         from torch.utils.data import DataLoader
 
@@ -170,10 +203,9 @@ class Batches:
             warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
             loader: DataLoader[Any] = DataLoader(
                 self._images,  # type: ignore[arg-type]  # any object with a length and items will do
-                batch_size=self.batch_size,
+                batch_sampler=self._pieces(),
                 num_workers=self.workers,
                 collate_fn=collate,
-                pin_memory=self.pin_memory and torch.cuda.is_available(),
                 worker_init_fn=_begin_worker,
                 generator=torch.Generator(),  # a seed is drawn from it, not from the user's stream
             )
@@ -244,17 +276,29 @@ def make_batches(
     if seed is not None:
         indices = np.random.default_rng(seed).permutation(indices)
     steps = -(-len(indices) // batch_size)
+    piece = _piece(batch_size, math.prod(preprocessing.input_size))
     if workers is None:
         alone = source.in_memory or steps <= 1
         workers = 0 if alone else divide(processes, gpu=pin_memory).workers
     return Batches(
         total=len(indices),
         batch_size=batch_size,
-        workers=min(workers, steps),
+        workers=min(workers, steps * -(-batch_size // piece)),
         strict=strict,
         pin_memory=pin_memory,
+        piece=piece,
         _images=Decoder(source, build_transform(preprocessing), indices, rows[indices]),
     )
+
+
+def _piece(batch_size: int, numbers: int) -> int:
+    """Return how many images of so many numbers a worker decodes at a time.
+
+    Each worker has two pieces ready: of 256 images of 224 x 224, 16 workers would hold 5 GB, and all of
+    them would be decoding their first when the GPU could have begun.
+    """
+    most = max(1, _PIECE // numbers)
+    return -(-batch_size // -(-batch_size // most))
 
 
 def none_readable(skipped: Sequence[tuple[str, str]]) -> DataError:

@@ -77,6 +77,30 @@ def collate(items: list[Item]) -> Collated:
     )
 
 
+def joined(pieces: list[Collated], *, pinned: bool = False) -> Collated:
+    """Return one batch of several pieces, in their order.
+
+    Args:
+        pieces: From `collate`.
+        pinned: Whether the images are to lie in pinned memory, from which a GPU copies by itself.
+    """
+    import torch
+
+    images, rows, indices, failed, remarks = zip(*pieces, strict=True)
+    good = [own for own in images if own is not None]
+    whole = good[0] if len(good) == 1 else None
+    if good and (whole is None or pinned):
+        shape = (sum(map(len, good)), *good[0].shape[1:])
+        whole = torch.cat(good, out=torch.empty(shape, dtype=good[0].dtype, pin_memory=pinned))
+    return (
+        whole,
+        torch.cat(rows).pin_memory() if pinned else torch.cat(rows),
+        torch.cat(indices),
+        [one for own in failed for one in own],
+        set().union(*remarks),
+    )
+
+
 def reason(exc: Exception) -> str:
     """Return one line without the path, which is given beside it and may name the user's home."""
     from PIL import Image, UnidentifiedImageError
