@@ -24,7 +24,8 @@ def guarded(device: torch.device, clock: Clock, *, small: bool) -> dict[str, Any
         sys.executable,
         "-m",
         "pytest",
-        "-q",
+        "-o",
+        "addopts=-q",  # without a second -q, which would hide the numbers
         "-p",
         "no:cacheprovider",
         "tests/test_devices.py",

@@ -42,7 +42,7 @@ def _traced(
     assert found.outputs is not None
     kinds = [ProfilerActivity.CPU]
     kinds += [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
-    seen = profile(activities=kinds)
+    seen = profile(activities=kinds, acc_events=True)
 
     def batches() -> Iterator[Batch]:
         for number, batch in enumerate(stream(pool(subject.size, count), WARM + SEEN + 2)):
