@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,26 @@ NETWORK = "legacy_seresnet50"
 def machine() -> str:
     """Return on what a table was measured."""
     return f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one process took: processor and wall seconds, and its largest resident memory in MB."""
+
+    cpu: float
+    wall: float
+    memory: float
+
+
+def spent(words: list[str]) -> Spent:
+    """Run a command and return what it took; what it prints is dropped."""
+    start = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    if status:
+        raise SystemExit(f"failed: {' '.join(words)}")
+    return Spent(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

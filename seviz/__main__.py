@@ -6,11 +6,11 @@ import sys
 
 def main() -> int:
     """Run the command line; return the exit code."""
-    # What is imported and drawn stays, and is many small objects: looking through them for cycles after
-    # every 700 takes a tenth of the time.
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(500_000)  # from the first import on; `for_records` says why
     from seviz.cli import main as run
+    from seviz.cli.process import for_records
 
+    for_records()
     code = run()
     # Before it ends Python looks for cycles in all that is loaded, which takes a tenth of a second and
     # frees what the end of the process frees.

@@ -102,31 +102,6 @@ def test_redraw_from_a_record(record: Path, capsys: pytest.CaptureFixture[str]) 
     assert spread["figures"][0] == "out/activations_spread.png"
 
 
-def test_a_redraw_needs_no_torch_and_no_pandas(record: Path) -> None:
-    code = (
-        "import sys; from seviz.cli import main; "
-        f"assert main(['activations', {str(record)!r}, '-o', 'out', '-q']) == 0; "
-        "assert main(['--version']) == 0; "
-        "print({'torch', 'timm', 'pandas', 'sklearn'} & set(sys.modules))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.splitlines()[-1] == "set()"
-
-
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from seviz.cli import main; main(['--help']); "
-        "print({'torch', 'numpy', 'matplotlib', 'timm'} & set(sys.modules))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert "activations" in result.stdout
-    assert result.stdout.splitlines()[-1] == "set()"
-
-
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

@@ -13,20 +13,34 @@ import pytest
 import torch
 from conftest import Tiny
 
+from seviz.api import sample
+from seviz.cli.process import for_networks, for_records
 from seviz.results.record import Record
 
 LIGHT = """
-import sys
+import os, sys
 from seviz.cli import main
+from seviz.cli.process import for_records
+
+def check(*heavy):
+    found = [name for name in heavy if name in sys.modules]
+    assert not found, found
+
+assert "OPENBLAS_NUM_THREADS" not in os.environ
+for_records()
+record, checkpoint, output = sys.argv[1:]
 assert main(["--help"]) == 0
 assert main(["--version"]) == 0
 assert main(["bogus"]) == 2
-heavy = {"torch", "torchvision", "timm", "numpy", "matplotlib", "pandas", "PIL", "sklearn"}
-assert not heavy & set(sys.modules), heavy & set(sys.modules)
-words = ["--classes", "2", "9", "--blocks", "SE_4_2", "--format", "svg", "-o", sys.argv[2]]
-assert main(["activations", sys.argv[1], *words]) == 0
-heavy = {"torch", "torchvision", "timm", "sklearn"}
-assert not heavy & set(sys.modules), heavy & set(sys.modules)
+check("numpy", "matplotlib", "PIL", "scipy", "torch", "pandas")
+words = ["--classes", "2", "9", "--blocks", "SE_4_2", "--format", "svg", "-o", output]
+assert main(["activations", record, *words]) == 0
+assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+networks = ("timm", "torchvision", "sklearn", "pandas", "seaborn", "scipy.stats", "fvcore")
+check("torch", "jinja2", "bokeh", *networks)
+assert main(["inspect", checkpoint]) == 0
+assert "OPENBLAS_NUM_THREADS" not in os.environ
+check("torch._dynamo", "sympy", *networks)
 """
 # Stays in the pass of the number that the environment says, until there is a file "go".
 HELD = """
@@ -52,16 +66,18 @@ def make(**kwargs):
 
 
 def environment() -> dict[str, str]:
-    hidden = ("SEVIZ_DEBUG", "FORCE_COLOR", "TTY_COMPATIBLE")
+    hidden = ("SEVIZ_DEBUG", "FORCE_COLOR", "TTY_COMPATIBLE", "OPENBLAS_NUM_THREADS")
     return {**{k: v for k, v in os.environ.items() if k not in hidden}, "OMP_NUM_THREADS": "1"}
 
 
-def test_help_and_a_redraw_import_no_torch(digits_record: Path, tmp_path: Path) -> None:
+def test_each_command_imports_what_it_needs_alone(digits_record: Path, tmp_path: Path) -> None:
+    words = [digits_record, sample("se_resnet_digits"), tmp_path / "out"]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", LIGHT, str(digits_record), str(tmp_path / "out")],
+        [sys.executable, "-W", "error", "-c", LIGHT, *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
@@ -71,6 +87,14 @@ def test_help_and_a_redraw_import_no_torch(digits_record: Path, tmp_path: Path) 
         "findings.csv",
         "selective_channels.csv",
     }
+
+
+def test_threads_that_a_user_asks_for_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gc.set_threshold", lambda *counts: None)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    for_records()
+    for_networks()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -1,7 +1,12 @@
-"""Memory that a pass frees is used again by it, and given back after it."""
+"""Memory that a pass frees is used again by it, and given back after it.
+
+The system may take pages back at any time, so that there are fewer than a process left: that memory serves
+again is read off what malloc says of itself, and pages are counted only where there must be few.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -10,51 +15,54 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told")
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or not hasattr(ctypes.CDLL(None), "mallinfo2"),
+    reason="glibc alone is told, and says what it holds from 2.33 on",
+)
 
-# Allocates and frees 64 MB once, then 48 MB four times, and prints how many pages the system had to bring
-# for the latter. What is freed first has room to spare: small blocks that come to lie around it or in it,
-# which differ from run to run, change nothing.
+# Allocates and frees 64 MB, then 48 MB several times, and prints the bytes that are held meanwhile: of the
+# heap, which malloc keeps, those mapped for one block alone, which go with it, and those in memory.
 PROBE = """
-import json, resource
-from contextlib import nullcontext
+import ctypes, json, os
 import torch
 from seviz.collect.fast import keeping_memory
 
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+class Said(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split())]
 
-def resident():
-    return int(open("/proc/self/statm").read().split()[1])
+mallinfo = ctypes.CDLL(None).mallinfo2
+mallinfo.restype = Said
 
-def pages():
-    before = faults()
-    for _ in range(4):
-        torch.ones(3 << 22)
-    return faults() - before
+def said():
+    now = mallinfo()
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return {"heap": now.arena, "mapped": now.hblkhd, "resident": pages * os.sysconf("SC_PAGE_SIZE")}
+
+def held(floats=3 << 22):
+    block = torch.ones(floats)
+    return said()
 
 torch.set_num_threads(1)
 torch.ones(1 << 24)
-found = {"outside": pages(), "resident before": resident()}
+found = {"before": said(), "outside": held()}
 with keeping_memory():
     torch.ones(1 << 24)
-    found["inside"] = pages()
+    found["kept"] = said()
+    found["inside"] = [held() for _ in range(4)]
     with keeping_memory():
-        pass
-    found["after a nested one"] = pages()
-    found["resident inside"] = resident()
-found["resident after"] = resident()
-torch.ones(1 << 26)
-found["resident later"] = resident()
+        found["nested"] = held()
+    found["after a nested one"] = held()
+found["after"] = said()
+found["later"] = held(1 << 26)
+found["at last"] = said()
 print(json.dumps(found))
 """
-# What 64 MB are in pages, and what four times 48 MB are; huge ones would make it fewer, and none of this
-# worth telling.
-PAGES = (64 << 20) // os.sysconf("SC_PAGE_SIZE")
-FRESH = 3 * PAGES
+LARGE, SMALL, FEW = 64 << 20, 48 << 20, 1 << 20
 
 
-def probed(**environment: str) -> dict[str, int]:
+def probed(**environment: str) -> dict[str, dict[str, int]]:
+    """Return what was held at each point, in bytes more than at the beginning."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE],
         capture_output=True,
@@ -62,29 +70,30 @@ def probed(**environment: str) -> dict[str, int]:
         check=True,
         env={**os.environ, **environment},
     )
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
+    found = json.loads(done.stdout)
+    for number, each in enumerate(found.pop("inside")):
+        found[f"inside, {number}"] = each
+    before = found.pop("before")
+    return {
+        place: {where: now[where] - before[where] for where in before}
+        for place, now in found.items()
+    }
 
 
-def _brought(found: dict[str, int]) -> tuple[int, int]:
-    return found["inside"], found["after a nested one"]
-
-
-def test_the_same_pages_serve_again_and_go_back_at_the_end() -> None:
-    # A system that takes idle pages back meanwhile only adds to those that it brings; if none were kept,
-    # every try would bring all of them.
-    tries = []
-    while len(tries) < 5 and not (tries and max(_brought(tries[-1])) < FRESH / 20):
-        tries.append(probed())
-    found = min(tries, key=lambda one: max(_brought(one)))
-    if found["outside"] < FRESH:
-        pytest.skip("this system gives huge pages")
-    # No page but those that anything takes: without it every one is fresh.
-    assert found["inside"] < FRESH / 20
-    assert found["after a nested one"] < FRESH / 20
-    assert found["resident inside"] > found["resident before"] + PAGES * 0.9
-    assert found["resident after"] < found["resident before"] + PAGES * 0.1
-    assert found["resident later"] < found["resident before"] + PAGES * 1.1  # of four times as many
+def test_the_same_memory_serves_again_and_goes_back_at_the_end() -> None:
+    found = probed()
+    assert found["outside"]["mapped"] == pytest.approx(SMALL, abs=FEW)
+    kept = found["kept"]["heap"]
+    assert LARGE - FEW < kept < LARGE + FEW
+    inside = [place for place in found if place.startswith(("inside", "nested", "after a"))]
+    assert len(inside) == 6
+    for place in inside:
+        assert abs(found[place]["mapped"]) < FEW, place
+        assert abs(found[place]["heap"] - kept) < FEW, place
+    for place in ("after", "at last"):
+        assert found[place]["resident"] < LARGE / 10, place
+        assert abs(found[place]["mapped"]) < FEW, place
+    assert found["later"]["mapped"] > 3 * LARGE
 
 
 @pytest.mark.parametrize(
@@ -93,9 +102,8 @@ def test_the_same_pages_serve_again_and_go_back_at_the_end() -> None:
 )
 def test_what_the_user_has_set_stays(name: str, value: str) -> None:
     found = probed(**{name: value})
-    if found["outside"] < FRESH:
-        pytest.skip("this system gives huge pages")
-    assert found["inside"] >= FRESH
+    assert found["inside, 0"]["mapped"] == pytest.approx(SMALL, abs=FEW)
+    assert abs(found["inside, 0"]["heap"]) < FEW
 
 
 def test_numbers_are_the_same_bits() -> None:

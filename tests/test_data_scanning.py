@@ -183,9 +183,9 @@ def test_twelve_hundred_nested_folders(tmp_path, letters):
         os.close(here)
         here = inner
     os.close(here)
-    start = time.perf_counter()
+    start = time.process_time()
     source = open_source(str(tmp_path / "data"))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert names(source) == ["a/1.png", "b/1.png"]
     assert ("cannot be opened" in "".join(source.notes)) == (letters == 20)
     assert all(len(note) < 6000 for note in source.notes)

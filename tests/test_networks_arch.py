@@ -16,6 +16,7 @@ from conftest import Refuses, Tiny
 from seviz.errors import CheckpointError, SevizError, UsageError
 from seviz.networks import load, parse_arch_args
 from seviz.networks.arch import build_architecture, describe_architecture
+from seviz.networks.building import on_meta
 
 OWN = """
 import dataclasses
@@ -201,6 +202,13 @@ def test_a_file_that_cannot_be_imported(
     with refuses(CheckpointError, "broken.py", found):
         build_architecture("broken.py:make", {})
     assert "broken" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_what_torchvision_says_of_training_is_not_passed_on(name: str) -> None:
+    """Warnings are errors in these tests."""
+    built = on_meta(lambda: build_architecture(f"torchvision:{name}", {}))
+    assert all(parameter.is_meta for parameter in built.parameters())
 
 
 def test_interrupting_a_factory_is_no_error_of_the_network(folder: Path) -> None:

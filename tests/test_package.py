@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -92,3 +93,33 @@ def test_the_licence_is_whole() -> None:
     assert "Version 2.0, January 2004" in text
     assert [int(n) for n in re.findall(r"^   (\d)\. ", text, re.MULTILINE)] == [*range(1, 10)]
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+# Modules that are not called as what is installed.
+INSTALLED = {"absl": "absl-py", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+
+
+def imported() -> set[str]:
+    """Return what the code imports from elsewhere, at the top of files or within functions, as installed."""
+    found = set()
+    for path in (ROOT / "seviz").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return {INSTALLED.get(name, name) for name in found - sys.stdlib_module_names - {"seviz"}}
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w-]", each, maxsplit=1)[0] for each in requirements}
+
+
+def test_each_dependency_is_imported_and_no_other_and_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    always = names_of(project["dependencies"])
+    extras = project["optional-dependencies"]
+    assert imported() == always | names_of(extras["keras"]) | names_of(extras["parquet"])
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| ([\w-]+) \|", page, re.MULTILINE)) - {"library"}
+    assert rows == always

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import ABLATION, DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.process import for_networks
 from seviz.cli.shared import (
     INTERRUPTED,
     check_formats,
@@ -119,6 +120,7 @@ def _replace(
     folder: Path,
     speaker: Speaker,
 ) -> Ablation:
+    for_networks()
     from seviz.pruning.ablation import ablate as run
 
     record = _record(asked, folder)

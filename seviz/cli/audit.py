@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from seviz.cli.audit_text import for_paper, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
+from seviz.cli.process import for_networks
 from seviz.cli.shared import open_model, output_folder
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.results.spec import Spec, open_spec
@@ -162,6 +163,7 @@ def _load(ckpt: str, asked: AuditOptions, model: ModelOptions) -> LoadedModel | 
 
     A file whose network is not known still has parameters.
     """
+    for_networks()
     from seviz.cost.entry import blueprint, has_blueprint
     from seviz.networks import parse_arch_args
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.process import for_networks
 from seviz.cli.record_text import ablation_beside
 from seviz.cli.shared import (
     INTERRUPTED,
@@ -105,6 +106,7 @@ def _subject(
     if spec.is_record:
         ablation = ablation_beside(spec.record, spec.file, speaker)
         return Subject(_name(spec.record.header.checkpoint), spec.record, ablation=ablation), False
+    for_networks()
     from seviz.collect.examine import examine
 
     loaded = load_model(spec.name, model)

@@ -9,6 +9,7 @@ from typing import Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import OutputOptions
+from seviz.cli.process import for_networks
 
 
 def doctor(*, output: OutputOptions = OutputOptions()) -> int:
@@ -17,6 +18,7 @@ def doctor(*, output: OutputOptions = OutputOptions()) -> int:
     Args:
         output: How much is output.
     """
+    for_networks()
     from seviz.tables.table import text_table
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)

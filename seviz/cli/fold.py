@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import FOLDING, OUTPUT, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.process import for_networks
 from seviz.cli.shared import check_folder, load_model, pass_options, say_what_happened
 from seviz.data.sources import known_forms
 from seviz.errors import UsageError
@@ -117,6 +118,7 @@ def fold(
     target = _target(output.output)
     _check(spec, what, data, gates)
 
+    for_networks()
     from seviz.pruning.folding import fold as fold_blocks
     from seviz.pruning.folding.folded import check_saveable
 

@@ -30,11 +30,11 @@ def inspect(
         raise UsageError(
             f"expected a checkpoint, found the record {ckpt}; 'seviz activations {ckpt}' draws it"
         )
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    opened = open_model(ckpt, model, mapped=True)
     from seviz.gates import find
     from seviz.networks import BareWeights
 
-    speaker = Speaker(as_json=output.json, quiet=output.quiet)
-    opened = open_model(ckpt, model, mapped=True)
     if isinstance(opened, BareWeights):
         show_bare(opened, speaker)
         return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, ReadOptions
+from seviz.cli.process import for_networks
 from seviz.collect.distributed import launched
 from seviz.data.sources import known_forms
 from seviz.errors import DataError, UsageError
@@ -42,9 +43,9 @@ def load_model(spec: str, options: ModelOptions) -> LoadedModel:
     Raises:
         UnknownArchitectureError: If it is a file whose tensors fit no known architecture.
     """
+    opened = open_model(spec, options)
     from seviz.networks import BareWeights
 
-    opened = open_model(spec, options)
     if isinstance(opened, BareWeights):
         raise opened.refuse()
     return opened
@@ -60,6 +61,7 @@ def open_model(
         options: How it becomes a network.
         mapped: Leave the weights in the file; for commands that only look at it.
     """
+    for_networks()
     from seviz.networks import BareWeights, LoadOptions, open_checkpoint, parse_arch_args
 
     opened = open_checkpoint(

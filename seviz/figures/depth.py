@@ -29,7 +29,7 @@ _NARROW = 24  # blocks, up to which the figure is as wide as a page, and all are
 _UPRIGHT = 9  # blocks, up to which their names lie
 _ANNOTATED = 10  # blocks that hardly move, up to which their spread is written beside them
 _PANEL, _GAP, _HEAD = 1.15, 0.27, 0.24  # inches
-_LEFT, _RIGHT = 0.62, 0.14
+_LEFT, _RIGHT, _NAME = 0.62, 0.14, 0.24  # _NAME: the foot of the name of a vertical axis
 _NOTE_CHARACTER, _NOTE_LINE = 0.050, 0.13
 
 
@@ -139,8 +139,9 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
             "expected findings on SE blocks, found none: the network has no SE; give a record of one that has"
         )
     width = PAGE_WIDTH if len(blocks) <= _NARROW else WIDE
+    inner = width - _LEFT - _RIGHT
     names = 0.25 if len(blocks) <= _UPRIGHT else 0.56
-    notes = textwrap.wrap(_note(findings), int((width - _LEFT - _RIGHT) / _NOTE_CHARACTER))
+    notes = textwrap.wrap(_note(findings), int(inner / _NOTE_CHARACTER))
     foot = 0.08 + _NOTE_LINE * len(notes) + names
     count = len(PANELS)
     tall = foot + count * _PANEL + (count - 1) * _GAP + _HEAD
@@ -152,7 +153,7 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
         panels: list[Axes] = []
         for row in range(count):
             bottom = foot + (count - 1 - row) * (_PANEL + _GAP)
-            box = (_LEFT / width, bottom / tall, 1 - (_LEFT + _RIGHT) / width, _PANEL / tall)
+            box = (_LEFT / width, bottom / tall, inner / width, _PANEL / tall)
             panels.append(figure.add_axes(box, sharex=panels[0] if panels else None))
         _draw_share(panels[0], blocks)
         _draw_spread(panels[1], blocks)
@@ -162,8 +163,10 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
             _separate_stages(panel, blocks)
             panel.grid(axis="y", color=PALE, linewidth=0.5)
             panel.tick_params(axis="x", length=0, labelbottom=panel is panels[-1])
+            # Without places for the names of axes matplotlib would measure all ticks for them.
+            panel.yaxis.set_label_coords((_NAME - _LEFT) / inner, 0.5)
+            panel.xaxis.set_label_coords(0.5, -0.2)
         _name_blocks(panels[-1], blocks)
-        figure.align_ylabels(panels)
         figure.text(
             _LEFT / width,
             0.06 / tall,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PAPER_CHANNELS = 50
 _MARK = "†"
+_BELOW = 0.2  # inches from a panel to the name of its axis
 _NOTE_CHARACTER = 0.050  # width of a character of the small print, inches
 
 
@@ -181,6 +182,9 @@ def _add_panels(figure: Figure, layout: Layout, blocks: Sequence[GateBlock]) -> 
             MaxNLocator(nbins=max(2, int(wide / 0.38)), steps=[1, 2, 5, 10], integer=True)
         )
         panel.grid(axis="y", color=PALE, linewidth=0.5)
+        # Places for the names of axes, which there are none of: matplotlib would measure all ticks for them.
+        panel.xaxis.set_label_coords(0.5, -_BELOW / tall)
+        panel.yaxis.set_label_coords(-_BELOW / wide, 0.5)
         if position % layout.columns:
             panel.tick_params(axis="y", labelleft=False)
         panels.append(panel)

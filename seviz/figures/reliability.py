@@ -79,6 +79,9 @@ def reliability_diagram(evaluation: Evaluation, *, figure: Figure | None = None)
         # A range with one image must not look as if it had none.
         below.set_yscale("log")
         below.set_ylim(bottom=0.5)
+        # Powers of ten would be formulas, whose typesetting takes longer than the rest of the figure.
+        below.yaxis.set_major_formatter("{x:g}")
+        below.yaxis.set_minor_formatter("")
         below.set_ylabel("images")
         below.set_xlabel("confidence of the predicted class")
         subject = f"{evaluation.subject}: " if evaluation.subject else ""

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -112,7 +113,10 @@ def _from_zoo(name: str) -> Callable[..., Any]:
     import torchvision
 
     def build_other(pretrained: bool = False, weights: Any = None, **kwargs: Any) -> Any:
-        return torchvision.models.get_model(entry, weights=None, **kwargs)
+        with warnings.catch_warnings():
+            # GoogLeNet and Inception tell that they will be initialised otherwise one day: they are filled.
+            warnings.filterwarnings("ignore", "The default weight initialization", FutureWarning)
+            return torchvision.models.get_model(entry, weights=None, **kwargs)
 
     return build_other
 

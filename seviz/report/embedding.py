@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bokeh.model import Model
+    from bokeh.plotting import figure
 
 # Charts and their WebGL back end; widgets and tables are the page's own elements.
 COMPONENTS = ("bokeh", "bokeh-gl")
@@ -31,19 +31,24 @@ GLUE = (
 )
 
 
-def chart_item(figure: Model) -> dict[str, Any]:
+def chart_item(made: figure) -> dict[str, Any]:
     """Return a chart as what ``Bokeh.embed.embed_item`` takes, with ids counted from 1.
 
     Bokeh counts its ids over the whole process, so that a second report would differ from the first.
     """
     from bokeh.core.json_encoder import serialize_json
     from bokeh.document import Document
+    from bokeh.models import GlyphRenderer
 
+    # How glyphs look that are not selected, or muted: nothing on the page is either.
+    for renderer in made.renderers:
+        if isinstance(renderer, GlyphRenderer):
+            renderer.nonselection_glyph = renderer.muted_glyph = None
     document = Document()
-    document.add_root(figure)
+    document.add_root(made)
     content = json.loads(serialize_json(document.to_json(deferred=False)))
     document.clear()
-    renamed: dict[str, Any] = _renamed({"doc": content, "root_id": figure.id}, {})
+    renamed: dict[str, Any] = _renamed({"doc": content, "root_id": made.id}, {})
     return renamed
 
 

@@ -34,7 +34,12 @@ class Picture:
 
 
 def picture(figure: Figure, text: str) -> Picture:
-    """Return a figure as an image; the same bytes for the same figure."""
+    """Return a figure as an image; the same bytes for the same figure, which is of no other use then."""
+    for axis in (axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)):
+        if not axis.get_label_text():
+            axis.set_label_coords(
+                0, 0
+            )  # else matplotlib measures all ticks to place what is not there
     file = io.BytesIO()
     with figure_style():
         figure.savefig(file, format="svg", metadata={"Date": None}, dpi=200)

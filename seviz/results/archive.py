@@ -98,15 +98,19 @@ class Archive:
         try:
             if _identity(self._path) != self._identity:
                 raise DamageError("another file than was opened")
-            with (
-                zipfile.ZipFile(self._path) as archive,
-                archive.open(self._members[name]) as file,
-            ):
+            with _Listed(self._path) as archive, archive.open(self._members[name]) as file:
                 return _read_array(file, name, self._members[name].file_size, form)
         except DamageError:
             raise
         except Exception as exc:  # what a damaged archive makes its reader do is anybody's guess
             raise DamageError(f"damage at {name} ({exc})") from exc
+
+
+class _Listed(zipfile.ZipFile):
+    """An archive whose members are known: its list of them is not read again for each."""
+
+    def _RealGetContents(self) -> None:  # noqa: N802  # of zipfile; without it the list is read, no more
+        return
 
 
 def _check_members(listed: list[zipfile.ZipInfo], packed: int) -> None:

@@ -83,10 +83,8 @@ def shuffle_labels(
     places = np.stack([order, *(rng.permutation(used) for _ in range(SHUFFLES))], axis=1)
     # Where in the matrix of products each pair stands, shuffling by shuffling: the same for all blocks.
     pairs = [
-        some[left] * np.int32(used) + some[right]
-        for some in np.split(
-            places.astype(np.int32), range(_CHUNK, places.shape[1], _CHUNK), axis=1
-        )
+        some[left] * used + some[right]
+        for some in np.split(places, range(_CHUNK, places.shape[1], _CHUNK), axis=1)
     ]
     by_pair = (2 * weight[left]).astype(np.float32)
     shares = np.array([_shares(g[:used], places, weight, pairs, by_pair) for g in gates])
@@ -113,7 +111,7 @@ def _shares(
     gates: npt.NDArray[np.floating],
     places: npt.NDArray[np.intp],
     weight: Floats,
-    pairs: Sequence[npt.NDArray[np.int32]],
+    pairs: Sequence[npt.NDArray[np.intp]],
     by_pair: npt.NDArray[np.float32],
 ) -> Floats:
     """Return the class share of one block under each placing of its images, [shufflings]."""
@@ -127,5 +125,6 @@ def _shares(
     products = z @ z.T
     alone = weight @ np.diagonal(products).astype(np.float64)[places]
     # Not a product of matrices: its threads would wait for one another for so small a one.
-    together = [np.einsum("p,ps->s", by_pair, products.take(some)) for some in pairs]
+    # "clip", which clips nothing here, is the way to take that looks at each place once.
+    together = [np.einsum("p,ps->s", by_pair, products.take(some, mode="clip")) for some in pairs]
     return np.asarray(alone + np.concatenate(together))

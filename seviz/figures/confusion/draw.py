@@ -137,13 +137,13 @@ def add_colour_bar(
 ) -> None:
     """Add the scale of the colours; ``extend`` is "max" where some values are beyond it."""
     from matplotlib.colors import LogNorm
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
     bar = figure.colorbar(mesh, cax=figure.add_axes(box), extend=extend)
     bar.outline.set_visible(False)
     if isinstance(mesh.norm, LogNorm):
         bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label(unit, fontsize=SMALL)

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Measure how soon a command answers, against the imports that no such program could do without.
+
+    python benchmarks/startup.py
+
+Whole processes, in turns within one run: each command right after the imports it is held against. The
+targets are ratios of processor time, which other programs on the machine disturb least. Prints a table and
+puts it into ``README.md`` beside this file.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import HERE, Spent, machine, spent, table, write_section
+
+PAIRS = 9
+TITLE = "Start-up"
+RECORD = HERE.parent / "reports" / "se_resnet20_cifar10"
+CHECKPOINT = HERE.parent / "sample_checkpoints" / "se_resnet20_cifar10.pt"
+DRAWING = "import numpy, matplotlib.figure"
+NETWORKS = "import torch"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command.
+
+    Attributes:
+        what: In words.
+        words: Of the command line, after ``seviz``.
+        imports: What it is held against.
+        target: The most that it may take, in processor times of those imports.
+    """
+
+    what: str
+    words: tuple[str, ...]
+    imports: str
+    target: float
+
+    def row(self) -> tuple[str, ...]:
+        """Measure it, and return its row of the table."""
+        seviz = [sys.executable, "-m", "seviz", *self.words]
+        imports = [sys.executable, "-c", self.imports]
+        spent(imports)  # not counted: files are read into the cache of the system
+        spent(seviz)
+        pairs = [(spent(seviz), spent(imports)) for _ in range(PAIRS)]
+        cpu = [own.cpu / other.cpu for own, other in pairs]
+        wall = [own.wall / other.wall for own, other in pairs]
+        return (
+            self.what,
+            f"`{self.imports}`",
+            f"{statistics.median(cpu):.2f} ({min(cpu):.2f} to {max(cpu):.2f})",
+            f"{self.target:.2f}",
+            f"{statistics.median(wall):.2f}",
+            f"{_seconds([own for own, _ in pairs])} against {_seconds([o for _, o in pairs])}",
+        )
+
+
+def _seconds(runs: list[Spent]) -> str:
+    return f"{statistics.median(run.cpu for run in runs):.2f} s"
+
+
+def cases(demo: Path, output: Path) -> list[Case]:
+    """Return the commands.
+
+    Args:
+        demo: Folder with the results of ``seviz demo``.
+        output: Where files go.
+    """
+    to = ("-q", "-o", str(output))
+    drawn = ("--classes", "2", "5", "--blocks", "all", *to)
+    return [
+        Case("`seviz --help`", ("--help",), DRAWING, 0.4),
+        Case(
+            "redraw from a record: 2 figures, PNG and SVG, 3 tables",
+            ("activations", str(demo), *drawn),
+            DRAWING,
+            2.5,
+        ),
+        Case(
+            "report from a record: 9 blocks, 10 classes",
+            ("report", str(RECORD), *to),
+            DRAWING,
+            6.0,
+        ),
+        Case("inspect of an own checkpoint", ("inspect", str(CHECKPOINT), "-q"), NETWORKS, 1.25),
+    ]
+
+
+def main() -> None:
+    """Measure, print, write."""
+    header = ("what", "against", "CPU ratio", "target", "wall ratio", "CPU")
+    about = f"{machine()}; whole processes, medians of {PAIRS} pairs after one that is not counted."
+    lines = [about, "", *table(header, [])]
+    print("\n".join(lines))
+    with tempfile.TemporaryDirectory() as folder:
+        demo, output = Path(folder, "demo"), Path(folder, "output")
+        subprocess.run(
+            [sys.executable, "-m", "seviz", "demo", "--no-open", "-q", "-o", str(demo)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        for case in cases(demo, output):
+            lines.append("| " + " | ".join(case.row()) + " |")
+            print(lines[-1], flush=True)
+    write_section(TITLE, lines)
+
+
+if __name__ == "__main__":
+    main()
