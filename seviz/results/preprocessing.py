@@ -19,6 +19,8 @@ _ASSUMABLE = {
 }
 # What is assumed where nobody told anything.
 ASSUMED = ("mean", "std", "input_size", "crop_pct")
+# Where tensors are prepared that come from a loader of the user's.
+ELSEWHERE = "as the loader gives it"
 # How an older seviz wrote that all was assumed.
 _OLD_ASSUMED = "ImageNet's, assumed"
 
@@ -30,7 +32,8 @@ class Preprocessing:
     Two are equal if they make the same tensors, whoever told their values.
 
     Attributes:
-        input_size: Channels, height and width of the tensor, in that order.
+        input_size: Channels, height and width of the tensor, in that order; of what is no image channels and
+            length, or channels, depth, height and width.
         mean: Per-channel mean on the scale 0..1, in the order of the tensor's channels.
         std: Per-channel standard deviation on the scale 0..1, in the same order.
         interpolation: Resampling filter: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
@@ -45,7 +48,7 @@ class Preprocessing:
         given: Parts that the user told.
     """
 
-    input_size: tuple[int, int, int] = (3, 224, 224)
+    input_size: tuple[int, ...] = (3, 224, 224)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
@@ -73,6 +76,24 @@ class Preprocessing:
         if fields.get("origin") == _OLD_ASSUMED:
             fields |= {"origin": "ImageNet's", "assumed": ASSUMED}
         return cls(**fields)
+
+    @classmethod
+    def elsewhere(cls, size: tuple[int, ...], inputs: str = "") -> Preprocessing:
+        """Return that of images that come as tensors: nothing is known of it, and nothing done to them.
+
+        Args:
+            size: Size of the tensor of one image.
+            inputs: Sizes of all inputs as text, where there are several.
+
+        >>> print(Preprocessing.elsewhere((1, 32, 32)).describe())
+        1x32x32, as the loader gives it
+        """
+        return cls(size, (), (), "", 1.0, f"{inputs}, {ELSEWHERE}" if inputs else ELSEWHERE)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Return whether images came as tensors, so that nothing is known of how they were prepared."""
+        return not self.mean
 
     def changed(self, **parts: Any) -> Preprocessing:
         """Return this with the parts that the user gives; ``None`` keeps a part.
@@ -116,7 +137,7 @@ class Preprocessing:
         if channels is None or channels == self.input_size[0]:
             return self
         size = (channels, *self.input_size[1:])
-        if len(self.mean) == len(self.std) == 1:
+        if len(self.mean) == len(self.std) <= 1:
             return replace(self, input_size=size)
         constants = []
         for values in (self.mean, self.std):
@@ -175,6 +196,8 @@ class Preprocessing:
         3x224x224, bicubic, crop 0.875, mean 0.485 0.456 0.406, std 0.229 0.224 0.225 (default)
         """
         size = "x".join(map(str, self.input_size))
+        if self.is_elsewhere:
+            return self.origin if ", " in self.origin else f"{size}, {self.origin}"
         mean, std = (" ".join(f"{v:.4g}" for v in vs) for vs in (self.mean, self.std))
         mode = "" if self.crop_mode == "center" else f" {self.crop_mode}"
         order = "" if self.channel_order == "rgb" else f"{self.channel_order.upper()}, "
