@@ -351,7 +351,7 @@ def test_figures_comparison_and_report_of_a_module(tmp_path: Path) -> None:
     assert comparison.top1 is not None
     assert comparison.top1.delta == 0.0
     results = seviz.report(network, FORMS["pairs"](), tmp_path, CLASSES, formats=["png"])
-    assert "as the loader gives it" in results.page.read_text(encoding="utf-8")
+    assert "3x12x12, as it comes" in results.page.read_text(encoding="utf-8")
     assert results.record.classes.labels == list(CLASSES)
     with pytest.raises(UsageError, match="found none; give data="):
         seviz.activations(network)

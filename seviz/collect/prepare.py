@@ -290,6 +290,7 @@ def met(
         # The user has it where they want it.
         options = replace(options, device=str(_where(loaded)))
     wanted: dict[str, Any] = {n: v for n, v in (loading or {}).items() if v is not None}
+    asked = data
     if isinstance(data, str | Path):
         data = open_source(str(data), split=options.split, download=options.download)
     if data is None or isinstance(data, Source | Stream):
@@ -299,7 +300,8 @@ def met(
                 f"expected {', '.join(wanted)} with a loader, found {found}; leave them out"
             )
         return loaded, data, options
-    require_no_split(options.split)
+    if not isinstance(asked, str | Path):  # a function that the user names may take it
+        require_no_split(options.split)
     loader = data if isinstance(data, Loader) else Loader(data)
     stream = open_stream(
         loaded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from seviz.data.base import Source
 from seviz.errors import DataError, UsageError
 
 # What a dict calls its labels, and, where no name is a parameter of the network, its images.
@@ -57,6 +59,40 @@ class Loader:
     output: str | int | Callable[[Any], Any] | None = None
     fingerprint: str = ""
     name: str = NAME
+
+
+def from_code(function: Callable[..., Any], option: str, split: str | None) -> Any:
+    """Return what a function of the user's gives: a source, what ``--data`` takes, or batches.
+
+    Args:
+        function: Called with the split, where it takes one and one is named.
+        option: How the user named it, for messages.
+        split: Part of the data.
+
+    Raises:
+        DataError: If it fails, or gives nothing.
+        UsageError: If a part is named and it takes none.
+    """
+    given = {}
+    if split is not None:
+        if "split" not in inspect.signature(function).parameters:
+            raise UsageError(
+                f"expected a function that takes split= for --split {split}, found none in {option}; leave "
+                "--split out"
+            )
+        given["split"] = split
+    try:
+        made = function(**given)
+    except Exception as exc:
+        reason = next(iter(str(exc).strip().splitlines()), "no message")[:300]
+        raise DataError(
+            f"expected batches from {option}, found {type(exc).__name__}: {reason}"
+        ) from exc
+    if made is None:
+        raise DataError(f"expected {_ASKED} from {option}, found nothing; let it return them")
+    if isinstance(made, str | Source | Loader):
+        return made
+    return Loader(made, name=option.rpartition(":")[2])
 
 
 class Loading(TypedDict, total=False):

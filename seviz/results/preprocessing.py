@@ -20,7 +20,9 @@ _ASSUMABLE = {
 # What is assumed where nobody told anything.
 ASSUMED = ("mean", "std", "input_size", "crop_pct")
 # Where tensors are prepared that come from a loader of the user's.
-ELSEWHERE = "as the loader gives it"
+ELSEWHERE = "as it comes"
+# Dimensions of an image: channels, height, width.
+_IMAGE = 3
 # How an older seviz wrote that all was assumed.
 _OLD_ASSUMED = "ImageNet's, assumed"
 
@@ -86,7 +88,7 @@ class Preprocessing:
             inputs: Sizes of all inputs as text, where there are several.
 
         >>> print(Preprocessing.elsewhere((1, 32, 32)).describe())
-        1x32x32, as the loader gives it
+        1x32x32, as it comes
         """
         return cls(size, (), (), "", 1.0, f"{inputs}, {ELSEWHERE}" if inputs else ELSEWHERE)
 
@@ -100,7 +102,7 @@ class Preprocessing:
 
         What is not given follows what is: another number of channels takes means and deviations along,
         another order turns them round, and another height or width takes the whole image, since the
-        share to crop belonged to the old size.
+        share to crop belonged to the old size. What is no image is not prepared.
 
         >>> Preprocessing().changed(input_size=(1, 32, 32)).crop_pct
         1.0
@@ -113,6 +115,8 @@ class Preprocessing:
         size = given.get("input_size")
         if size is not None:
             given["input_size"] = size = tuple(size)
+            if len(size) != _IMAGE:
+                return Preprocessing.elsewhere(size)
             base = base.for_channels(size[0])
             if size[1:] != self.input_size[1:]:
                 base = replace(base, crop_pct=1.0)
