@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from seviz.cost.entry import Timing as Timing
     from seviz.cost.entry import audit as audit
     from seviz.cost.entry import insert_se as insert_se
+    from seviz.data.loaders import Loader as Loader
     from seviz.errors import SevizError as SevizError
     from seviz.figures import reliability_diagram as reliability_diagram
     from seviz.gates import Tap as Tap
@@ -67,6 +68,7 @@ _HOMES = {
     "Findings": "seviz.analysis",
     "GateBlock": "seviz.results.blocks",
     "Insertion": "seviz.cost.entry",
+    "Loader": "seviz.data.loaders",
     "PassOptions": "seviz.collect.prepare",
     "Preprocessing": "seviz.results.preprocessing",
     "Record": "seviz.results.record",

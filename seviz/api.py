@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from seviz.analysis.curves import default_classes
 from seviz.errors import NoSEBlockError, SevizError, UsageError
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seviz.analysis import Comparison
-    from seviz.collect.prepare import PassOptions
-    from seviz.data import Source
+    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.data.loaders import Loading
     from seviz.networks import LoadedModel
     from seviz.report.folder import Written
     from seviz.results.cost import Audit
@@ -36,22 +36,30 @@ _LOG = logging.getLogger("seviz")
 
 
 def activations(
-    record: Record | str | Path,
+    record: Record | Network,
+    data: Data | None = None,
     classes: Sequence[str | int] | None = None,
     *,
     blocks: Sequence[str] | None = None,
     channels: int | Literal["all"] = 50,
     spread: bool = False,
+    options: PassOptions | None = None,
+    **collecting: Any,
 ) -> Figure:
     """Draw the gate activations of some classes, as in figures 6 and 7 of the SENet paper.
 
     Args:
-        record: From `seviz.collect` or `Record.load`, or its file or folder.
+        record: From `seviz.collect` or `Record.load`, or its file or folder; or a network, from which it is
+            collected first.
+        data: Images for the network, as for `seviz.collect`. Of a record: the classes.
         classes: Labels, synonyms, WordNet ids or indices; four classes of the record by default.
         blocks: Block names, stages, or ``["all"]``; by default the last block of each stage and every
             block of the last stage.
         channels: How many channels to draw of each block, evenly spaced, or ``all``.
         spread: Draw one standard deviation within each class as a band.
+        options: How the pass of a network is made.
+        collecting: Further arguments of `seviz.collect`. What the labels of batches are called is
+            ``class_names`` here; by default the classes, where nothing else says it.
 
     Returns:
         A matplotlib figure.
@@ -59,7 +67,7 @@ def activations(
     Raises:
         UsageError: If a class or a block is not in the record.
     """
-    record = record if isinstance(record, Record) else Record.load(record)
+    record, classes = _drawn(record, data, classes, options, collecting)
     chosen = record.classes.choose(map(str, classes or default_classes(record)))
     return gate_curves(
         record,
@@ -68,6 +76,42 @@ def activations(
         channels=channels,
         spread=spread,
     )
+
+
+def _drawn(
+    of: Record | Network,
+    data: Data | None,
+    classes: Sequence[str | int] | None,
+    options: PassOptions | None,
+    collecting: dict[str, Any],
+) -> tuple[Record, Sequence[str | int] | None]:
+    """Return the record that is to be drawn, and the classes; of a network, after a pass."""
+    if _is_network(of, data):
+        from seviz.collect.prepare import PassOptions
+        from seviz.collect.run import collect
+
+        chosen = options or PassOptions()
+        loaded, source, chosen = _met(of, data, classes, chosen, collecting)  # type: ignore[arg-type]
+        return collect(loaded, source, chosen, **collecting), classes
+    if options is not None or collecting:
+        raise UsageError(
+            f"expected a network for {', '.join(['options', *collecting])}, found a record; leave them out"
+        )
+    record = of if isinstance(of, Record) else Record.load(of)  # type: ignore[arg-type]
+    return record, data if classes is None else classes
+
+
+def _is_network(of: object, data: object) -> bool:
+    """Return whether something is a network with its images, and not a record."""
+    if isinstance(of, Record | Evaluation):
+        return False
+    if not isinstance(of, str | Path):
+        if data is None:
+            raise UsageError(
+                f"expected images for the {type(of).__name__}, found none; give data= as for seviz.collect"
+            )
+        return True
+    return data is not None and not open_spec(of).is_record
 
 
 def evaluate(
@@ -111,24 +155,31 @@ def evaluate(
 
 
 def confusion(
-    source: Record | Evaluation | str | Path,
+    source: Record | Evaluation | Network,
+    data: Data | None = None,
     classes: Sequence[str] | None = None,
     *,
     normalize: Literal["true", "pred", "all", "none"] = "none",
     order: Literal["index", "cluster", "recall"] = "index",
     log: bool = False,
     top: int = 20,
+    options: PassOptions | None = None,
+    **collecting: Any,
 ) -> Figure:
     """Draw the confusion matrix: rows are true classes, columns predicted ones.
 
     Args:
-        source: What `evaluate` takes.
+        source: What `evaluate` takes; or a network, from which a record is collected first.
+        data: Images for the network, as for `seviz.collect`. Of anything else: the classes.
         classes: Evaluate the images of these classes alone.
         normalize: Percentages of the row (``true``), the column (``pred``) or ``all`` images; or counts.
         order: Classes as they are, similar ones together (``cluster``), or the hardest first
             (``recall``).
         log: Logarithmic colours.
         top: Above 100 classes: how many confusions to list, and most confused classes to draw apart.
+        options: How the pass of a network is made.
+        collecting: Further arguments of `seviz.collect`. What the labels of batches are called is
+            ``class_names`` here; by default the classes, where nothing else says it.
 
     Returns:
         A matplotlib figure.
@@ -137,24 +188,39 @@ def confusion(
         DataError: If there are no predictions.
         UsageError: If a class or an option is unknown.
     """
+    of: Any = source
+    if _is_network(source, data):
+        chosen = _without_gates(options)
+        of, classes = _drawn(of, data, classes, chosen, collecting)  # type: ignore[assignment]
+    else:
+        classes = data if classes is None else classes
     return confusion_matrix(
-        evaluate(source, classes), normalize=normalize, order=order, log=log, top=top
+        evaluate(of, classes), normalize=normalize, order=order, log=log, top=top
     )
 
 
+def _without_gates(options: PassOptions | None) -> PassOptions:
+    """Return how a pass is made whose gates nobody asked for."""
+    from seviz.collect.prepare import PassOptions
+
+    return replace(options or PassOptions(), require_se=False)
+
+
 def compare(
-    a: Record | LoadedModel | str | Path,
-    b: Record | LoadedModel | str | Path,
-    data: str | Source | None = None,
+    a: Record | Network,
+    b: Record | Network,
+    data: Data | None = None,
     options: PassOptions | None = None,
+    **loading: Unpack[Loading],
 ) -> Comparison:
     """Compare two networks: accuracy, cost, the classes that gained and lost, gates.
 
     Args:
-        a: A record, a network from `seviz.load`, or the file of one of these.
+        a: A record, a network (any module, or from `seviz.load`), or the file of one of these.
         b: The other; all differences are the second minus the first.
         data: Images for both networks, as for `seviz.collect`: they are then compared image by image.
         options: How the passes are made.
+        loading: Of batches of your own: ``classes``, ``inputs`` and ``output``, as for `seviz.collect`.
 
     Raises:
         DataError: If both were evaluated, and share no image or no class.
@@ -166,20 +232,19 @@ def compare(
     """
     from seviz.analysis import compare_subjects
 
-    return compare_subjects(*(_subject(each, data, options) for each in (a, b)))
+    return compare_subjects(*(_subject(each, data, options, loading) for each in (a, b)))
 
 
 def _subject(
-    of: Record | LoadedModel | str | Path, data: str | Source | None, options: PassOptions | None
+    of: Record | Network, data: Data | None, options: PassOptions | None, loading: Loading
 ) -> Subject:
     if isinstance(of, str | Path) and (spec := open_spec(of)).is_record:
         of = spec.record
     if isinstance(of, Record):
         return Subject(of.header.checkpoint, of)
     from seviz.collect.examine import examine
-    from seviz.networks import load
 
-    return examine(load(of) if isinstance(of, str | Path) else of, data, options)
+    return examine(of, data, options, loading)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,8 +265,8 @@ class Results:
 
 
 def report(
-    network: LoadedModel | str | Path,
-    data: str | Source,
+    network: Network,
+    data: Data,
     folder: str | Path,
     classes: Sequence[str] = (),
     *,
@@ -217,7 +282,7 @@ def report(
     file again from a record, `write_results` the figures and tables.
 
     Args:
-        network: From `seviz.load`, or what that takes.
+        network: Any module, or what `seviz.load` gave or takes.
         data: As for `seviz.collect`.
         folder: Where everything goes.
         classes: Classes that are drawn first; every class can be chosen on the page.
@@ -225,7 +290,9 @@ def report(
         full: As for `write_report`.
         formats: Formats of the figures.
         tell: Called with remarks; they are logged by default.
-        collecting: Further arguments of `seviz.collect`, such as ``resume`` and ``reuse``.
+        collecting: Further arguments of `seviz.collect`, such as ``resume`` and ``reuse``. What the labels
+            of batches are called is ``class_names`` here; by default the classes, where nothing else says
+            it.
 
     Raises:
         SevizError: As `seviz.load` and `seviz.collect` do.
@@ -233,19 +300,19 @@ def report(
     from seviz.collect.distributed import launched
     from seviz.collect.prepare import PassOptions
     from seviz.collect.run import collect
-    from seviz.networks import LoadedModel, load
     from seviz.report import write_report
     from seviz.report.build import REPORT_NAME
     from seviz.report.folder import Written, write_audit, write_results
     from seviz.results.ablation import Ablation
 
     say = tell or _LOG.info
-    loaded = network if isinstance(network, LoadedModel) else load(network)
-    audit = _counted(loaded, say)
+    chosen = replace(options or PassOptions(), require_se=False)
+    loaded, source, chosen = _met(network, data, classes, chosen, collecting)
+    audit = _counted(loaded, source, say)
     record = collect(
         loaded,
-        data,
-        replace(options or PassOptions(), require_se=False),
+        source,
+        chosen,
         folder=folder,
         tell=tell,
         **collecting,
@@ -263,16 +330,40 @@ def report(
     return Results(page, record, file, written)
 
 
-def _counted(loaded: LoadedModel, say: Callable[[str], Any]) -> Audit | None:
+def _met(
+    network: Network,
+    data: Data,
+    classes: Sequence[str | int] | None,
+    options: PassOptions,
+    collecting: dict[str, Any],
+) -> tuple[LoadedModel, Any, PassOptions]:
+    """Return a network and its images, opened; what is said of batches is taken from ``collecting``.
+
+    The classes that are to be drawn say what the labels are called, where nothing else does.
+    """
+    from seviz.collect.prepare import met
+    from seviz.collect.streaming import Stream
+
+    loading: Loading = {"classes": collecting.pop("class_names", None)}
+    for name in ("inputs", "output", "fingerprint"):
+        loading[name] = collecting.pop(name, None)
+    loaded, source, options = met(network, data, options, loading)
+    if isinstance(source, Stream):
+        source = replace(source, wanted=tuple(map(str, classes or ())))
+    return loaded, source, options
+
+
+def _counted(loaded: LoadedModel, source: Any, say: Callable[[str], Any]) -> Audit | None:
     """Count what SE costs; for a network without, what it would cost."""
     from seviz.cost.entry import Insertion, audit
 
+    example = getattr(source, "example", None)
     try:
-        return audit(loaded, sweep=SWEEP)
+        return audit(loaded, example, sweep=SWEEP)
     except NoSEBlockError:
         say("note: the network has no SE block; the report has no gates")
     try:
-        return audit(loaded, sweep=SWEEP, insertion=Insertion())
+        return audit(loaded, example, sweep=SWEEP, insertion=Insertion())
     except SevizError:
         return None
 

@@ -7,6 +7,7 @@
     │   └── UnknownArchitectureError
     │                       3    no known network has such tensors; lists the nearest
     ├── DataError           4    the images, or their classes
+    │   └── EndedEarlyError 4    a pass that could not go on; `record` is of the images before
     └── DeviceError         5    device or memory
 
 A message is one line: what was expected, what was found, what to do. Only the command line turns an
@@ -18,7 +19,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 _LONGEST = 1500
 # Format characters that are spelling: joiners (Persian, Indic scripts, emoji of several parts), signs that
@@ -101,6 +102,19 @@ class DataError(SevizError):
     """Images cannot be found or read, or their classes do not match the model's."""
 
     exit_code = 4
+
+
+class EndedEarlyError(DataError):
+    """A pass that could not go on: what came before is in `record`, marked as partial.
+
+    Args:
+        message: The line.
+        record: A `seviz.Record`.
+    """
+
+    def __init__(self, message: str, record: Any) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class DeviceError(SevizError):

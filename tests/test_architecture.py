@@ -33,7 +33,7 @@ MAY = {
 TOP = {*MAY, "api", "cli"}
 VIEWS = {"results", "analysis", "tables", "figures", "report", "errors"}
 # Modules that are named by what a file or a user says, not by seviz.
-FOREIGN = {"seviz/networks/arch.py", "seviz/networks/formats/keras/config.py"}
+FOREIGN = {"seviz/data/foreign.py", "seviz/networks/formats/keras/config.py"}
 
 
 def imports(tree: ast.AST, name: str) -> Iterator[str]:

@@ -32,7 +32,8 @@ from seviz.collect.fast import (
 )
 from seviz.collect.observers import EachPrediction, GateSample, GateSums, Predictions
 from seviz.collect.observers import run as run_pass
-from seviz.collect.prepare import PassOptions, _batch_size
+from seviz.collect.prepare import PassOptions
+from seviz.data.loaders import usual_batch
 from seviz.errors import DeviceError
 from seviz.gates import find, trace
 from seviz.networks import LoadedModel
@@ -272,7 +273,7 @@ def test_batches_for_a_processor_are_given_as_they_are() -> None:
     ],
 )
 def test_images_per_batch(size: Any, device: str, images: int, expected: int) -> None:
-    assert _batch_size(size, torch.device(device), images) == expected
+    assert usual_batch(size, gpu=device == "cuda", images=images) == expected
 
 
 def test_a_gpu_without_the_type_of_mixed_precision(refuses: Refuses) -> None:

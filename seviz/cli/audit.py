@@ -175,7 +175,7 @@ def _load(ckpt: str, asked: AuditOptions, model: ModelOptions) -> LoadedModel | 
         )
     args = parse_arch_args(model.arch_args)
     loaded = blueprint(ckpt, arch_args=args, on_meta=not asked.latency)
-    return loaded.with_preprocessing(input_size=model.input_size)
+    return loaded.with_preprocessing(input_size=model.input_size or None)
 
 
 def _count(loaded: LoadedModel | BareWeights, asked: AuditOptions, speaker: Speaker) -> Audit:

@@ -62,6 +62,15 @@ class ModelOptions:
             show_default=False,
         ),
     ] = False
+    imports: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(
+            name="--import",
+            help="Python files or modules to import first: code of your own that a whole pickled network "
+            "needs, or that registers architectures.",
+        ),
+    ] = ()
     allow_nan: Annotated[
         bool,
         Parameter(help="Take weights that hold NaN or infinity.", negative=(), show_default=False),
@@ -74,9 +83,13 @@ class ModelOptions:
         ),
     ] = None
     input_size: Annotated[
-        tuple[int, int, int] | None,
-        Parameter(help="Channels, height and width of the input.", negative=(), show_default=False),
-    ] = None
+        tuple[int, ...],
+        Words,
+        Parameter(
+            help="Channels, height and width of the input; of what is no image its channels and length, or "
+            "channels, depth, height and width."
+        ),
+    ] = ()
     mean: Annotated[
         tuple[float, ...], Words, Parameter(help="Mean per channel, on the scale 0 to 1.")
     ] = ()

@@ -61,9 +61,13 @@ def open_model(
         options: How it becomes a network.
         mapped: Leave the weights in the file; for commands that only look at it.
     """
-    for_networks()
+    from seviz.data.foreign import import_code
+    from seviz.errors import CheckpointError
     from seviz.networks import BareWeights, LoadOptions, open_checkpoint, parse_arch_args
 
+    for_networks()
+    for place in options.imports:
+        import_code(place, "--import", CheckpointError)
     opened = open_checkpoint(
         spec,
         LoadOptions(
@@ -79,7 +83,7 @@ def open_model(
     if isinstance(opened, BareWeights):
         return opened
     return opened.with_preprocessing(
-        input_size=options.input_size,
+        input_size=options.input_size or None,
         mean=options.mean or None,
         std=options.std or None,
         crop_pct=options.crop_pct,

@@ -7,18 +7,27 @@ from dataclasses import replace
 from typing import Any
 
 from seviz.collect.execute import execute
-from seviz.collect.prepare import PassOptions, PassPlan, Progress, prepare
+from seviz.collect.prepare import (
+    Data,
+    Network,
+    PassOptions,
+    PassPlan,
+    Progress,
+    met,
+    prepare,
+)
+from seviz.collect.streaming import Stream
 from seviz.cost.audit import network_cost
-from seviz.data import Source
-from seviz.networks import LoadedModel
+from seviz.data.loaders import Loading
 from seviz.results.predictions import PredictionTable
 from seviz.results.subject import Subject
 
 
 def examine(
-    loaded: LoadedModel,
-    data: str | Source | None = None,
+    network: Network,
+    data: Data | None = None,
     options: PassOptions | None = None,
+    loading: Loading | None = None,
     *,
     command: str = "",
     check: Callable[[PassPlan], Any] | None = None,
@@ -27,9 +36,10 @@ def examine(
     """Count what a network costs, and, where there are images, what it answers for each.
 
     Args:
-        loaded: The network, with SE or without.
+        network: The network, with SE or without.
         data: As for `seviz.collect`; without it, cost alone is known.
         options: How the pass is made.
+        loading: What is said of batches beside them.
         command: The command line, for the record.
         check: Called before the first image is read.
         progress: As for `seviz.collect`.
@@ -38,11 +48,14 @@ def examine(
         CheckpointError: If the network does not run on such images.
         DataError: If predictions cannot be scored.
     """
-    cost = network_cost(loaded.model, loaded.preprocessing.input_size)
-    if data is None:
+    chosen = replace(options or PassOptions(), require_se=False)
+    loaded, source, chosen = met(network, data, chosen, loading)
+    example = source.example if isinstance(source, Stream) else loaded.preprocessing.input_size
+    cost = network_cost(loaded.model, example)
+    if source is None:
         return Subject(loaded.name, cost=cost)
     tables: list[PredictionTable] = []
-    ready = prepare(loaded, data, replace(options or PassOptions(), require_se=False))
+    ready = prepare(loaded, source, chosen)
     if check is not None:
         check(ready.plan)
     record = execute(ready, command=command, progress=progress, each=tables.append)

@@ -19,15 +19,19 @@ from seviz.collect.observers import (
     GateSums,
     ImageRemarks,
     MergedObserver,
+    Passed,
     Predictions,
     Probabilities,
     run,
 )
-from seviz.collect.prepare import Prepared, Progress
+from seviz.collect.placing import in_its_place
+from seviz.collect.prepare import AnyBatches, Prepared, Progress
 from seviz.collect.resume import Checkpointer
 from seviz.collect.shard import Shard
+from seviz.collect.streaming import Stream, StreamBatches, with_images_only
 from seviz.data import Source
 from seviz.data.numbering import better_order
+from seviz.errors import CheckpointError, EndedEarlyError, SevizError
 from seviz.results.classes import ClassTable
 from seviz.results.header import Header
 from seviz.results.predictions import PredictionTable
@@ -59,6 +63,7 @@ def execute(
         CheckpointError: If a gate is not a number.
         DataError: If no image can be read, or the processes were given different ones.
         DeviceError: If the memory of the device is not enough, or another process is gone.
+        EndedEarlyError: If a loader of the user's failed; it holds the record of what came before.
     """
     ranks = ranks or Ranks()
     loaded, device, found, source, match = (
@@ -71,6 +76,8 @@ def execute(
     if each is not None or not ready.blocks:
         ready.require_scored()
     batches = ready.batches(processes=ranks.neighbours)
+    if isinstance(batches, StreamBatches):
+        batches.forgiving = True
     request = ready.request_digest
     probabilities, single = Probabilities(), None
     observers: list[MergedObserver] = []
@@ -86,19 +93,23 @@ def execute(
     remarks = ImageRemarks(batches)
     part = Shard(ready, batches, [*watching, probabilities, choice, remarks], ranks, keeper)
     bar = progress(part.batches.total) if progress is not None else nullcontext(None)
-    with bar as on_batch, few_threads(ranks.neighbours):
-        passed = run(
-            loaded.model,
-            found.only(ready.blocks),
+    with bar as on_batch, few_threads(ranks.neighbours), in_its_place(loaded):
+        passed = _run(
             part.batches,
-            watching,
-            device=device,
-            reduced=ready.reduced,
-            on_batch=part.after_each(on_batch),
-            speed=ready.speed(batches, choice),
+            lambda: run(
+                loaded.model,
+                found.only(ready.blocks),
+                part.batches,
+                watching,
+                device=device,
+                reduced=ready.reduced,
+                on_batch=part.after_each(on_batch),
+                speed=ready.speed(batches, choice),
+            ),
         )
     done = part.end(passed)
     arrays = {name: array for o in observers for name, array in o.compute().items()}
+    trouble = part.batches.trouble if isinstance(part.batches, StreamBatches) else None
     header = Header(
         checkpoint=loaded.name,
         architecture=loaded.architecture,
@@ -111,7 +122,7 @@ def execute(
         skipped=done.skipped,
         missing=match.missing,
         extra=match.extra,
-        partial=passed.interrupted,
+        partial=passed.interrupted or trouble is not None,
         device=_device_name(device),
         dtype=ready.dtype,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -125,6 +136,8 @@ def execute(
             *probabilities.notes,
             *passed.notes,
             *remarks.notes,
+            *(part.batches.notes if isinstance(part.batches, StreamBatches) else ()),
+            *([str(trouble)] if trouble is not None else ()),
             *filter(None, [_other_order(ready, arrays)]),
         ),
         request=request,
@@ -134,11 +147,37 @@ def execute(
     record = Record(header, match.table, ready.blocks, arrays)
     if single is not None and each is not None and ranks.first:
         each(_predictions(record, ready.classes, source, single.compute()))
+    if isinstance(source, Stream):
+        record = with_images_only(record)
+    if trouble is not None:
+        raise EndedEarlyError(
+            f"{trouble}; the record of the {record.header.images} images before it is kept", record
+        ) from trouble
     return record
 
 
+def _run(batches: AnyBatches, passing: Callable[[], Passed]) -> Passed:
+    """Make a pass; where a loader's batch does not go through the network, end before it."""
+    if not isinstance(batches, StreamBatches):
+        return passing()
+    try:
+        return passing()
+    except SevizError:
+        raise
+    except Exception as exc:
+        reason = next(iter(str(exc).strip().splitlines()), "no message")
+        trouble = CheckpointError(
+            f"expected the network to take batch {batches.number - 1} of the loader, found "
+            f"{type(exc).__name__}: {reason[:300]}"
+        )
+        if not batches.before:
+            raise trouble from exc
+        batches.trouble = trouble
+        return Passed(batches.before, interrupted=False)
+
+
 def _predictions(
-    record: Record, classes: ClassTable | None, source: Source, found: dict[str, Array]
+    record: Record, classes: ClassTable | None, source: Source | Stream, found: dict[str, Array]
 ) -> PredictionTable:
     """Return the table of single predictions, its classes in the order of the network's outputs."""
     # Rows of the record and outputs of the network name a class alike, also where it has a namesake.

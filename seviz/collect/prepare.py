@@ -5,30 +5,46 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from seviz.collect.cache_key import digest, dtype_name, network_request, runs_versioned_code
 from seviz.collect.fast import Choice, Reduced, Speed, reduced
 from seviz.collect.observers import resolve_device
+from seviz.collect.streaming import (
+    Stream,
+    StreamBatches,
+    match_stream,
+    meeting,
+    open_stream,
+    require_no_split,
+)
 from seviz.data import Batches, Match, Source, make_batches, match_classes, open_source
+from seviz.data.loaders import Loader, Loading, usual_batch
 from seviz.data.numbering import numbered_folders
 from seviz.errors import CheckpointError, DataError, UsageError
-from seviz.gates import Found, trace
+from seviz.gates import Example, Found, trace
 from seviz.gates.graph import Graph
 from seviz.networks import LoadedModel
+from seviz.networks.given import IN_MEMORY, as_loaded
 from seviz.networks.imagenet import imagenet_classes
 from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock, select_blocks
 from seviz.results.classes import ClassTable
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], Any]]]
+# A network in any form, images in any form, and what a pass makes of them.
+Network = nn.Module | LoadedModel | str | Path
+Data = Any
+AnyBatches = Batches | StreamBatches
+Labels = Literal["model", "data", "sorted", "natural"]
 # Trying faster ways costs a batch or two and a fraction of a second. A pass of so many batches and numbers
 # (27 images of 224 x 224, 1,400 of 32 x 32) pays it back.
 _LEAST_BATCHES, _LEAST_NUMBERS = 8, 2**22
-_GPU_PIXELS = 256 * 224 * 224
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ class PassOptions:
     amp_dtype: str | None = None
     num_samples: int | None = None
     strict: bool = False
-    labels: Literal["model", "data", "sorted", "natural"] = "model"
+    labels: Labels = "model"
     download: bool = False
     mechanism: str = "se"
     without_squeeze: bool = False
@@ -122,11 +138,18 @@ class Prepared:
     reduced: Reduced | None
     found: Found
     blocks: tuple[GateBlock, ...]
-    source: Source
+    source: Source | Stream
     classes: ClassTable | None
     match: Match
     notes: tuple[str, ...]
     graph: Graph
+
+    @property
+    def example(self) -> Example:
+        """Return what the network is traced with."""
+        if isinstance(self.source, Stream):
+            return self.source.example
+        return self.loaded.preprocessing.input_size
 
     @property
     def scored(self) -> bool:
@@ -191,9 +214,13 @@ class Prepared:
     @property
     def request_digest(self) -> str:
         """Return the hash of the request; empty if the network runs code whose version nobody knows."""
-        return digest(self.request) if runs_versioned_code(self.loaded) else ""
+        source = self.source
+        told = (
+            source.is_told_apart if isinstance(source, Stream) else runs_versioned_code(self.loaded)
+        )
+        return digest(self.request) if told else ""
 
-    def batches(self, *, seed: int | None = None, processes: int = 1) -> Batches:
+    def batches(self, *, seed: int | None = None, processes: int = 1) -> AnyBatches:
         """Return the images in batches.
 
         Args:
@@ -204,13 +231,17 @@ class Prepared:
             DataError: If there are no images.
         """
         options = self.options
+        if isinstance(self.source, Stream):
+            return StreamBatches(
+                self.source, self.match, self.loaded, num_samples=options.num_samples, seed=seed
+            )
         size = self.loaded.preprocessing.input_size
         return make_batches(
             self.source,
             self.match,
             self.loaded.preprocessing,
             batch_size=(
-                _batch_size(size, self.device, len(self.source))
+                usual_batch(size, gpu=self.device.type == "cuda", images=len(self.source))
                 if options.batch_size is None
                 else options.batch_size
             ),
@@ -222,7 +253,7 @@ class Prepared:
             processes=processes,
         )
 
-    def speed(self, batches: Batches, choice: Choice) -> Speed:
+    def speed(self, batches: AnyBatches, choice: Choice) -> Speed:
         """Return what may be done for speed in a pass over these batches.
 
         Args:
@@ -231,7 +262,9 @@ class Prepared:
         """
         options = self.options
         numbers = batches.total * math.prod(self.loaded.preprocessing.input_size)
-        long = batches.steps >= _LEAST_BATCHES and numbers >= _LEAST_NUMBERS
+        # A loader that does not know its length is a long one: nobody streams a few images.
+        steps = batches.steps
+        long = steps is None or (steps >= _LEAST_BATCHES and numbers >= _LEAST_NUMBERS)
         return Speed(
             fast=options.fast and (long or options.torchcompile),
             compiled=options.torchcompile,
@@ -241,13 +274,60 @@ class Prepared:
         )
 
 
-def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Prepared:
+def met(
+    network: Network, data: Data | None, options: PassOptions, loading: Loading | None = None
+) -> tuple[LoadedModel, Source | Stream | None, PassOptions]:
+    """Return a network, the images that it is to meet, and how, whatever they were given as.
+
+    Args:
+        network: A module, what `seviz.load` gave, or what it takes.
+        data: What `seviz.data.sources.open_source` takes, a source, or a loader of the user's.
+        options: How the pass is made.
+        loading: Fields of `seviz.Loader` that the user gave beside a loader.
+
+    Raises:
+        SevizError: As `seviz.load` and `prepare` do.
+    """
+    loaded = as_loaded(network)
+    if loaded.format == IN_MEMORY and options.device == "auto":
+        # The user has it where they want it.
+        options = replace(options, device=str(_where(loaded)))
+    wanted: dict[str, Any] = {n: v for n, v in (loading or {}).items() if v is not None}
+    asked = data
+    if isinstance(data, str | Path):
+        data = open_source(str(data), split=options.split, download=options.download)
+    if data is None or isinstance(data, Source | Stream):
+        if wanted and not isinstance(data, Stream):
+            found = "no data" if data is None else data.name
+            raise UsageError(
+                f"expected {', '.join(wanted)} with a loader, found {found}; leave them out"
+            )
+        return loaded, data, options
+    if not isinstance(asked, str | Path):  # a function that the user names may take it
+        require_no_split(options.split)
+    loader = data if isinstance(data, Loader) else Loader(data)
+    stream = open_stream(
+        loaded,
+        replace(loader, **wanted),
+        batch_size=options.batch_size,
+        workers=options.workers or 0,
+    )
+    return meeting(loaded, stream), stream, options
+
+
+def prepare(
+    network: Network,
+    data: Data,
+    options: PassOptions,
+    loading: Loading | None = None,
+) -> Prepared:
     """Find the blocks, open the images, and match their classes.
 
     Args:
-        loaded: The network, from `seviz.load`.
-        data: What `seviz.data.sources.open_source` takes, or a source.
+        network: The network: from `seviz.load`, or any module.
+        data: What `seviz.data.sources.open_source` takes, a source, or a loader of the user's.
         options: How the pass is made.
+        loading: Fields of `seviz.Loader` that the user gave beside a loader.
 
     Raises:
         NoSEBlockError: If the network has no such gate, and that is required.
@@ -256,13 +336,16 @@ def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Pr
         DataError: If there are no images, or their classes are not the network's.
         DeviceError: If the device does not exist, or has no mixed precision of the wanted type.
     """
+    loaded, source, options = met(network, data, options, loading)
+    assert source is not None, "data was given"
     device = resolve_device(options.device)
     shorter = reduced(options.amp_dtype, device)
     if options.without_squeeze and options.mechanism != "se":
         raise UsageError(
             f"expected one kind of gates, found --without-squeeze and {options.mechanism!r}; leave one out"
         )
-    traced = trace(loaded.model, loaded.preprocessing.input_size, options.mechanism)
+    example = source.example if isinstance(source, Stream) else loaded.preprocessing.input_size
+    traced = trace(loaded.model, example, options.mechanism)
     found = traced.found
     blocks = found.without_squeeze if options.without_squeeze else found.blocks
     if not blocks and not options.without_squeeze and options.require_se:
@@ -275,22 +358,13 @@ def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Pr
         found.require_se()
     if options.blocks:
         blocks = tuple(select_blocks(blocks, options.blocks))
-    source = (
-        open_source(data, split=options.split, download=options.download)
-        if isinstance(data, str)
-        else data
-    )
     classes, notes = _class_table(loaded, found)
-    folders: Sequence[str] = source.folders
-    if options.labels in ("sorted", "natural"):
-        folders, classes, notes = numbered_folders(source, found.outputs, options.labels)
-    match = match_classes(
-        folders,
-        source.counts,
-        classes,
-        labels="data" if options.labels == "data" else "model",
-        labelled=source.labelled,
-    )
+    if isinstance(source, Stream):
+        match = match_stream(source, classes, found.outputs, options.labels)
+        if classes is None and match.is_model:
+            classes, notes = match.table, ()
+    else:
+        match, classes, notes = _matched(source, classes, notes, found.outputs, options.labels)
     return Prepared(
         loaded,
         options,
@@ -304,6 +378,32 @@ def prepare(loaded: LoadedModel, data: str | Source, options: PassOptions) -> Pr
         notes,
         traced.own_size,
     )
+
+
+def _matched(
+    source: Source,
+    classes: ClassTable | None,
+    notes: tuple[str, ...],
+    outputs: int | None,
+    labels: Labels,
+) -> tuple[Match, ClassTable | None, tuple[str, ...]]:
+    """Return how folders and classes go together, the network's classes, and remarks on them."""
+    folders: Sequence[str] = source.folders
+    if labels in ("sorted", "natural"):
+        folders, classes, notes = numbered_folders(source, outputs, labels)
+    match = match_classes(
+        folders,
+        source.counts,
+        classes,
+        labels="data" if labels == "data" else "model",
+        labelled=source.labelled,
+    )
+    return match, classes, notes
+
+
+def _where(loaded: LoadedModel) -> torch.device:
+    tensors = (*loaded.model.parameters(), *loaded.model.buffers())
+    return next((t.device for t in tensors), torch.device("cpu"))
 
 
 def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:
@@ -323,18 +423,3 @@ def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, 
     return None, (
         "the checkpoint names no classes: the folders' names are used, and predictions are not scored",
     )
-
-
-def _batch_size(input_size: tuple[int, ...], device: torch.device, images: int) -> int:
-    """Return a batch that keeps the device busy and fits its memory: of a small machine, or of a GPU.
-
-    A GPU gets 256 images of 224 x 224 (as fast as any larger number, on an H100; of 64 it computes up to
-    a quarter less in the same time), more of smaller ones, and at least 32 batches: so that several can
-    share a pass, and images are decoded while it computes.
-    """
-    pixels = math.prod(input_size[1:])
-    if device.type != "cuda":
-        return 256 if pixels <= 64 * 64 else 32
-    held = 2 ** round(math.log2(_GPU_PIXELS / pixels))
-    shared = 2 ** max(0, images // 32).bit_length() // 2
-    return int(min(max(held, 8), 2048, max(shared, 32)))

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from seviz.collect.distributed import Ranks, joined
 from seviz.collect.execute import execute
-from seviz.collect.prepare import PassOptions, PassPlan, Prepared, Progress, prepare
+from seviz.collect.prepare import (
+    Data,
+    Network,
+    PassOptions,
+    PassPlan,
+    Prepared,
+    Progress,
+    prepare,
+)
 from seviz.collect.resume import Checkpointer
 from seviz.collect.reuse import fitting_record
-from seviz.data import Source
-from seviz.errors import UsageError
-from seviz.networks import LoadedModel
-from seviz.results.files import record_path
+from seviz.collect.streaming import Stream
+from seviz.data.loaders import Loading
+from seviz.errors import EndedEarlyError, UsageError
+from seviz.results.files import is_record, record_path
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
 
@@ -25,10 +33,14 @@ _LOG = logging.getLogger("seviz")
 
 
 def collect(
-    loaded: LoadedModel,
-    data: str | Source,
+    network: Network,
+    data: Data,
     options: PassOptions | None = None,
     *,
+    classes: Sequence[str] | None = None,
+    inputs: int | Sequence[int] | Sequence[str] | None = None,
+    output: str | int | Callable[[Any], Any] | None = None,
+    fingerprint: str | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     reuse: bool = True,
@@ -43,9 +55,18 @@ def collect(
     Where torchrun started several processes, they share the pass, and each returns the whole record.
 
     Args:
-        loaded: The network, from `seviz.load`.
-        data: What `seviz.data.sources.open_source` takes, or a source.
+        network: Any ``torch.nn.Module``, which is left as it is (device, modes, hooks, weights); or what
+            `seviz.load` gave or takes.
+        data: What ``--data`` takes, or any batches of your own, prepared as the network expects them: a
+            ``DataLoader``, a data set, tensors or arrays, anything that gives ``(x, y)``, dicts, or
+            images alone (`seviz.Loader`).
         options: How the pass is made.
+        classes: Of batches: what the labels' numbers are called, in their order.
+        inputs: Of batches: what of them the network takes, where it is more than the first part.
+        output: Of batches: which output counts, where the network gives several: its name or position, or
+            a function of all of them.
+        fingerprint: Of batches: anything that changes when they (or the code of your network) do; with it
+            a pass is resumed and a record is used again.
         folder: Where the record is written (``record.npz``), and the state of the pass while it lasts.
         resume: Go on with the pass that was cut short in ``folder``.
         reuse: Whether the record in ``folder`` serves, where it is that of the very same pass: of the same
@@ -62,6 +83,7 @@ def collect(
         NoSEBlockError: If the network has no SE block, and that is required.
         CheckpointError: If the network does not run on such images, or a gate is not a number.
         DataError: If there are no images, or their classes are not the network's.
+        EndedEarlyError: If a loader failed on the way; ``record`` of the error is of what came before.
         DeviceError: If the device does not exist, or its memory is not enough.
         UsageError: If a pass is to be resumed without a folder.
         KeyboardInterrupt: If Ctrl-C came before the first batch was through.
@@ -70,10 +92,22 @@ def collect(
     >>> record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "digits")
     >>> record.header.images, len(record.blocks)
     (364, 6)
+    >>> import torch
+    >>> network = seviz.load(seviz.sample("se_resnet_digits")).model  # or any module of your own
+    >>> batches = [(torch.rand(8, 1, 32, 32), torch.arange(8)), (torch.rand(2, 1, 32, 32), [8, 9])]
+    >>> seviz.collect(network, batches).count.tolist()
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     """
     chosen = options or PassOptions()
+    loading: Loading = {
+        "classes": classes,
+        "inputs": inputs,
+        "output": output,
+        "fingerprint": fingerprint,
+    }
     with joined(chosen.device) as ranks:
-        ready = prepare(loaded, data, replace(chosen, device=ranks.device(chosen.device)))
+        here = replace(chosen, device=ranks.device(chosen.device))
+        ready = prepare(network, data, here, loading)
         if check is not None:
             check(ready.plan)
         if folder is None:
@@ -115,17 +149,32 @@ class _Folder:
     def filled(self, ready: Prepared, *, resume: bool, **passing: Any) -> Record:
         """Make the pass, and leave its record in the folder."""
         ranks = self._ranks
+        told_apart = not isinstance(ready.source, Stream) or ready.source.is_told_apart
+        if not told_apart and (resume or is_record(self._path)):
+            self._tell(
+                "collected anew: nothing tells whether the loader is the same; give fingerprint= to resume a "
+                "pass or use a record again"
+            )
         state = Checkpointer(
-            self._path, rank=ranks.rank if ranks.several else None, resume=resume, tell=self._tell
+            self._path,
+            rank=ranks.rank if ranks.several else None,
+            resume=resume and told_apart,
+            tell=self._tell,
         )
-        record = execute(ready, keeper=state, ranks=ranks, **passing)
+        try:
+            record = execute(ready, keeper=state if told_apart else None, ranks=ranks, **passing)
+        except EndedEarlyError as exc:
+            if ranks.first:
+                exc.record.save(self._path)
+            raise
         if record.header.partial and not record.header.images:
             raise KeyboardInterrupt
         if ranks.first:
             record.save(self._path)
         ranks.gather(None)  # the state is of use until the record is written
         if not record.header.partial:
-            state.clear()
+            if told_apart:
+                state.clear()
         elif state.path.exists():
             self._tell(f"its state is in {state.path}; --resume goes on with it")
         return record

@@ -7,9 +7,9 @@ from typing import Any
 
 from seviz.collect.distributed import Ranks
 from seviz.collect.observers import KeptState, Passed
-from seviz.collect.prepare import Prepared
+from seviz.collect.prepare import AnyBatches, Prepared
 from seviz.collect.resume import Checkpointer, Done
-from seviz.data import Batches, none_readable
+from seviz.data import none_readable
 from seviz.results.checking import Facts
 
 
@@ -35,7 +35,7 @@ class Shard:
     def __init__(
         self,
         ready: Prepared,
-        batches: Batches,
+        batches: AnyBatches,
         kept: Sequence[KeptState],
         ranks: Ranks,
         keeper: Checkpointer | None,
@@ -65,7 +65,8 @@ class Shard:
         for name, reason in self._before.skipped:
             batches.refuse_if_strict(name, reason)
         left = share[self._before.tried :]
-        self.batches = batches if len(left) == batches.total else batches.only(left)
+        whole = not self._before.tried and len(share) == len(batches.share(0, 1))
+        self.batches: AnyBatches = batches if whole else batches.only(left)
         self._images = 0
 
     def after_each(self, tell: Callable[[int], Any] | None) -> Callable[[int], None]:

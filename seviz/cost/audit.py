@@ -15,7 +15,7 @@ from seviz.cost.counting import Counts, not_counted
 from seviz.cost.sweep import sweep
 from seviz.cost.twin import bypassed, without_se
 from seviz.errors import CheckpointError
-from seviz.gates import Trace, trace, unwrap
+from seviz.gates import Example, Trace, trace, unwrap
 from seviz.gates.find import recorded
 from seviz.gates.graph import is_on_meta, meta_copy
 from seviz.results.blocks import SEBlock
@@ -25,7 +25,7 @@ from seviz.results.subject import NetworkCost
 
 def audit_network(
     model: nn.Module,
-    input_size: Sequence[int],
+    input_size: Example,
     *,
     name: str = "",
     counted: Sequence[str] = DEFAULT,
@@ -40,7 +40,7 @@ def audit_network(
 
     Args:
         model: A network, with weights or on the meta device.
-        input_size: Channels, height and width of an image.
+        input_size: Channels, height and width of an image; of several inputs a batch.
         name: What it is called in the result.
         counted: Conventions in which the whole cost is counted: ``macs``, ``torch``, ``paper``,
             ``fvcore``.
@@ -83,11 +83,14 @@ def audit_network(
         not_counted=not_counted(graph.ops),
         inserted=tuple(inserted),
     )
-    audit = replace(audit, twin_macs=_run_twin(shadow, parts, audit.input_size))
+    audit = replace(audit, twin_macs=_run_twin(shadow, parts, traced.example))
     return replace(
         audit,
         conventions=conventions(
-            counted, totals, total_work(blocks) or NO_WORK, lambda: _fvcore(shadow, parts, audit)
+            counted,
+            totals,
+            total_work(blocks) or NO_WORK,
+            lambda: _fvcore(shadow, parts, audit, traced.example),
         ),
         sweep=sweep(audit, reductions),
         notes=_notes(audit),
@@ -130,7 +133,7 @@ def audit_parameters(
     return replace(audit, sweep=sweep(audit, reductions))
 
 
-def network_cost(model: nn.Module, input_size: Sequence[int]) -> NetworkCost:
+def network_cost(model: nn.Module, input_size: Example) -> NetworkCost:
     """Count a whole network, whether there is SE in it or not.
 
     Args:
@@ -173,7 +176,7 @@ def _running_stats(model: nn.Module) -> int:
     return sum(b.numel() for n, b in model.named_buffers() if n.rpartition(".")[2] in leaves)
 
 
-def _traced(model: nn.Module, size: Sequence[int]) -> tuple[nn.Module, Trace]:
+def _traced(model: nn.Module, size: Example) -> tuple[nn.Module, Trace]:
     """Trace a network's copy on the meta device, which may be changed, or itself where there is none."""
     if not is_on_meta(model):
         try:
@@ -185,7 +188,7 @@ def _traced(model: nn.Module, size: Sequence[int]) -> tuple[nn.Module, Trace]:
     return model, trace(model, size)
 
 
-def _run_twin(shadow: nn.Module, parts: Split, size: tuple[int, ...]) -> int | None:
+def _run_twin(shadow: nn.Module, parts: Split, size: Example) -> int | None:
     """Return the MACs of the network with its SE modules replaced; ``None`` where that cannot be done."""
     try:
         if is_on_meta(shadow):
@@ -212,8 +215,10 @@ def _notes(audit: Audit) -> tuple[str, ...]:
     return ()
 
 
-def _fvcore(shadow: nn.Module, parts: Split, audit: Audit) -> tuple[int, int | None]:
+def _fvcore(
+    shadow: nn.Module, parts: Split, audit: Audit, example: Example
+) -> tuple[int, int | None]:
     without = None
     if audit.twin_macs is not None:
-        without = fvcore_count(without_se(shadow, parts), audit.input_size)
-    return fvcore_count(shadow, audit.input_size), without
+        without = fvcore_count(without_se(shadow, parts), example)
+    return fvcore_count(shadow, example), without

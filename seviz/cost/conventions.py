@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from seviz.errors import CheckpointError, UsageError
+from seviz.gates import Example, Inputs
 from seviz.results.cost import BlockWork, Convention, Totals
 
 MACS = "1 MAC = 1: convolution, linear, matrix products"
@@ -74,7 +75,7 @@ def _paper(totals: Totals, work: BlockWork) -> Convention:
     return Convention("paper", base + se, base, PAPER_CHAIN if totals.chain else PAPER)
 
 
-def fvcore_count(model: nn.Module, size: Sequence[int]) -> int:
+def fvcore_count(model: nn.Module, size: Example) -> int:
     """Return fvcore's own count of a network for one image.
 
     fvcore traces with numbers, so memory is allocated for a copy of the network, and left as it comes.
@@ -85,7 +86,12 @@ def fvcore_count(model: nn.Module, size: Sequence[int]) -> int:
 
     Raises:
         CheckpointError: If fvcore cannot trace the network.
+        UsageError: If the network takes several inputs.
     """
+    if isinstance(size, Inputs):
+        raise UsageError(
+            "expected a network with one input for the convention fvcore, found several inputs; leave it out"
+        )
     real = copy.deepcopy(model).to_empty(device="cpu").eval()
     for buffer in real.buffers():
         buffer.zero_()  # positions that tensors are indexed with must lie inside them

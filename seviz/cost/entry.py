@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
@@ -20,12 +21,14 @@ from seviz.cost import (
     without_se,
 )
 from seviz.cost.conventions import DEFAULT, check_names
+from seviz.data.loaders import Loading
 from seviz.errors import NoSEBlockError, UsageError
-from seviz.gates import trace
+from seviz.gates import Example, trace
 from seviz.gates.graph import is_on_meta
 from seviz.networks import BareWeights, LoadedModel, load
 from seviz.networks.arch import build_architecture, describe_architecture, is_known_name
 from seviz.networks.building import on_meta as build_on_meta
+from seviz.networks.given import as_loaded, first_example, prepared_elsewhere
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.results.cost import Audit, Latency
 from seviz.results.preprocessing import ASSUMED, Preprocessing
@@ -95,23 +98,27 @@ def has_blueprint(spec: str | Path) -> bool:
 
 def audit(
     network: str | Path | LoadedModel | nn.Module,
-    input_size: Sequence[int] | None = None,
+    input_size: Any = None,
     *,
     conventions: Sequence[str] = DEFAULT,
     sweep: Sequence[int] = (),
     insertion: Insertion | None = None,
     timing: Timing | None = None,
+    **loading: Unpack[Loading],
 ) -> Audit:
     """Count what SE costs a network: parameters, operations, memory, and, if asked for, time.
 
     Args:
         network: ``timm:NAME``, ``torchvision:NAME`` or a registered name (no weights are needed or
             fetched), a checkpoint file, what `seviz.load` returned, or any network. Left as it is.
-        input_size: Channels, height and width of an image; the network's own where it is known.
+        input_size: Channels, height and width of an image, or the size of whatever else it takes; the
+            network's own where it is known. Or batches for it, as `seviz.collect` takes them, of which
+            the first is looked at: for several inputs, or inputs that are no images.
         conventions: Any of ``macs``, ``torch``, ``paper``, ``fvcore``.
         sweep: Other reduction ratios.
         insertion: For a network without SE: put it in, and count that.
         timing: Measure wall time with and without SE as well.
+        loading: Of batches: ``inputs`` and ``output``, as for `seviz.collect`.
 
     Returns:
         The result; ``to_dict`` gives it for JSON.
@@ -132,8 +139,7 @@ def audit(
         raise UsageError(
             f"expected reduction ratios of at least 1, found {min(sweep)}; for example 2 4 8 16 32"
         )
-    loaded = _loaded(network, input_size, runs=timing is not None)
-    size = loaded.preprocessing.input_size
+    loaded, size = _loaded(network, input_size, loading, runs=timing is not None)
     model, plain = loaded.model, None
     places: tuple[InsertionPoint, ...] = ()
     if insertion is not None:
@@ -180,7 +186,7 @@ def audit_weights(weights: BareWeights, sweep: Sequence[int] = ()) -> Audit:
 
 def insert_se(
     network: str | Path | LoadedModel | nn.Module,
-    input_size: Sequence[int] | None = None,
+    input_size: Any = None,
     *,
     reduction: int = 16,
     after: str | None = None,
@@ -193,7 +199,7 @@ def insert_se(
 
     Args:
         network: As for `audit`; a name gives random weights.
-        input_size: Channels, height and width of an image; the network's own where it is known.
+        input_size: As for `audit`.
         reduction: Ratio r; the bottleneck has ``max(1, C // r)`` units.
         after: Regular expression that module paths must match as a whole to be followed by SE.
         bias: Whether the fully connected layers have biases.
@@ -207,31 +213,40 @@ def insert_se(
     >>> network(torch.rand(1, 3, 32, 32)).shape
     torch.Size([1, 10])
     """
-    loaded = _loaded(network, input_size, runs=True)
-    size = loaded.preprocessing.input_size
+    loaded, size = _loaded(network, input_size, {}, runs=True)
     made, _ = insert(loaded.model, size, reduction=reduction, after=after, bias=bias)
     return made
 
 
 def _loaded(
-    network: str | Path | LoadedModel | nn.Module, size: Sequence[int] | None, *, runs: bool
-) -> LoadedModel:
+    network: str | Path | LoadedModel | nn.Module, size: Any, loading: Loading, *, runs: bool
+) -> tuple[LoadedModel, Example]:
+    """Return the network, and what it is traced with."""
     if isinstance(network, nn.Module):
         if size is None:
             raise UsageError(
                 "expected the input size of the network, found none; give it as (channels, height, width)"
             )
-        name = type(network).__name__
-        network = LoadedModel(network, name, name, "", None, Preprocessing(origin="not known"))
+        loaded = as_loaded(network, hashed=False)
     elif not isinstance(network, LoadedModel):
         known = has_blueprint(network)
-        network = blueprint(network, on_meta=not runs) if known else load(network)
-    given = tuple(int(n) for n in size) if size is not None else None
-    return network.with_preprocessing(input_size=given)
+        loaded = blueprint(network, on_meta=not runs) if known else load(network)
+    else:
+        loaded = network
+    if size is None or _is_size(size):
+        given = tuple(int(n) for n in size) if size is not None else None
+        loaded = loaded.with_preprocessing(input_size=given)
+        return loaded, loaded.preprocessing.input_size
+    example = first_example(loaded.model, size, loading)
+    return loaded.prepared_by(prepared_elsewhere(example)), example
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, Sequence) and all(isinstance(n, Integral) for n in value)
 
 
 def _timed(
-    model: nn.Module, plain: nn.Module | None, size: Sequence[int], timing: Timing
+    model: nn.Module, plain: nn.Module | None, size: Example, timing: Timing
 ) -> tuple[Latency, ...]:
     """Time batches of one and of the given size."""
     if is_on_meta(model):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seviz.cost.attribution import is_chain
 from seviz.errors import CheckpointError, UsageError
-from seviz.gates import trace, unwrap
+from seviz.gates import Example, trace, unwrap
 from seviz.gates.flow import root
 from seviz.gates.graph import Graph, Op, Value, walk_back
 from seviz.gates.ops import LINEAR, NORM, VIEW
@@ -71,7 +71,7 @@ class InsertionPoint:
 
 def insert(
     model: nn.Module,
-    input_size: Sequence[int],
+    input_size: Example,
     *,
     reduction: int = 16,
     after: str | None = None,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seviz.errors import DeviceError, UsageError
-from seviz.gates import evaluating
+from seviz.gates import Example, Inputs, evaluating
+from seviz.gates.inputs import call, like_traced
 from seviz.results.cost import Latency
 
 _RESAMPLES = 2000
@@ -21,7 +23,7 @@ _CONFIDENCE = 95
 def measure(
     model: nn.Module,
     twin: nn.Module,
-    input_size: Sequence[int],
+    input_size: Example,
     *,
     batch: int,
     device: str = "cpu",
@@ -53,7 +55,11 @@ def measure(
         )
     try:
         place = torch.device(device)
-        example = torch.randn(batch, *input_size, device=place)
+        example: Any = (
+            like_traced(input_size, batch, model, place)
+            if isinstance(input_size, Inputs)
+            else torch.randn(batch, *input_size, device=place)
+        )
         networks = (_on(model, place), _on(twin, place))
         with evaluating(networks[0]), evaluating(networks[1]), torch.inference_mode():
             for _ in range(warm_up):
@@ -101,19 +107,17 @@ def _on(network: nn.Module, device: torch.device) -> nn.Module:
     return network if here else copy.deepcopy(network).to(device)
 
 
-def _pair(
-    networks: tuple[nn.Module, nn.Module], example: Tensor, number: int
-) -> tuple[float, float]:
+def _pair(networks: tuple[nn.Module, nn.Module], example: Any, number: int) -> tuple[float, float]:
     if number % 2:
         without = _seconds(networks[1], example)
         return _seconds(networks[0], example), without
     return _seconds(networks[0], example), _seconds(networks[1], example)
 
 
-def _seconds(network: nn.Module, example: Tensor) -> float:
+def _seconds(network: nn.Module, example: Any) -> float:
     _synchronise(example.device)
     start = time.perf_counter()
-    network(example)
+    call(network, example)
     _synchronise(example.device)
     return time.perf_counter() - start
 

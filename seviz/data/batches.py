@@ -303,6 +303,10 @@ def _piece(batch_size: int, numbers: int) -> int:
 
 def none_readable(skipped: Sequence[tuple[str, str]]) -> DataError:
     """Return the error of a pass all of whose images were skipped."""
+    if not skipped:
+        return DataError(
+            "expected images of the classes, found none in the batches; check the labels"
+        )
     name, reason = skipped[0]
     return DataError(
         f"expected images that can be read, found none among {len(skipped)} (first: {name}: {reason}); "

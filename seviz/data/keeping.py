@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from seviz.data.batches import Batch, Batches
+from seviz.data.batches import Batch
 
 MOST_BYTES = 2**30
+
+
+class Several(Protocol):
+    """Batches that can be had several times."""
+
+    skipped: list[tuple[str, str]]
+
+    @property
+    def total(self) -> int:
+        """Return the number of images in one pass, as far as it is known."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches."""
 
 
 class KeptBatches:
@@ -17,7 +31,7 @@ class KeptBatches:
         most: Bytes of tensors that may be kept.
     """
 
-    def __init__(self, batches: Batches, most: int = MOST_BYTES) -> None:
+    def __init__(self, batches: Several, most: int = MOST_BYTES) -> None:
         self.source, self._most = batches, most
         self._kept: list[Batch] | None = None
 
@@ -37,10 +51,13 @@ class KeptBatches:
             yield from self._kept
             return
         keeping: list[Batch] | None = []
+        held = 0
         for batch in self.source:
             if keeping is not None:
                 each = batch.images.nbytes // len(batch)
-                if each * self.total <= self._most:
+                held += batch.images.nbytes
+                # A loader may not know how many images it has.
+                if max(each * self.total, held) <= self._most:
                     keeping.append(batch)
                 else:
                     keeping = None

@@ -16,6 +16,7 @@ from seviz.errors import DataError
 
 if TYPE_CHECKING:
     from seviz.data.base import ArraySource, Source
+    from seviz.data.loaders import Loader
 
 DIGITS = "digits"
 DIGITS_SPLITS = ("train", "test", "all")
@@ -72,7 +73,7 @@ class Form:
 
     written: str
     fits: Callable[[Asked], bool]
-    open: Callable[[Asked], Source]
+    open: Callable[[Asked], Source | Loader]
     is_name: bool = False
 
 
@@ -124,6 +125,27 @@ def _open_image(asked: Asked) -> Source:
     return open_image(asked.path)
 
 
+def _names_code(asked: Asked) -> bool:
+    """Return whether this is ``file.py:function`` or ``package.module:function``."""
+    place, _, function = asked.spec.rpartition(":")
+    if not function.isidentifier():
+        return False
+    if place.endswith(".py"):
+        return True
+    return "." in place and all(part.isidentifier() for part in place.split("."))
+
+
+def _open_code(asked: Asked) -> Source | Loader:
+    from seviz.data.foreign import callable_in, import_code
+    from seviz.data.loaders import from_code
+
+    place, _, name = asked.spec.rpartition(":")
+    option = f"--data {asked.spec}"
+    function = callable_in(import_code(place, option, DataError), place, name)
+    made = from_code(function, option, asked.split)
+    return open_source(made, split=asked.split) if isinstance(made, str) else made
+
+
 # The first that fits opens it. To add a form, add a row.
 FORMS = (
     Form(
@@ -138,6 +160,7 @@ FORMS = (
     Form(
         "an image or a folder of images (without classes)", lambda a: a.path.is_file(), _open_image
     ),
+    Form("file.py:function or package.module:function", _names_code, _open_code),
     Form(
         "cifar10[:DIR]",
         lambda a: a.spec == "cifar10" or len(a.spec.partition("cifar10:")[2]) > 0,
@@ -158,13 +181,13 @@ def known_forms() -> str:
     return f"{', '.join(first)} or {last}"
 
 
-def open_source(spec: str, *, split: str | None = None, download: bool = False) -> Source:
-    """Return the images that ``spec`` names. Only ``download`` lets it use the network.
+def open_source(spec: str, *, split: str | None = None, download: bool = False) -> Source | Loader:
+    """Return the images that ``spec`` names, or batches. Only ``download`` lets it use the network.
 
     Args:
         spec: Any of `FORMS`: a directory (``spec/<class>/...`` or ``spec/<split>/<class>/...``), a list of
-            paths and classes, an array file, an image or a folder of images without classes, CIFAR-10,
-            or the handwritten digits that come with scikit-learn.
+            paths and classes, an array file, an image or a folder of images without classes, a function of
+            the user's that gives batches, CIFAR-10, or the handwritten digits that come with scikit-learn.
         split: Part of the source. By default ``test``; in a directory, ``test``, else ``val`` or
             ``validation``, where the class folders are not at the top.
         download: Fetch CIFAR-10 (170 MB) where it is not on this machine.
@@ -186,8 +209,10 @@ def open_source(spec: str, *, split: str | None = None, download: bool = False) 
         raise DataError(
             f"expected {known_forms()}, found {found} at {where!r}; try --data 'digits'"
         )
+    from seviz.data.base import Source
+
     source = form.open(asked)
-    if form.is_name and Path(spec).is_dir():
+    if form.is_name and isinstance(source, Source) and Path(spec).is_dir():
         note = f"the data set {spec!r}, not the folder of that name; './{spec}' is the folder"
         source = replace(source, notes=(*source.notes, note))
     return source

@@ -174,6 +174,12 @@ def _turn_round(tensor: Tensor) -> Tensor:
 
 
 def _check(preprocessing: Preprocessing) -> None:
+    if preprocessing.is_elsewhere or len(preprocessing.input_size) != 3:
+        size = "x".join(map(str, preprocessing.input_size))
+        raise UsageError(
+            f"expected a network that sees images (channels, height, width), found one that takes {size}; "
+            "give its batches with --data file.py:function, or in Python"
+        )
     channels, height, width = preprocessing.input_size
     if channels not in MODES:
         raise UsageError(

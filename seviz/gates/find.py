@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seviz.errors import CheckpointError, NoSEBlockError
 from seviz.gates.classify import Excitation
 from seviz.gates.flow import Flow, Site, follow, root
 from seviz.gates.graph import Graph, is_on_meta, meta_copy, record
+from seviz.gates.inputs import Example, Inputs, described, like_traced, size_of
 from seviz.gates.reading import Reading
 from seviz.gates.seen import look
 from seviz.gates.tap import evaluating, unwrap
@@ -125,15 +126,17 @@ class Trace:
         graph: The graph in which they were found.
         own_size: The graph for images of the size that was asked for; ``graph`` itself, unless a map
             shrinks to one pixel there and larger images had to be traced.
+        example: What it was traced with: the size of an image, or several inputs.
     """
 
     found: Found
     blocks: tuple[TracedBlock, ...]
     graph: Graph
     own_size: Graph
+    example: Example = ()
 
 
-def find(model: nn.Module, input_size: Sequence[int], mechanism: str = "se") -> Found:
+def find(model: nn.Module, input_size: Example, mechanism: str = "se") -> Found:
     """Find every SE block, or every gate of another kind, by data flow.
 
     Classes, modules and attributes may be called whatever they like.
@@ -142,8 +145,9 @@ def find(model: nn.Module, input_size: Sequence[int], mechanism: str = "se") -> 
     no arithmetic), else on the network's own device. The network is left as it was.
 
     Args:
-        model: Any network that takes one image batch.
-        input_size: Channels, height and width (or channels and length, ...) of an image.
+        model: Any network.
+        input_size: Channels, height and width (or channels and length, ...) of an image; where the network
+            takes several inputs, a batch of them (`seviz.gates.Inputs`).
         mechanism: The kind of gate, by its key in `seviz.results.mechanisms.MECHANISMS`: ``se``, ``eca``,
             ``cbam``, ...; ``all`` for every kind that has a number per channel.
 
@@ -163,7 +167,7 @@ def find(model: nn.Module, input_size: Sequence[int], mechanism: str = "se") -> 
     return trace(model, input_size, mechanism).found
 
 
-def trace(model: nn.Module, input_size: Sequence[int], mechanism: str = "se") -> Trace:
+def trace(model: nn.Module, input_size: Example, mechanism: str = "se") -> Trace:
     """Find every SE block, or gate of another kind, as `find` does, and keep the recorded pass.
 
     Raises:
@@ -172,11 +176,12 @@ def trace(model: nn.Module, input_size: Sequence[int], mechanism: str = "se") ->
     """
     chosen(mechanism)
     model = unwrap(model)
-    size = tuple(int(n) for n in input_size)
-    graph, flow = _trace(model, size)
+    size = size_of(input_size)
+    example = input_size if isinstance(input_size, Inputs) else size
+    graph, flow = _trace(model, example)
     own_size = graph
     factor = 2
-    while flow.degenerate and factor <= _ENLARGE:
+    while flow.degenerate and factor <= _ENLARGE and not isinstance(example, Inputs):
         larger = (size[0], *(n * factor for n in size[1:]))
         try:
             graph, flow = _trace(model, larger)
@@ -190,15 +195,15 @@ def trace(model: nn.Module, input_size: Sequence[int], mechanism: str = "se") ->
             break
         factor *= 2
     found, blocks = _describe(graph, flow, size, model, mechanism)
-    return Trace(found, blocks, graph, own_size)
+    return Trace(found, blocks, graph, own_size, example)
 
 
-def _trace(model: nn.Module, size: tuple[int, ...]) -> tuple[Graph, Flow]:
-    graph = recorded(model, size)
+def _trace(model: nn.Module, example: Example) -> tuple[Graph, Flow]:
+    graph = recorded(model, example)
     return graph, follow(graph)
 
 
-def recorded(model: nn.Module, size: tuple[int, ...]) -> Graph:
+def recorded(model: nn.Module, example: Example) -> Graph:
     """Record one pass, on the meta device where the network can be copied there.
 
     Raises:
@@ -207,25 +212,25 @@ def recorded(model: nn.Module, size: tuple[int, ...]) -> Graph:
     try:
         shadow = model if is_on_meta(model) else meta_copy(model)
         with evaluating(shadow):
-            return record(shadow, _example(model, size, torch.device("meta")))
+            return record(shadow, like_traced(example, _BATCH, model, torch.device("meta")))
     except Exception:
         # Tensors that are no parameters or buffers, control flow on numbers, scripted code: what
         # cannot be copied to the meta device is run where it is.
         try:
             with evaluating(model):
-                return record(model, _example(model, size, None))
+                return record(model, like_traced(example, _BATCH, model, _device(model)))
         except Exception as exc:
             reason = str(exc).strip().splitlines()
             raise CheckpointError(
-                f"expected the network to run on images of size {'x'.join(map(str, size))}, found "
+                f"expected the network to run on images of size {described(example)}, found "
                 f"{type(exc).__name__}: {reason[0] if reason else 'no message'}; give --input-size "
                 "as it was trained"
             ) from exc
 
 
-def _example(model: nn.Module, size: tuple[int, ...], device: torch.device | None) -> Tensor:
+def _device(model: nn.Module) -> torch.device:
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    return torch.zeros((_BATCH, *size), dtype=like.dtype, device=device or like.device)
+    return like.device
 
 
 def _hides_blocks(flow: Flow) -> bool:

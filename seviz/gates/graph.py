@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from seviz.gates.inputs import call
 from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
 from seviz.gates.shapes import run
@@ -249,18 +250,18 @@ class _ReturnWatcher(ModuleStack):
                 value.exits.append(Exit(call, position))
 
 
-def record(model: nn.Module, example: Tensor) -> Graph:
-    """Run ``model`` once on ``example`` [N, ...] and record it. Modes are the caller's to set."""
+def record(model: nn.Module, example: Any) -> Graph:
+    """Run ``model`` once on ``example``, a tensor [N, ...] or `Inputs`; modes are the caller's to set."""
     recorder = _Recorder(model)
     with torch.no_grad(), recorder.stack, recorder:
-        output = model(example)
+        output = call(model, example)
     logits = isinstance(output, Tensor) and output.dim() == 2
     results = [recorder.known(leaf) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     return Graph(
         recorder.ops,
         recorder.shapes,
         output.shape[1] if logits else None,
-        example.shape[0],
+        len(example),
         tuple(value for value in results if value is not None),
     )
 

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from seviz.errors import CheckpointError
 from seviz.gates.find import Trace, TracedBlock
 from seviz.gates.graph import Graph, op_name, record
+from seviz.gates.inputs import call
 from seviz.gates.mode import DispatchMode
 from seviz.gates.reading import ModeReading, multiplication
 from seviz.gates.snapshot import Form, Keeper, Kept, Taker, writes
@@ -200,7 +201,7 @@ class Rerun:
         # Another tensor each time: a skipped write into the input gives it other memory.
         images = self._images.detach()
         with evaluating(self._model), torch.no_grad(), way:
-            output: Tensor = self._model(images)
+            output: Tensor = call(self._model, images)
         way.check_end()
         return output
 

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Call, ModuleStack, op_name
+from seviz.gates.inputs import call
 from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
 from seviz.gates.reading import HookReading, ModeReading, Reading
@@ -128,7 +129,7 @@ class Tap:
     def run(self, images: Any) -> Any:
         """Run the network; return its output, or ``None`` where the pass was ended after the last gate."""
         try:
-            return self._whole(images)
+            return call(self._whole, images)
         except _EveryGateIsRead:
             return None
 

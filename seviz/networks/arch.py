@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import ast
 import difflib
-import importlib
-import importlib.util
 import inspect
-import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
+from seviz.data.foreign import callable_in, import_code
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.architectures.registry import BUILDERS
 from seviz.networks.zoo import check_zoo_name, is_zoo_name
@@ -136,58 +132,7 @@ def _takes(factory: Callable[..., Any], argument: str) -> bool:
 
 def _users_own(name: str, place: str, attribute: str) -> Callable[..., Any]:
     """Import the user's factory; this runs the user's code because the user named it."""
-    try:
-        module = _run_file(Path(place)) if place.endswith(".py") else _import(place)
-    except UsageError:
-        raise
-    except (Exception, SystemExit) as exc:
-        raise CheckpointError(
-            f"expected to import {place} for --arch {name}, found {type(exc).__name__}: "
-            f"{_first_line(exc)}; check that it can be imported from this folder"
-        ) from exc
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        known = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
-        close = difflib.get_close_matches(attribute, known, n=3) or known[:5]
-        raise UsageError(
-            f"expected a function or class {attribute!r} in {place}, found none; "
-            f"it has {', '.join(close) or 'nothing callable'}"
-        )
-    found: Callable[..., Any] = factory
-    return found
-
-
-def _run_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise UsageError(
-            f"expected a Python file for --arch, found none at {path}; name it as file.py:factory"
-        )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"expected a Python file for --arch, found {path}")
-    module = importlib.util.module_from_spec(spec)
-    _look_in(path.parent)
-    # Dataclasses and pickling look their module up by name.
-    sys.modules.setdefault(path.stem, module)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        if sys.modules[path.stem] is module:
-            del sys.modules[path.stem]
-        raise
-    return module
-
-
-def _import(name: str) -> ModuleType:
-    _look_in(Path())
-    return importlib.import_module(name)
-
-
-def _look_in(folder: Path) -> None:
-    """Let imports find what lies in a folder, after everything that is installed."""
-    place = os.path.abspath(folder)
-    if place not in sys.path:
-        sys.path.append(place)
+    return callable_in(import_code(place, f"--arch {name}", CheckpointError), place, attribute)
 
 
 def describe_architecture(name: str, arch_args: Mapping[str, Any]) -> str:

@@ -121,7 +121,7 @@ def crop_share(crop: int, resize: int) -> float:
     return share if floor(crop / share) == resize else crop / (resize + 0.5)
 
 
-def _size(group: Mapping[str, Any], known: tuple[int, int, int]) -> tuple[int, int, int] | None:
+def _size(group: Mapping[str, Any], known: tuple[int, ...]) -> tuple[int, ...] | None:
     channels = next(
         (group[k] for k in ("in_chans", "chans", "in_channels") if isinstance(group.get(k), int)),
         known[0],

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.collect.execute import execute
-from seviz.collect.prepare import PassOptions, Progress, prepare
-from seviz.data import Source
+from seviz.collect.prepare import Data, PassOptions, Progress, prepare
 from seviz.errors import DataError
 from seviz.networks import LoadedModel
 from seviz.results.ablation import Ablation
@@ -21,7 +20,7 @@ Right = npt.NDArray[np.bool_]
 
 def answers(
     loaded: LoadedModel,
-    data: str | Source,
+    data: Data,
     options: PassOptions,
     *,
     progress: Progress | None = None,
@@ -74,7 +73,7 @@ def choose_blocks(ablation: Ablation, budget: float) -> tuple[str, ...]:
 
 def affordable(
     loaded: LoadedModel,
-    data: str | Source,
+    data: Data,
     options: PassOptions,
     budget: float,
     *,

@@ -19,6 +19,10 @@ _ASSUMABLE = {
 }
 # What is assumed where nobody told anything.
 ASSUMED = ("mean", "std", "input_size", "crop_pct")
+# Where tensors are prepared that come from a loader of the user's.
+ELSEWHERE = "as it comes"
+# Dimensions of an image: channels, height, width.
+_IMAGE = 3
 # How an older seviz wrote that all was assumed.
 _OLD_ASSUMED = "ImageNet's, assumed"
 
@@ -30,7 +34,8 @@ class Preprocessing:
     Two are equal if they make the same tensors, whoever told their values.
 
     Attributes:
-        input_size: Channels, height and width of the tensor, in that order.
+        input_size: Channels, height and width of the tensor, in that order; of what is no image channels and
+            length, or channels, depth, height and width.
         mean: Per-channel mean on the scale 0..1, in the order of the tensor's channels.
         std: Per-channel standard deviation on the scale 0..1, in the same order.
         interpolation: Resampling filter: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
@@ -45,7 +50,7 @@ class Preprocessing:
         given: Parts that the user told.
     """
 
-    input_size: tuple[int, int, int] = (3, 224, 224)
+    input_size: tuple[int, ...] = (3, 224, 224)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
@@ -74,12 +79,30 @@ class Preprocessing:
             fields |= {"origin": "ImageNet's", "assumed": ASSUMED}
         return cls(**fields)
 
+    @classmethod
+    def elsewhere(cls, size: tuple[int, ...], inputs: str = "") -> Preprocessing:
+        """Return that of images that come as tensors: nothing is known of it, and nothing done to them.
+
+        Args:
+            size: Size of the tensor of one image.
+            inputs: Sizes of all inputs as text, where there are several.
+
+        >>> print(Preprocessing.elsewhere((1, 32, 32)).describe())
+        1x32x32, as it comes
+        """
+        return cls(size, (), (), "", 1.0, f"{inputs}, {ELSEWHERE}" if inputs else ELSEWHERE)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Return whether images came as tensors, so that nothing is known of how they were prepared."""
+        return not self.mean
+
     def changed(self, **parts: Any) -> Preprocessing:
         """Return this with the parts that the user gives; ``None`` keeps a part.
 
         What is not given follows what is: another number of channels takes means and deviations along,
         another order turns them round, and another height or width takes the whole image, since the
-        share to crop belonged to the old size.
+        share to crop belonged to the old size. What is no image is not prepared.
 
         >>> Preprocessing().changed(input_size=(1, 32, 32)).crop_pct
         1.0
@@ -92,6 +115,8 @@ class Preprocessing:
         size = given.get("input_size")
         if size is not None:
             given["input_size"] = size = tuple(size)
+            if len(size) != _IMAGE:
+                return Preprocessing.elsewhere(size)
             base = base.for_channels(size[0])
             if size[1:] != self.input_size[1:]:
                 base = replace(base, crop_pct=1.0)
@@ -116,7 +141,7 @@ class Preprocessing:
         if channels is None or channels == self.input_size[0]:
             return self
         size = (channels, *self.input_size[1:])
-        if len(self.mean) == len(self.std) == 1:
+        if len(self.mean) == len(self.std) <= 1:
             return replace(self, input_size=size)
         constants = []
         for values in (self.mean, self.std):
@@ -175,6 +200,8 @@ class Preprocessing:
         3x224x224, bicubic, crop 0.875, mean 0.485 0.456 0.406, std 0.229 0.224 0.225 (default)
         """
         size = "x".join(map(str, self.input_size))
+        if self.is_elsewhere:
+            return self.origin if ", " in self.origin else f"{size}, {self.origin}"
         mean, std = (" ".join(f"{v:.4g}" for v in vs) for vs in (self.mean, self.std))
         mode = "" if self.crop_mode == "center" else f" {self.crop_mode}"
         order = "" if self.channel_order == "rgb" else f"{self.channel_order.upper()}, "

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from seviz.gates import Inputs
+
 
 class Sent(NamedTuple):
     """A batch on its way to a GPU.
@@ -19,7 +21,7 @@ class Sent(NamedTuple):
         arrival: What the computation has to wait for.
     """
 
-    images: Tensor
+    images: Tensor | Inputs
     rows: Tensor
     indices: Tensor | None
     arrival: Any
@@ -76,7 +78,8 @@ def _arrived(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, Sent):
         current = torch.cuda.current_stream(device)
         current.wait_event(batch.arrival)
-        for tensor in (batch.images, batch.rows):
+        images = batch.images
+        for tensor in (*(images.tensors if isinstance(images, Inputs) else [images]), batch.rows):
             # The copies' stream may use the memory again when this one has done with it, not before.
             tensor.record_stream(current)
     return batch

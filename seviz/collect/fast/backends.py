@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seviz.collect.fast.reduced import Reduced
-from seviz.gates import Tap, evaluating
+from seviz.gates import Inputs, Tap, evaluating
 from seviz.gates.reading import Reading
 
 
@@ -89,8 +89,10 @@ class Eager:
         return Answer(logits, self._tap.take())
 
 
-def arranged(images: Tensor) -> Tensor:
+def arranged(images: Any) -> Any:
     """Return images [N, C, H, W] with the channels innermost in memory; others as they are."""
+    if isinstance(images, Inputs):
+        return images.map(arranged)
     if images.dim() != 4:
         return images
     return images.contiguous(memory_format=torch.channels_last)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from seviz.collect.fast.backends import Answer, Eager, arranged
+from seviz.gates.inputs import Inputs, call
 from seviz.gates.reading import HookReading, Reading
 
 _Seen = tuple[Any, list[Tensor]]
@@ -55,6 +56,8 @@ class Compiled:
 
     def __call__(self, images: Tensor) -> Answer:
         """Return the answer for images [N, C, H, W] on the network's device."""
+        if isinstance(images, Inputs):
+            raise NotCompilableError("it takes several inputs, or gives several outputs")
         count = len(images)
         if count > self._size:
             self._compiled, self._size = self._compile(), count
@@ -115,7 +118,7 @@ class _Network(nn.Module):
         """Return the output, if it is wanted, and the tensors that hold the gates."""
         for path, _, _ in self._wanted:
             self._seen[path] = []
-        output = self.model(images)
+        output = call(self.model, images)
         seen = [self._seen[path][number - 1][place] for path, number, place in self._wanted]
         return (output if self._outputs else None), seen
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seviz.collect.fast.backends import Answer, Eager
+from seviz.gates import Inputs
 
 # Of the batch, before the pass is recorded: libraries choose kernels and take memory on the first.
 _WARM = 2
@@ -54,6 +55,8 @@ class Replayed:
         Raises:
             RuntimeError: If the network cannot be recorded: it waits for the GPU, or asks the host.
         """
+        if isinstance(images, Inputs):
+            return self._eager(images)
         if self._images is None:
             self._record(images)
         if self._images is None or self._answer is None or images.shape != self._images.shape:

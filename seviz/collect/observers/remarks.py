@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from seviz.collect.observers.state import Exchange
-from seviz.data import Batches
 from seviz.data.depth import REMARKS
+
+
+class Remarked(Protocol):
+    """Batches that tell how their images were read."""
+
+    remarks: set[str]
 
 
 class ImageRemarks:
@@ -19,7 +25,7 @@ class ImageRemarks:
         batches: What is read; a part of it shares its remarks.
     """
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Remarked) -> None:
         self._said = batches.remarks
 
     @property

@@ -185,6 +185,13 @@ def _is_list(value: object, kind: Any) -> bool:
     )
 
 
+def _are_constants(mean: object, std: object) -> bool:
+    if not (_is_list(mean, int | float) and _is_list(std, int | float)):
+        return False
+    values: Any = (*mean, *std)  # type: ignore[misc]
+    return all(map(isfinite, values)) and min(std, default=0) > 0  # type: ignore[call-overload]
+
+
 def _is_preprocessing(value: object) -> bool:
     if not _is_dict(value):
         return False
@@ -192,14 +199,11 @@ def _is_preprocessing(value: object) -> bool:
         read = Preprocessing.from_dict(value)  # type: ignore[arg-type]
     except TypeError:
         return False
+    if not _is_list(read.input_size, int) or min(read.input_size, default=0) <= 0:
+        return False
+    image = len(read.input_size) == 3
     return (
-        _is_list(read.input_size, int)
-        and len(read.input_size) == 3
-        and min(read.input_size) > 0
-        and _is_list(read.mean, int | float)
-        and _is_list(read.std, int | float)
-        and all(map(isfinite, (*read.mean, *read.std)))
-        and min(read.std) > 0
+        (_are_constants(read.mean, read.std) if image else read.mean == read.std == ())
         and isinstance(read.interpolation, str)
         and isinstance(read.crop_pct, int | float)
         and 0 < read.crop_pct < inf

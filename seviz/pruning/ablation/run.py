@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
@@ -14,12 +14,14 @@ from torch import Tensor
 
 from seviz.collect.cache_key import library_versions
 from seviz.collect.fast import few_threads, full_float32, keeping_memory
-from seviz.collect.prepare import PassOptions, Prepared, Progress, prepare
+from seviz.collect.placing import in_its_place
+from seviz.collect.prepare import Data, Network, PassOptions, Prepared, Progress, prepare
+from seviz.collect.streaming import Stream
 from seviz.cost import Removal
-from seviz.data import KeptBatches, Source
+from seviz.data import KeptBatches
+from seviz.data.loaders import Loading
 from seviz.errors import DataError, UsageError
 from seviz.gates import trace
-from seviz.networks import LoadedModel
 from seviz.pruning.ablation.study import Means, Study, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
@@ -44,8 +46,8 @@ class _Set:
 
 
 def ablate(
-    loaded: LoadedModel,
-    data: str | Source,
+    network: Network,
+    data: Data,
     options: PassOptions | None = None,
     *,
     by: Literal["block", "stage"] = "block",
@@ -55,6 +57,7 @@ def ablate(
     seed: int = 0,
     command: str = "",
     progress: Progress | None = None,
+    **loading: Unpack[Loading],
 ) -> Ablation:
     """Replace the gates of SE blocks, and count the images that the network gets wrong, or right, by it.
 
@@ -64,8 +67,9 @@ def ablate(
     each further run, only what comes after the replaced gates is computed.
 
     Args:
-        loaded: The network, from `seviz.load`.
-        data: What `seviz.data.sources.open_source` takes, or a source.
+        network: Any module, or what `seviz.load` gave or takes.
+        data: What ``--data`` takes, or batches of your own, as for `seviz.collect`; they are asked for
+            several times where they do not fit into memory, and must then come in the same order.
         options: How the passes are made.
         by: Replace the gates of one ``block`` at a time, or of one ``stage``.
         gates: ``one`` passes the map on unscaled. ``mean`` holds each gate at its mean over all images,
@@ -79,6 +83,7 @@ def ablate(
         command: The command line, for the result.
         progress: Given the number of images of all passes, a context manager whose value is called with
             the size of each batch.
+        loading: Of batches: ``classes``, ``inputs`` and ``output``, as for `seviz.collect`.
 
     Ctrl-C ends it after the current batch: the result is then of the images seen so far, marked as
     partial, and has no cumulative part.
@@ -100,7 +105,8 @@ def ablate(
     """
     options = options or PassOptions()
     _check(by, gates, record, options)
-    ready = prepare(loaded, data, replace(options, require_se=True))
+    ready = prepare(network, data, replace(options, require_se=True), loading)
+    loaded = ready.loaded
     ready.require_scored()
     shuffled = gates == "shuffle"
     images = KeptBatches(ready.batches(seed=seed if shuffled else None))
@@ -111,12 +117,18 @@ def ablate(
                 "it out for a first pass, or collect it again"
             )
         record = None
-    traced = trace(loaded.model, loaded.preprocessing.input_size, options.mechanism)
+    traced = trace(loaded.model, ready.example, options.mechanism)
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
     bar = progress((2 + first) * images.total) if progress is not None else nullcontext()
-    with bar as on_batch, few_threads(), keeping_memory(), full_float32(ready.device):
+    with (
+        in_its_place(loaded),
+        bar as on_batch,
+        few_threads(),
+        keeping_memory(),
+        full_float32(ready.device),
+    ):
         loaded.model.to(ready.device)
         study = Study(ready, traced, images, on_batch)
         means: Means = {}
@@ -237,6 +249,10 @@ def _cumulative(ranked: Sequence[_Set], changes: Changes, cost: Removal) -> tupl
 def _differences(record: Record, ready: Prepared, total: int) -> list[str]:
     """Return in what a record is not of the pass that is to be made."""
     header, loaded, source = record.header, ready.loaded, ready.source
+    # Of a loader it is not known beforehand which classes have images, nor, often, how many come.
+    unknown = isinstance(source, Stream) and source.opened.total is None
+    classes = record.classes if isinstance(source, Stream) else ready.match.table
+    images = header.images + len(header.skipped)
     pairs = {
         "checkpoint": (header.checkpoint_sha256, loaded.sha256),
         "source": (header.source, source.name),
@@ -244,8 +260,8 @@ def _differences(record: Record, ready: Prepared, total: int) -> list[str]:
         "preprocessing": (header.preprocessing, loaded.preprocessing),
         "type of numbers": (header.dtype, ready.dtype),
         "list of blocks": (record.blocks, ready.blocks),
-        "list of classes": (record.classes, ready.match.table),
-        "number of images": (header.images + len(header.skipped), total),
+        "list of classes": (record.classes, classes),
+        "number of images": (images, images if unknown else total),
         "end (it is partial)": (header.partial, False),
     }
     return [what for what, (one, other) in pairs.items() if one != other]

@@ -15,6 +15,7 @@ from seviz.collect.prepare import Prepared
 from seviz.data import KeptBatches
 from seviz.errors import DataError, DeviceError
 from seviz.gates import Trace
+from seviz.gates.inputs import like_traced
 from seviz.gates.rerun import Rerun
 from seviz.pruning.ablation.tally import Changes, Tally
 from seviz.results.stats import Array
@@ -76,9 +77,8 @@ class Study:
         self._targets = torch.tensor(ready.targets, dtype=torch.int64, device=self._device)
         self._seen: list[tuple[Tensor, Tensor]] = []
         self.partial = False
-        size = ready.loaded.preprocessing.input_size
         with self._precision():
-            example = torch.zeros(2, *size, device=self._device)
+            example = like_traced(traced.example, 2, ready.loaded.model, self._device)
             self._rerun = Rerun(ready.loaded.model, traced, example)
 
     def mean_gates(self) -> Means:

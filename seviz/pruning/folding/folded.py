@@ -8,25 +8,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from seviz.collect.execute import execute
+from seviz.collect.prepare import PassOptions, met, prepare
+from seviz.collect.streaming import Stream
 from seviz.cost.attribution import split
 from seviz.cost.twin import modules_of
+from seviz.data.loaders import Loading
 from seviz.errors import CheckpointError, DataError, UsageError
-from seviz.gates import Trace, evaluating, trace, unwrap
+from seviz.gates import Example, Inputs, Trace, evaluating, trace, unwrap
+from seviz.gates.inputs import call, like_traced
 from seviz.gates.rerun import Rerun
 from seviz.networks import LoadedModel, save_checkpoint
 from seviz.networks.folds import Fold, apply_folds, separate
+from seviz.networks.given import IN_MEMORY, as_loaded, first_example, prepared_elsewhere
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.pruning.folding.export import export
 from seviz.pruning.folding.planning import Planner
 from seviz.results.blocks import GateBlock, select_blocks
 from seviz.results.mechanisms import ALL
 from seviz.results.mechanisms import chosen as kinds_of
+from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 from seviz.results.stats import Floats
 
@@ -146,12 +154,13 @@ def mean_gates(record: Record) -> dict[str, Floats]:
 
 
 def fold(
-    loaded: LoadedModel,
+    network: nn.Module | LoadedModel | str | Path,
     blocks: Sequence[str],
-    gates: Mapping[str, Floats] | Record,
+    gates: Mapping[str, Floats] | Record | Any,
     *,
-    images: Tensor | None = None,
+    images: Any = None,
     mechanism: str = "se",
+    **loading: Unpack[Loading],
 ) -> Folded:
     """Replace SE blocks, or gates of another kind, by fixed gates, and remove their parameters.
 
@@ -160,11 +169,14 @@ def fold(
     result is compared with the network whose gates are held, before it is returned.
 
     Args:
-        loaded: The network, from `seviz.load`; left as it is.
+        network: Any module, or what `seviz.load` gave or takes; left as it is.
         blocks: Block names (``SE_4_6``), stages (``SE_4``), module paths or ``["all"]``.
-        gates: A record of this network, whose mean gates are taken; or gates [C] by block name.
-        images: A batch [N, ...] for the comparison, besides random ones.
+        gates: A record of this network, whose mean gates are taken; or gates [C] by block name; or images
+            or batches of your own, as for `seviz.collect`, from which they are collected first.
+        images: A batch [N, ...] for the comparison, besides random ones; what the network takes where that
+            is several inputs.
         mechanism: Kind of gates, as for `seviz.find`; that of a record is taken from it.
+        loading: Of batches: ``classes``, ``inputs`` and ``output``, as for `seviz.collect`.
 
     Returns:
         The network without these blocks; ``save`` writes it.
@@ -183,6 +195,19 @@ def fold(
     >>> folded.params_before - folded.params_after
     256
     """
+    loaded = as_loaded(network)
+    examined: Example | None = None
+    if not isinstance(gates, Record | Mapping):
+        options = PassOptions(mechanism=mechanism)
+        loaded, source, options = met(loaded, gates, options, loading)
+        examined = source.example if isinstance(source, Stream) else None
+        gates = execute(prepare(loaded, source, options))
+    elif images is not None and not isinstance(images, Tensor):
+        examined = first_example(loaded.model, [images], loading)
+    elif loaded.format == IN_MEMORY:
+        loaded = loaded.prepared_by(_size_from(gates, images, loaded))
+    if isinstance(examined, Inputs) and images is None:
+        images = examined
     model = unwrap(loaded.model)
     if isinstance(gates, Record) and gates.mechanisms:
         mechanism = gates.mechanisms[0] if len(gates.mechanisms) == 1 else ALL
@@ -191,7 +216,7 @@ def fold(
             f"expected gates that are one for each channel, found {mechanism!r}, which differ from pixel to "
             "pixel; only the others can be folded"
         )
-    found = trace(model, loaded.preprocessing.input_size, mechanism)
+    found = trace(model, examined or loaded.preprocessing.input_size, mechanism)
     found.found.require_se()
     if not list(blocks):
         raise UsageError("expected blocks to fold, found none; name them, a stage, or all")
@@ -213,6 +238,22 @@ def fold(
         folds=(*loaded.folds, *folds),
     )
     return Folded(result, loaded, folded, difference)
+
+
+def _size_from(gates: object, images: Any, loaded: LoadedModel) -> Preprocessing:
+    """Return how images come to a module, as far as its record or a batch says it.
+
+    Raises:
+        UsageError: If neither is there.
+    """
+    if isinstance(gates, Record):
+        return gates.header.preprocessing
+    if images is None:
+        raise UsageError(
+            f"expected a record, or images, to know what {loaded.name} takes, found gates alone; "
+            "give a batch as images="
+        )
+    return prepared_elsewhere(tuple(images.shape[1:]))
 
 
 def _counted(blocks: Sequence[GateBlock]) -> str:
@@ -256,7 +297,7 @@ def _folded(
 ) -> tuple[tuple[Fold, ...], dict[str, Tensor], tuple[FoldedBlock, ...]]:
     """Change the weights of a copy; return what is to stand where, and the numbers of it, by path."""
     separate(work)
-    traced = trace(work, found.found.input_size, found.found.mechanism)
+    traced = trace(work, found.example, found.found.mechanism)
     if [b.name for b in traced.found.blocks] != [b.name for b in found.found.blocks]:
         raise CheckpointError(
             "expected the same gates in a copy of the network, found others; its forward pass depends on "
@@ -285,7 +326,7 @@ def _check(
     work: nn.Module,
     found: Trace,
     means: Mapping[str, Tensor],
-    images: Tensor | None,
+    images: Any,
 ) -> float:
     """Compare with the network whose gates are held; return the largest difference of an output.
 
@@ -293,7 +334,7 @@ def _check(
         CheckpointError: If it is larger than `TOLERANCE`, or the blocks are still there.
     """
     size = found.found.input_size
-    left = trace(work, size, found.found.mechanism).found.blocks
+    left = trace(work, found.example, found.found.mechanism).found.blocks
     if len(left) != len(found.blocks) - len(means):
         raise CheckpointError(
             f"expected {len(found.blocks) - len(means)} SE blocks after folding, found {len(left)}; this "
@@ -302,8 +343,12 @@ def _check(
     like = next(p for p in model.parameters() if p.is_floating_point())
     reference = model if like.device.type == "cpu" else _on_cpu(copy.deepcopy(model))
     generator = torch.Generator().manual_seed(0)
-    batches = [torch.randn((_IMAGES, *size), generator=generator).to(like.dtype)]
-    if images is not None and len(images) > 1:
+    batches: list[Any] = []
+    if isinstance(found.example, Inputs):
+        batches.append(like_traced(found.example, _IMAGES, reference, torch.device("cpu")))
+    else:
+        batches.append(torch.randn((_IMAGES, *size), generator=generator).to(like.dtype))
+    if isinstance(images, Tensor) and len(images) > 1:
         batches.append(images.cpu().to(like.dtype))
     differences = []
     for batch in batches:
@@ -311,7 +356,7 @@ def _check(
         rerun.baseline(batch)
         held = rerun.replaced(means)
         with evaluating(work):
-            differences.append(_difference(work(batch), held))
+            differences.append(_difference(call(work, batch), held))
     worst = max(differences)
     if not all(d <= TOLERANCE for d in differences):  # a number that is none is not small either
         raise CheckpointError(
