@@ -8,9 +8,10 @@ def main() -> int:
     """Run the command line; return the exit code."""
     gc.set_threshold(500_000)  # from the first import on; `for_records` says why
     from seviz.cli import main as run
-    from seviz.cli.process import for_records
+    from seviz.cli.process import for_files, for_records
 
     for_records()
+    for_files()
     code = run()
     # Before it ends Python looks for cycles in all that is loaded, which takes a tenth of a second and
     # frees what the end of the process frees.

@@ -89,6 +89,58 @@ def test_each_command_imports_what_it_needs_alone(digits_record: Path, tmp_path:
     }
 
 
+def test_the_surroundings_do_not_matter(tmp_path: Path) -> None:
+    """A kernel's backend that is not installed, and a pipe whose encoding lacks the classes' letters."""
+    (tmp_path / "p.csv").write_text("true,predicted\nčáp,čáp\nжук,čáp\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "seviz", "confusion", "p.csv", "-o", "out", "--format", "png"],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env={
+            **environment(),
+            "MPLBACKEND": "module://not_installed.backend_inline",
+            "PYTHONIOENCODING": "cp1252",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "confusion.png").exists()
+    assert b"???" in done.stdout
+
+
+# Of a script whose author does not know of the guard, and of one who does.
+UNGUARDED = """
+import multiprocessing, sys
+multiprocessing.set_start_method("spawn", force=True)
+import seviz
+from seviz.collect.prepare import PassOptions
+
+net = seviz.load(sys.argv[1])
+seviz.collect(net, sys.argv[2], PassOptions(batch_size=2, workers=1, labels="data", device="cpu"))
+"""
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_script_whose_workers_are_spawned(guarded: bool, pictures: Path, tmp_path: Path) -> None:
+    head, work = UNGUARDED.split("\nnet")
+    guard = "\nif __name__ == '__main__':\n    net"
+    body = guard + work.replace("\n", "\n    ") if guarded else "\nnet" + work
+    (tmp_path / "script.py").write_text(head + body + "\n")
+    done = subprocess.run(
+        [sys.executable, "script.py", sample("se_resnet20_cifar10"), pictures],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    assert (done.returncode == 0) == guarded, done.stderr
+    if not guarded:
+        last = done.stderr.strip().splitlines()[-1]
+        assert "found one killed (by a script that does its work outside of if __name__ ==" in last
+        assert "UsageError: expected the work of a script under if __name__ ==" in done.stderr
+
+
 def test_threads_that_a_user_asks_for_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gc.set_threshold", lambda *counts: None)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")

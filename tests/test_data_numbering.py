@@ -46,6 +46,8 @@ def test_both_readers_number_the_folders_so(tmp_path):
         assert f"--labels {other} takes that order" in notes[1]
     with pytest.raises(DataError, match=r"\(11\) for --labels natural, found 10"):
         numbered_folders(source, 11, "natural")
+    with pytest.raises(DataError, match="one output of scores for --labels sorted, found one that"):
+        numbered_folders(source, None, "sorted")
 
 
 def test_orders_that_agree_are_not_remarked_on(tmp_path):

@@ -145,3 +145,13 @@ def test_the_networks_are_found_on_the_meta_device() -> None:
         model = timm.create_model("seresnext101_32x8d", pretrained=False)
     found = find(model, (3, 224, 224))
     assert len(found.blocks) == 33
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore::DeprecationWarning")
+def test_a_program_of_torchscript_takes_no_hooks() -> None:
+    model = torch.jit.script(Gated(ExpandedGate(8)).eval())
+    found = find(model, (3, 16, 16))
+    with pytest.raises(
+        CheckpointError, match="found a RecursiveScriptModule, which takes no hooks"
+    ):
+        Tap(model, found)

@@ -239,3 +239,10 @@ def test_how_an_architecture_is_shown() -> None:
     assert describe_architecture("senet_notes", {}) == "senet_notes"
     assert describe_architecture("a/b/net.py:f", {"k": 3, "s": "x"}) == "net.py:f(k=3, s=x)"
     assert describe_architecture("timm:seresnet50.a1_in1k", {}) == "timm:seresnet50.a1_in1k"
+
+
+def test_a_name_of_a_zoo_without_the_zoo(refuses: Refuses) -> None:
+    with refuses(UsageError, "found 'lcnet_035'; give timm:lcnet_035"):
+        build_architecture("lcnet_035", {})
+    with refuses(UsageError, "give timm:resnet18 or torchvision:resnet18"):
+        build_architecture("resnet18", {})

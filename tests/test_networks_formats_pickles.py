@@ -157,6 +157,21 @@ def test_whole_networks_in_a_dict(tmp_path: Path, refuses: Refuses) -> None:
     assert torch.equal(loaded.model.get_parameter("weight"), averaged.weight)
 
 
+def test_code_that_is_not_here_or_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: Refuses
+) -> None:
+    fork = types.ModuleType("my_fork")
+    exec("from torch import nn\nclass Mine(nn.Conv2d): pass", fork.__dict__)
+    monkeypatch.setitem(sys.modules, "my_fork", fork)
+    path = save(fork.Mine(3, 4, 1), tmp_path / "x.pt")
+    del fork.Mine
+    with refuses(CheckpointError, "found another version of it", "Mine", "--import"):
+        load(path, unsafe=True)
+    monkeypatch.delitem(sys.modules, "my_fork")
+    with refuses(CheckpointError, "found no module 'my_fork'", "--import"):
+        load(path, unsafe=True)
+
+
 @pytest.mark.parametrize("variable", ["SEVIZ_UNSAFE_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"])
 def test_no_environment_variable_opens_the_door(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: Refuses

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
+import sys
 
 # Of the BLAS that NumPy's wheels bring, read when NumPy is loaded. The products of a redraw take less time
 # than their threads wait for one another, at a thousand classes too. PyTorch reads it on some machines.
@@ -19,6 +21,18 @@ def for_records() -> None:
     gc.set_threshold(500_000, 20, 50)
     if _THREADS not in os.environ:
         os.environ[_THREADS], _ours = "1", True
+
+
+def for_files() -> None:
+    """Set it up for figures in files and text in a pipe, whatever the one who started it uses.
+
+    A notebook's ``!seviz`` inherits the backend of its kernel, which may not be importable here. Text that
+    the encoding of a pipe does not have (Chinese class names on a Windows of the West) is replaced.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def for_networks() -> None:

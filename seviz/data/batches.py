@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import multiprocessing.process
 import os
 import signal
 import warnings
@@ -194,6 +195,15 @@ class Batches:
     def _load(self) -> Generator[Collated, None, None]:
         import torch
         from torch.utils.data import DataLoader
+
+        if self.workers and getattr(
+            multiprocessing.process.current_process(), "_inheriting", False
+        ):
+            # A process that is being spawned runs the script again, up to here.
+            raise UsageError(
+                "expected the work of a script under if __name__ == '__main__', found it outside, where "
+                "each worker process does it again; indent it below that line, or give workers=0"
+            )
 
         with warnings.catch_warnings():
             # From 3.12 on Python warns of every fork of a process with threads; the workers use one

@@ -58,13 +58,18 @@ def numbered_folders(
         DataError: If there are not as many folders as outputs, or no folders at all.
     """
     folders: Sequence[str] = source.folders
+    if outputs is None:
+        raise DataError(
+            f"expected a network with one output of scores for --labels {order}, found one that returns "
+            "something else (several tensors, or maps); its folders cannot be numbered, leave --labels out"
+        )
     if not source.labelled:
         raise DataError(
             f"expected folders for --labels {order}, found images without classes in {source.name}; "
             "leave --labels out"
         )
     if any("/" in f for f in folders):
-        folders = level_of_count(folders, outputs or 0) or folders
+        folders = level_of_count(folders, outputs) or folders
     names = in_order(list(dict.fromkeys(folders)), order)
     if len(names) != outputs:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator
@@ -58,9 +59,12 @@ class Watched:
             self._give_back()
 
     def _error(self) -> DeviceError:
+        why = "most often for want of memory or of shared memory"
+        if multiprocessing.get_start_method() != "fork":
+            why = f"by a script that does its work outside of if __name__ == '__main__', or {why}"
         return DeviceError(
-            f"expected {self._workers} worker processes to decode images, found one killed (most often "
-            "for want of memory or of shared memory); use fewer --workers, or 0"
+            f"expected {self._workers} worker processes to decode images, found one killed ({why}); use "
+            "fewer --workers, or 0"
         )
 
     def _take_over(self) -> None:

@@ -75,6 +75,9 @@ class Tap:
         readings: How to read each block: ``Found.readings`` or a part of it, or a `Found`.
         stop: Whether `run` ends a pass once every gate is read.
 
+    Raises:
+        CheckpointError: If the network is a program of TorchScript.
+
     >>> from seviz.gates import find
     >>> from seviz.networks.architectures.registry import build
     >>> import torch
@@ -88,6 +91,12 @@ class Tap:
 
     def __init__(self, model: nn.Module, readings: Any, *, stop: bool = False) -> None:
         self._whole, self._model = model, unwrap(model)
+        if isinstance(self._model, torch.jit.ScriptModule):
+            raise CheckpointError(
+                "expected a network of Python modules to read gates in, found a "
+                f"{type(self._model).__name__}, which takes no hooks; give the module that it was made from, "
+                "or load its weights into one"
+            )
         self._stop = stop
         chosen: Mapping[str, Reading] = getattr(readings, "se_readings", readings)
         self._parts: dict[str, list[_Part]] = {}

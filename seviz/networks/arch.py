@@ -15,7 +15,7 @@ from torch import nn
 from seviz.data.foreign import callable_in, import_code
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.architectures.registry import BUILDERS
-from seviz.networks.zoo import check_zoo_name, is_zoo_name
+from seviz.networks.zoo import check_zoo_name, is_zoo_name, zoo_names
 from seviz.results.header import without_folders
 
 
@@ -86,8 +86,12 @@ def _factory(name: str) -> Callable[..., Any]:
     place, _, attribute = name.rpartition(":")
     if place and attribute:
         return _users_own(name, place, attribute)
+    of_zoos = [known for known in zoo_names() if known.partition(":")[2] == name]
     close = difflib.get_close_matches(name, BUILDERS, n=3)
-    hint = f"closest: {', '.join(close)}" if close else f"known: {', '.join(sorted(BUILDERS))}"
+    if of_zoos:
+        hint = f"give {' or '.join(of_zoos)}"
+    else:
+        hint = f"closest: {', '.join(close)}" if close else f"known: {', '.join(sorted(BUILDERS))}"
     raise UsageError(
         "expected a registered architecture, timm:NAME, torchvision:NAME, package.module:factory or "
         f"file.py:factory, found {name!r}; {hint}"

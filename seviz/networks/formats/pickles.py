@@ -66,7 +66,7 @@ def read_pickle(path: Path, *, unsafe: bool = False) -> Unpickled:
             stack. Whatever else the reader raises on a damaged file is left to the caller.
     """
     if unsafe:
-        return Unpickled(_load(path, weights_only=False))
+        return Unpickled(_run(path))
     foreign = sorted(check_pickle(path, path.name) - _known_names())
     try:
         return _with_placeholders(path, foreign, _empty_dict)
@@ -74,6 +74,27 @@ def read_pickle(path: Path, *, unsafe: bool = False) -> Unpickled:
         if not foreign:
             raise
         return _with_placeholders(path, foreign, _empty_object)
+
+
+def _run(path: Path) -> Any:
+    """Read a file with whatever code it names.
+
+    Raises:
+        CheckpointError: If that code is not here, or not as it was.
+    """
+    try:
+        return _load(path, weights_only=False)
+    except ModuleNotFoundError as exc:
+        raise CheckpointError(
+            f"expected the code that {path.name} was written with, found no module {exc.name!r}; run seviz "
+            "where it is, or give --import with its file or module"
+        ) from exc
+    except (ImportError, AttributeError) as exc:
+        reason = next(iter(str(exc).strip().splitlines()), "no message")[:200]
+        raise CheckpointError(
+            f"expected the code that {path.name} was written with, found another version of it ({reason}); "
+            "give --import with the one of then"
+        ) from exc
 
 
 def refusal(file_name: str, names: list[str]) -> CheckpointError:
