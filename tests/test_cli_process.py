@@ -91,7 +91,7 @@ def test_each_command_imports_what_it_needs_alone(digits_record: Path, tmp_path:
 
 def test_the_surroundings_do_not_matter(tmp_path: Path) -> None:
     """A kernel's backend that is not installed, and a pipe whose encoding lacks the classes' letters."""
-    (tmp_path / "p.csv").write_text("true,predicted\nčáp,čáp\nжук,čáp\n", encoding="utf-8")
+    (tmp_path / "p.csv").write_text("true,predicted\nčáp,čáp\nქათამი,čáp\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "seviz", "confusion", "p.csv", "-o", "out", "--format", "png"],
         capture_output=True,
