@@ -14,6 +14,8 @@ from torch import Tensor
 
 from seviz.collect.cache_key import library_versions
 from seviz.collect.fast import few_threads, full_float32, keeping_memory
+from seviz.collect.input_fit import check_input
+from seviz.collect.observers import ImageRemarks
 from seviz.collect.prepare import PassOptions, Prepared, Progress, prepare
 from seviz.cost import Removal
 from seviz.data import KeptBatches, Source
@@ -23,6 +25,7 @@ from seviz.networks import LoadedModel
 from seviz.pruning.ablation.study import Means, Study, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
+from seviz.results.alarms import near_chance
 from seviz.results.blocks import GateBlock
 from seviz.results.mechanisms import chosen
 from seviz.results.record import Record
@@ -111,6 +114,7 @@ def ablate(
                 "it out for a first pass, or collect it again"
             )
         record = None
+    fit = check_input(ready)
     traced = trace(loaded.model, loaded.preprocessing.input_size, options.mechanism)
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
@@ -130,6 +134,7 @@ def ablate(
         ranked = _ranked(sets, single)
         together = None if partial else study.together(_named(ranked), new)
         partial = study.partial
+    classes = int((ready.source.counts[ready.match.row_of_folder >= 0] > 0).sum())
     return Ablation(
         checkpoint=loaded.name,
         checkpoint_sha256=loaded.sha256,
@@ -157,6 +162,9 @@ def ablate(
             *ready.source.notes,
             *ready.notes,
             *ready.match.notes,
+            *ImageRemarks(images.source).notes,
+            *([fit.sentence] if fit.is_alarm else []),
+            *([chance] if (chance := near_chance(single.right, single.images, classes)) else []),
             *_notes(ready, gates, record, seed),
         ),
     )
