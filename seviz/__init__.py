@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from seviz.report import write_report as write_report
     from seviz.report.folder import write_results as write_results
     from seviz.results.ablation import Ablation as Ablation
+    from seviz.results.alarms import RecordWarning as RecordWarning
     from seviz.results.blocks import GateBlock as GateBlock
     from seviz.results.blocks import SEBlock as SEBlock
     from seviz.results.cost import Audit as Audit
@@ -72,6 +73,7 @@ _HOMES = {
     "PassOptions": "seviz.collect.prepare",
     "Preprocessing": "seviz.results.preprocessing",
     "Record": "seviz.results.record",
+    "RecordWarning": "seviz.results.alarms",
     "SEBlock": "seviz.results.blocks",
     "SevizError": "seviz.errors",
     "Tap": "seviz.gates",

@@ -15,7 +15,8 @@ from statsmodels.formula.api import ols
 from synthetic import SE_RESNET_50, make_record, record_of_gates
 
 from seviz.analysis import class_share, findings, gate_warnings
-from seviz.analysis.findings import shuffling
+from seviz.analysis.findings import sentences, shuffling
+from seviz.analysis.findings.wording import remark
 from seviz.errors import DataError
 from seviz.results.record import Record
 
@@ -363,3 +364,57 @@ def test_a_network_like_the_papers() -> None:
     assert by_name["SE_5_2"].high.value == 1
     assert by_name["SE_5_3"].dead
     assert by_name["SE_5_1"].class_share.value > by_name["SE_2_1"].class_share.value
+
+
+# -------------------------------------------------------------------------------------------------
+# Too few images
+
+
+def test_one_image_of_each_class_has_no_class_share() -> None:
+    gates, labels = draw(0, 12, 1, 0.5)
+    record = made([gates, gates], labels)
+    (share, _) = class_share(record)
+    assert share.share is None
+    assert share.chance is None
+    found = findings(record)
+    assert all(b.class_share is None and b.corrected is None for b in found.blocks)
+    said = " ".join(sentences(found))
+    assert "explains most" not in said
+    assert "cannot be said (12 images, one of each class; needs about 3 of each)" in said
+
+
+@pytest.mark.parametrize("images", [1, 2, 9])
+def test_of_few_images_no_block_is_called_still(images: int) -> None:
+    gates = np.full((images, 8), 0.3) + 0.001 * np.arange(8)
+    found = findings(made([gates, gates, gates], np.zeros(images, int)))
+    assert not any(b.still or b.dead for b in found.blocks)
+    assert {s.verdict for s in found.statements} == {"cannot be said"}
+    said = " ".join([*sentences(found), *(s.reason for s in found.statements)])
+    assert "hardly" not in said
+    assert "plausible" not in said
+    assert f"({images} image" in said
+    assert "needs about 10" in said
+
+
+def test_no_interval_of_few_images_has_no_width() -> None:
+    # Half of the channels saturated in every image, and no channel moves.
+    gates = np.tile(np.where(np.arange(16) < 8, 1.0, 0.4), (5, 1))
+    (found,) = findings(made(gates, np.zeros(5, int))).blocks
+    most = 1 - 0.05 ** (1 / 5)  # of images may be others: 45 %
+    assert (found.high.low, found.high.high) == (
+        pytest.approx(0.5 - most),
+        pytest.approx(0.5 + most),
+    )
+    assert (found.dead_channels.value, found.dead_channels.low) == (16, None)
+    assert (found.spread.value, found.spread.low) == (pytest.approx(0, abs=1e-6), None)
+
+
+def test_channels_that_do_not_move_are_said() -> None:
+    rng = np.random.default_rng(0)
+    gates = np.where(np.arange(16) < 14, 0.5, rng.uniform(0.1, 0.9, (40, 16)))
+    found = findings(made([gates], np.arange(40) % 2))
+    (said,) = found.warnings
+    assert said.startswith("14 of 16 gates of SE_2_1 are constant over 40 images")
+    assert remark(found.blocks[0]) == "14 of 16 constant"
+    gates[:, :8] = rng.uniform(0.1, 0.9, (40, 8))  # six of sixteen are no failure
+    assert findings(made([gates], np.arange(40) % 2)).warnings == ()

@@ -199,9 +199,9 @@ INTERRUPTED = """
 import os, signal
 from seviz.networks.architectures.registry import build
 
-passes = 0
+passes = -1  # one image goes through before the pass, to learn which layers come first
 
-def interrupt(module, args):
+def interrupt(module, args, output):
     global passes
     passes += not args[0].is_meta
     if passes == 2:
@@ -209,7 +209,7 @@ def interrupt(module, args):
 
 def make(**kwargs):
     model = build("se_resnet14", **kwargs)
-    model.register_forward_pre_hook(interrupt)
+    model.register_forward_hook(interrupt)  # what looks at the first layers alone does not come here
     return model
 """
 

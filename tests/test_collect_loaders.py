@@ -474,11 +474,11 @@ def test_a_record_is_used_again_where_the_loader_is_told_apart(tmp_path: Path) -
     assert collect(fingerprint="v1").arrays is not kept.arrays
     assert "is used again" in said[0]
     collect(fingerprint="v2")
-    assert not said
+    assert not any("again" in text for text in said)
     with torch.no_grad():
         network.head.bias += 1
     collect(fingerprint="v2")
-    assert not said
+    assert not any("again" in text for text in said)
 
 
 def test_a_pass_over_a_loader_is_resumed(

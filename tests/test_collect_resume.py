@@ -36,16 +36,17 @@ import torch
 from seviz.networks.architectures.registry import build
 
 class Once(torch.nn.Sequential):
-    passes = 0
+    passes = -1  # one image goes through before the pass, to learn which layers come first
 
     def forward(self, x):
         after = pathlib.Path("after")
+        y = super().forward(x)  # what looks at the first layers alone ends here, and is not counted
         if not x.is_meta:
             self.passes += 1
             if after.exists() and self.passes == int(after.read_text()):
                 after.unlink()
                 os.kill(os.getpid(), signal.SIGINT)
-        return super().forward(x)
+        return y
 
 def make(**kwargs):
     return Once(build("se_resnet14", **kwargs))

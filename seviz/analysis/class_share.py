@@ -22,8 +22,8 @@ class ClassShare:
 
     Attributes:
         block: Name of the block.
-        share: Mean eta squared of the channels that move, 0..1; ``None`` if no channel moves, or
-            fewer than two classes have images.
+        share: Mean eta squared of the channels that move, 0..1; ``None`` if no channel moves, fewer
+            than two classes have images, or none has two: then each class is its image.
         chance: What ``share`` would be on average if gates knew nothing of the class:
             (K - 1) / (N - 1) for N images of K classes; ``None`` for fewer than two classes.
         spread: Mean over channels of the standard deviation over all images.
@@ -135,13 +135,13 @@ def variance_parts(stats: BlockStats) -> VarianceParts:
 def chance_share(parts: VarianceParts) -> float | None:
     """Return the mean of the class share over all shufflings of the labels: (K - 1) / (N - 1)."""
     classes = len(parts.count)
-    return (classes - 1) / (parts.images - 1) if classes > 1 else None
+    return (classes - 1) / (parts.images - 1) if 1 < classes < parts.images else None
 
 
 def block_share(name: str, parts: VarianceParts) -> ClassShare:
     """Return the class share of one block."""
     moving, images = parts.moving, parts.images
-    several = len(parts.count) > 1
+    several = 1 < len(parts.count) < images
     return ClassShare(
         block=name,
         share=float(parts.eta[moving].mean()) if several and moving.any() else None,

@@ -205,7 +205,7 @@ def _same_images(
 
 
 def _in_top(table: PredictionTable) -> npt.NDArray[np.bool_] | None:
-    if table.top is None or table.top.shape[1] < min(TOP, len(table.labels)):
+    if table.top is None or table.top.shape[1] < TOP or len(table.labels) <= TOP:
         return None
     return np.asarray((table.top[:, :TOP] == table.true[:, None]).any(axis=1))
 

@@ -84,6 +84,9 @@ def document(evaluated: Evaluated, drawn: Written, top: int) -> Mapping[str, Any
         "hardest": [c.name for c in scores.hardest[:top]],
         "gates": [{**asdict(g), "holds": g.holds} for g in gates],
         "gates_finding": describe_gate_confusion(gates) if gates else None,
+        "input_fit": header.fit.to_dict()
+        if header is not None and header.fit is not None
+        else None,
         "warnings": list(evaluated.warnings),
         "explain": {
             "classes": list(evaluated.pair),

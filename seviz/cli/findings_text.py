@@ -28,9 +28,9 @@ def say_findings(found: Findings, speaker: Speaker, blocks: Sequence[str] = ()) 
     from seviz.analysis.findings import remarks
     from seviz.tables.findings import blocks_table
 
+    say_warnings(found.warnings, speaker)
     if not found.blocks:
         return
-    say_warnings(found.warnings, speaker)
     if not blocks:
         speaker.say("What the SENet paper says of its networks, for this one", "head")
         for statement in found.statements:

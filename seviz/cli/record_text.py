@@ -57,6 +57,8 @@ def document(record: Record, path: Path, found: Findings) -> dict[str, Any]:
             }
             for b in record.blocks
         ],
+        "preprocessing": header.preprocessing.to_dict(),
+        "input_fit": header.fit.to_dict() if header.fit is not None else None,
         "findings": found.to_dict(),
         "warnings": list(found.warnings),
         "figures": [],

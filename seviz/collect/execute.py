@@ -13,6 +13,7 @@ import torch
 from seviz.collect.cache_key import library_versions
 from seviz.collect.distributed import Ranks
 from seviz.collect.fast import Choice, few_threads
+from seviz.collect.input_fit import check_input
 from seviz.collect.observers import (
     EachPrediction,
     GateSample,
@@ -27,6 +28,7 @@ from seviz.collect.observers import (
 from seviz.collect.placing import in_its_place
 from seviz.collect.prepare import AnyBatches, Prepared, Progress
 from seviz.collect.resume import Checkpointer
+from seviz.collect.saying import say_alarms, say_fit
 from seviz.collect.shard import Shard
 from seviz.collect.streaming import Stream, StreamBatches, with_images_only
 from seviz.data import Source
@@ -47,6 +49,7 @@ def execute(
     each: Callable[[PredictionTable], Any] | None = None,
     keeper: Checkpointer | None = None,
     ranks: Ranks | None = None,
+    tell: Callable[[str], Any] | None = None,
 ) -> Record:
     """Make the pass that was prepared, or this process's share of it.
 
@@ -57,6 +60,7 @@ def execute(
         each: As for `seviz.collect`; among several processes, called in the first.
         keeper: Keeps the state of the pass, and resumes it.
         ranks: The processes that share the pass; each returns the record of all images.
+        tell: As for `seviz.collect`.
 
     Raises:
         KeyboardInterrupt: If Ctrl-C ended one of several processes: they would stop at different images.
@@ -79,6 +83,10 @@ def execute(
     if isinstance(batches, StreamBatches):
         batches.forgiving = True
     request = ready.request_digest
+    with few_threads(ranks.neighbours):
+        fit = check_input(ready)
+    if ranks.first:
+        say_fit(fit, tell)
     probabilities, single = Probabilities(), None
     observers: list[MergedObserver] = []
     if ready.blocks:
@@ -141,10 +149,13 @@ def execute(
             *filter(None, [_other_order(ready, arrays)]),
         ),
         request=request,
+        fit=fit,
     )
     if not ready.blocks:
         arrays["count"] = arrays["confusion"].sum(axis=1)
     record = Record(header, match.table, ready.blocks, arrays)
+    if ranks.first:
+        say_alarms(record, tell)
     if single is not None and each is not None and ranks.first:
         each(_predictions(record, ready.classes, source, single.compute()))
     if isinstance(source, Stream):

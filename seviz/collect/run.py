@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +20,13 @@ from seviz.collect.prepare import (
 )
 from seviz.collect.resume import Checkpointer
 from seviz.collect.reuse import fitting_record
+from seviz.collect.saying import LOG, Tell, say_alarms, say_fit
 from seviz.collect.streaming import Stream
 from seviz.data.loaders import Loading
 from seviz.errors import EndedEarlyError, UsageError
 from seviz.results.files import is_record, record_path
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
-
-# What a user of Python may wish to know, and the command line says on stderr.
-_LOG = logging.getLogger("seviz")
 
 
 def collect(
@@ -77,7 +74,8 @@ def collect(
         progress: Given the number of images, a context manager whose value is called with the size of
             each batch.
         each: Given the prediction for every image when the pass is over; these are in no record.
-        tell: Called with remarks on how the record came about; they are logged by default.
+        tell: Called with remarks on how the record came about, and with warnings; by default remarks are
+            logged, and warnings are Python's (`seviz.RecordWarning`).
 
     Raises:
         NoSEBlockError: If the network has no SE block, and that is required.
@@ -115,8 +113,10 @@ def collect(
                 raise UsageError(
                     "expected a folder with the pass that is to be resumed, found none; give folder="
                 )
-            return execute(ready, command=command, progress=progress, each=each, ranks=ranks)
-        place = _Folder(Path(folder), ranks, tell or _LOG.info)
+            return execute(
+                ready, command=command, progress=progress, each=each, ranks=ranks, tell=tell
+            )
+        place = _Folder(Path(folder), ranks, tell)
         if reuse and each is None and (record := place.fitting(ready)) is not None:
             return record
         return place.filled(ready, resume=resume, command=command, progress=progress, each=each)
@@ -131,8 +131,9 @@ class _Folder:
         tell: Called with remarks.
     """
 
-    def __init__(self, path: Path, ranks: Ranks, tell: Callable[[str], Any]) -> None:
-        self._path, self._ranks, self._tell = path, ranks, tell
+    def __init__(self, path: Path, ranks: Ranks, tell: Tell | None) -> None:
+        self._path, self._ranks = path, ranks
+        self._given, self._tell = tell, tell or LOG.info
 
     def fitting(self, ready: Prepared) -> Record | None:
         """Return the record that is there, if it is of this very pass; every process gets the answer."""
@@ -142,6 +143,9 @@ class _Folder:
                 f"the record {record_path(self._path)} is of this very pass and is used again; "
                 "--no-cache collects anew"
             )
+            if found.header.fit is not None:
+                say_fit(found.header.fit, self._given)
+            say_alarms(found, self._given)
             if self._ranks.several:  # other machines may not see the file
                 found = replace(found, arrays=dict(found.arrays))
         return self._ranks.gather(found)[0]
@@ -162,7 +166,13 @@ class _Folder:
             tell=self._tell,
         )
         try:
-            record = execute(ready, keeper=state if told_apart else None, ranks=ranks, **passing)
+            record = execute(
+                ready,
+                keeper=state if told_apart else None,
+                ranks=ranks,
+                tell=self._given,
+                **passing,
+            )
         except EndedEarlyError as exc:
             if ranks.first:
                 exc.record.save(self._path)

@@ -13,7 +13,7 @@ from torch import Tensor
 from seviz.data import Batch, Match, match_classes
 from seviz.data.base import UNLABELLED
 from seviz.data.batches import MOST_MARKS
-from seviz.data.loaders import Loader, Opened, failed, open_loader, take_apart
+from seviz.data.loaders import Loader, Opened, Parts, failed, open_loader, take_apart
 from seviz.errors import DataError, SevizError, UsageError
 from seviz.gates import Example, Inputs
 from seviz.networks import LoadedModel
@@ -77,6 +77,11 @@ class Stream:
         if opened.total is None and opened.steps is not None:
             return opened.steps * self.first
         return opened.total
+
+    @property
+    def parts(self) -> Parts:
+        """Return inputs and labels of the first batch."""
+        return take_apart(self.opened.first(), self.loader.inputs, self.parameters)
 
     def image_name(self, index: int) -> str:
         """Return the position of an image."""

@@ -14,6 +14,7 @@ class Several(Protocol):
     """Batches that can be had several times."""
 
     skipped: list[tuple[str, str]]
+    remarks: set[str]
 
     @property
     def total(self) -> int:

@@ -56,6 +56,7 @@ def facts(inputs: Inputs) -> list[Fact]:
         Fact("Network", header.architecture),
         Fact("Images", f"{images}, {without_folders(header.source)} {header.split}".rstrip()),
         Fact("Preprocessing", header.preprocessing.describe()),
+        Fact("Input", header.fit.sentence if header.fit is not None else ""),
         Fact("Device", f"{header.device}, {header.dtype}"),
         Fact("Collected", header.created),
         Fact("Versions", versions),

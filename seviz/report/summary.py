@@ -11,6 +11,7 @@ from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
 from seviz.report.provenance import without_folders
+from seviz.results.alarms import alarms as alarms_of
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def alarms(inputs: Inputs) -> list[str]:
             f"Partial record: the pass was interrupted after {header.images:,} images. Every number is of "
             "those alone."
         )
+    found += alarms_of(inputs.record)
     found += failures(inputs.findings.blocks)
     if inputs.ablation is not None and inputs.ablation.partial:
         found.append(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError, UsageError
-from seviz.results.record import Record
+from seviz.results.record import TOP, Record
 from seviz.results.stats import Array
 
 Ints = npt.NDArray[np.int64]
@@ -46,7 +46,8 @@ class Evaluation:
         labels: The K classes that are evaluated, no two alike.
         counts: int64 [K, K + O]: row the true class, column the predicted one.
         others: Names of the O last columns: classes that were predicted but are not evaluated.
-        top5: Images of each class that is among the five largest outputs, int64 [K], where it is known.
+        top5: Images of each class that is among the five largest outputs, int64 [K], where it is known and
+            there are more than five.
         calibration: Confidence against accuracy, where it is known.
         subject: What was evaluated on what, for people.
         missing: Classes of the network that have no images in the data.
@@ -138,8 +139,8 @@ class Evaluation:
                 "their own; collect it with folders named after the network's classes"
             )
         confusion = np.asarray(arrays["confusion"], np.int64)
-        own = [c.index for c in record.classes.classes]
-        rest = [i for i in range(confusion.shape[1]) if i not in set(own)]
+        own, outputs = [c.index for c in record.classes.classes], confusion.shape[1]
+        rest = [i for i in range(outputs) if i not in set(own)]
         # The header lists the missing classes in the order of the outputs.
         named = len(header.missing) == len(rest)
         where = f"{header.source} {header.split}".rstrip()
@@ -147,7 +148,10 @@ class Evaluation:
             labels=tuple(record.classes.labels),
             counts=confusion[:, [*own, *rest]],
             others=header.missing if named else tuple(f"output {i}" for i in rest),
-            top5=np.asarray(arrays["top5"], np.int64) if "top5" in arrays else None,
+            # Of five outputs it would be 100 % by definition.
+            top5=np.asarray(arrays["top5"], np.int64)
+            if "top5" in arrays and outputs > TOP
+            else None,
             calibration=_calibration(record),
             subject=f"{header.architecture} on {where}",
             missing=header.missing,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seviz.results.fields import read
+from seviz.results.input_fit import InputFit
 from seviz.results.preprocessing import Preprocessing
 
 # The folders before a name, which may follow an option's "=" or a prefix: --data=../here/x, cifar10:/here/x.
@@ -71,6 +72,7 @@ class Header:
         versions: Versions of the libraries that made it.
         notes: Remarks on how the network was loaded or read.
         request: SHA-256 over all that the numbers depend on; empty where that is not known.
+        fit: Whether the input fits the network; records of an older seviz do not say.
     """
 
     checkpoint: str
@@ -92,6 +94,7 @@ class Header:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     request: str = ""
+    fit: InputFit | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Header:

@@ -91,7 +91,7 @@ class PredictionTable:
         cells = np.bincount(true * classes + predicted, minlength=classes**2)
         right = true == predicted
         top5 = None
-        if self.top is not None and self.top.shape[1] >= min(TOP, len(self.labels)):
+        if self.top is not None and len(self.labels) > TOP <= self.top.shape[1]:
             hits = (self.top[:, :TOP] == self.true[:, None]).any(axis=1)
             top5 = np.bincount(true[hits], minlength=classes)
         calibration = None

@@ -23,6 +23,7 @@ from seviz.results.classes import ClassInfo, ClassTable
 from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path, written_whole
 from seviz.results.header import Header
+from seviz.results.input_fit import worse
 from seviz.results.notebook import summary_html
 from seviz.results.sample import INDEX, PREFIX, ROW, SampledGates, merge_samples, sample_name
 from seviz.results.stats import CALIBRATION_BINS, Array, BlockStats, StoredStats
@@ -180,6 +181,7 @@ class Record:
             skipped=self.header.skipped + other.header.skipped,
             partial=self.header.partial or other.header.partial,
             request="",
+            fit=worse(self.header.fit, other.header.fit),
         )
         return replace(self, header=header, arrays=arrays)
 

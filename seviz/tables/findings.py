@@ -64,11 +64,10 @@ _BLOCKS = (
 
 def blocks_table(findings: Findings) -> Table:
     """Return every number of each block, in forward order, with its interval."""
-    notes = (
-        "class share: share of gate variance explained by class, eta squared [95 % interval]; in brackets "
-        "where the gates hardly move, and it means nothing",
-    )
-    return Table.of("blocks", "Findings of every block", _BLOCKS, findings.blocks, notes)
+    note = "class share: share of gate variance explained by class, eta squared [95 % interval]"
+    if any(b.still for b in findings.blocks):
+        note += "; in brackets where the gates hardly move, and it means nothing"
+    return Table.of("blocks", "Findings of every block", _BLOCKS, findings.blocks, (note,))
 
 
 _VERDICTS = {UNKNOWN: "faint", FAILS: "strong"}

@@ -16,6 +16,7 @@ from seviz.analysis.findings.verdicts import Statement
 from seviz.analysis.findings.wording import Findings, failures, remarks, sentences
 from seviz.errors import DataError
 from seviz.results.ablation import Ablation
+from seviz.results.alarms import alarms
 from seviz.results.record import Record
 
 __all__ = [
@@ -56,7 +57,8 @@ def findings(record: Record, ablation: Ablation | None = None) -> Findings:
             "collect it again"
         )
     if not record.blocks:
-        return Findings((), (), (), "There is no SE block, hence no gate.", record.header.images, 0)
+        none = "There is no SE block, hence no gate."
+        return Findings((), (), alarms(record), none, record.header.images, 0)
     sample = record.sample(record.blocks[0].name)
     drawn = Drawn.of(sample.rows, record.count) if sample is not None else None
     measured = _with_p_values(record, [measure(record, b, drawn) for b in record.blocks])
@@ -65,7 +67,11 @@ def findings(record: Record, ablation: Ablation | None = None) -> Findings:
     return Findings(
         blocks=blocks,
         statements=tuple(judge(Evidence(record, measured, drawn, ablation))),
-        warnings=(*failures(blocks), *([partial] if record.header.partial else [])),
+        warnings=(
+            *alarms(record),
+            *failures(blocks),
+            *([partial] if record.header.partial else []),
+        ),
         method=_method(record, drawn),
         images=int(record.count.sum()),
         sampled=len(sample.rows) if sample is not None else 0,
@@ -73,10 +79,10 @@ def findings(record: Record, ablation: Ablation | None = None) -> Findings:
 
 
 def gate_warnings(record: Record) -> list[str]:
-    """Return the warnings on gates alone: blocks stuck at a constant, dead blocks."""
+    """Return the warnings on input, answers and gates: blocks stuck at a constant, dead blocks."""
     if not record.count.any():
         return []
-    return failures([measure(record, b, None).findings for b in record.blocks])
+    return [*alarms(record), *failures([measure(record, b, None).findings for b in record.blocks])]
 
 
 def _with_p_values(record: Record, measured: Sequence[Measured]) -> list[Measured]:

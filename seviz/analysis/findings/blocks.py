@@ -19,10 +19,16 @@ from seviz.results.stats import BlockStats, Floats
 CONSTANT_RANGE = 0.01
 # With fewer images, gates that hardly differ may be images that hardly differ.
 FEWEST_IMAGES = 10
+# Where that many images do the same to a number, that is one of its properties; fewer may do so by chance.
+ENOUGH_ALIKE = 30
 # A block of which more than that is a common factor is named for it.
 MOSTLY = 0.5
 # A share is above chance on one side only: the level of one side of a 95 % interval.
 LEVEL = 0.025
+# A block with a larger share of constant channels is named for it.
+MOSTLY_CONSTANT = 0.75
+# Intervals that are no wider are of width 0.
+_ROUNDING = 1e-9
 _BOUNDS = {
     "class_share": (0.0, 1.0),
     "spread": (0.0, np.inf),
@@ -83,6 +89,18 @@ class BlockFindings:
     def moves(self) -> bool:
         """Return whether gates vary enough for numbers on classes to mean something: spread >= 0.01."""
         return self.spread.value >= MOVES
+
+    @property
+    def still(self) -> bool:
+        """Return whether gates surely hardly vary, over ten images at least."""
+        return not self.moves and self.images >= FEWEST_IMAGES
+
+    @property
+    def is_mostly_constant(self) -> bool:
+        """Return whether most channels surely do not move, more than three of four, and not all."""
+        if self.dead or self.constant is not None or self.images < FEWEST_IMAGES:
+            return False
+        return self.dead_channels.above(MOSTLY_CONSTANT * self.channels)
 
     @property
     def beyond_chance(self) -> bool | None:
@@ -161,7 +179,7 @@ def measure(record: Record, block: GateBlock, drawn: Drawn | None) -> Measured:
             p_value=None,
             p_corrected=None,
             factors=None if scale.value is None else (scale.lowest, scale.highest),
-            dead_channels=_dead(np.sqrt(parts.total / parts.images), errors),
+            dead_channels=_dead(np.sqrt(parts.total / parts.images), errors, parts.images),
             constant=constant_value(stats),
             images=int(parts.images),
             **found,  # type: ignore[arg-type]  # those that may be None are declared so
@@ -189,14 +207,14 @@ def _estimate(
     if influence is None or drawn is None:
         return Estimate(value)
     found = drawn.interval(value, influence, _BOUNDS[name])
-    # Where no gate of N images is saturated, or every one, at 95 % confidence at most 1 - 0.05^(1/N) of
-    # images have another gate: the rule of three.
-    most = 1 - 0.05 ** (1 / parts.images)
-    if name in ("high", "low") and value == 0:
-        return Estimate(0.0, 0.0, most)
-    if name in ("high", "low") and value == 1:
-        return Estimate(1.0, 1 - most, 1.0)
-    return found
+    if found.low is None or found.high is None or found.high - found.low > _ROUNDING:
+        return found
+    if name in ("high", "low"):
+        # Where N images have the same share of saturated gates, at 95 % confidence at most 1 - 0.05^(1/N)
+        # of images have another one: the rule of three.
+        most = 1 - 0.05 ** (1 / parts.images)
+        return Estimate(value, max(0.0, value - most), min(1.0, value + most))
+    return found if parts.images >= ENOUGH_ALIKE else Estimate(value)
 
 
 def _within(parts: VarianceParts) -> float | None:
@@ -213,10 +231,10 @@ def _corrected(share: Estimate | None, parts: VarianceParts) -> Estimate | None:
     return share.mapped(slope, 1 - slope)
 
 
-def _dead(std: Floats, reach: Floats | None) -> Estimate:
+def _dead(std: Floats, reach: Floats | None, images: float) -> Estimate:
     """Return how many channels do not move, from those that surely do not to those that may not."""
     value = float(np.count_nonzero(std < MOVES))
-    if reach is None:
+    if reach is None or images < FEWEST_IMAGES:
         return Estimate(value)
     surely = np.count_nonzero(std + reach < MOVES)
     return Estimate(value, float(surely), float(np.count_nonzero(std - reach < MOVES)))

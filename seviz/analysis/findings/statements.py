@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seviz.analysis.findings.blocks import BlockFindings, Measured
+from seviz.analysis.findings.blocks import FEWEST_IMAGES, BlockFindings, Measured
 from seviz.analysis.findings.estimates import Drawn, Estimate
 from seviz.analysis.findings.importance import last_matter_less
 from seviz.analysis.findings.verdicts import UNKNOWN, Statement, third, verdict
@@ -101,6 +101,8 @@ def _nothing_on_gates(
         )
     if len(blocks) < 2:
         return "There is one block, which is neither shallow nor deep."
+    if blocks[0].images < FEWEST_IMAGES:
+        return f"There are {blocks[0].images} images, and it needs about {FEWEST_IMAGES}."
     if drawn is None:
         return no_intervals(record)
     return None
@@ -246,7 +248,9 @@ def _without_ablation(blocks: Sequence[BlockFindings]) -> str:
     reason = "No ablation was run; 'seviz ablate' measures it."
     signs = []
     for block in blocks[-third(len(blocks)) :]:
-        if not block.moves:
+        if block.images < FEWEST_IMAGES:
+            continue
+        if block.still:
             signs.append(f"{block.block} hardly moves")
         elif block.high.value + block.low.value > SATURATED:
             signs.append(f"{block.block} is saturated")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seviz.analysis.findings.blocks import BlockFindings
-from seviz.analysis.findings.estimates import Estimate
+from seviz.analysis.findings.blocks import FEWEST_IMAGES, BlockFindings
+from seviz.analysis.findings.estimates import FEWEST, Estimate
 from seviz.analysis.findings.verdicts import Statement
 
 _NAMED = 3
@@ -49,15 +49,17 @@ def remark(block: BlockFindings) -> str:
         return f"stuck at {block.constant:.3f}"
     if block.dead:
         return "dead"
-    if not block.moves:
+    if block.still:
         return "hardly moves"
+    if block.is_mostly_constant:
+        return f"{block.dead_channels.value:.0f} of {block.channels} constant"
     if block.scaled and block.scale_only is not None:
         return f"{100 * block.scale_only.value:.1f}% scale-only"
     return ""
 
 
 def failures(blocks: Sequence[BlockFindings]) -> list[str]:
-    """Return a warning for what is a failure of the network: blocks stuck at a constant, dead blocks."""
+    """Return a warning for what is a failure of the network: gates that are stuck at a constant."""
     found = []
     values = dict.fromkeys(f"{b.constant:.2f}" for b in blocks if b.constant is not None)
     for value in values:
@@ -73,6 +75,12 @@ def failures(blocks: Sequence[BlockFindings]) -> list[str]:
             f"deviation of every channel below 0.01): {_does(dead)} nothing but scale each channel by a "
             "constant"
         )
+    found += [
+        f"{b.dead_channels.value:.0f} of {b.channels} gates of {b.block} are constant over {b.images:,} "
+        "images (standard deviation below 0.01): they do nothing but scale their channel"
+        for b in blocks
+        if b.is_mostly_constant
+    ]
     return found
 
 
@@ -142,7 +150,9 @@ def remarks(findings: Findings) -> list[str]:
         for b in moving
         if b.scaled and b.factors is not None
     ]
-    still = [b for b in blocks if not b.moves]
+    if blocks and (said := _too_few(blocks[0])):
+        found.append(said)
+    still = [b for b in blocks if b.still]
     if still:
         spreads = ", ".join(f"{b.block} (spread {b.spread.value:.4f})" for b in still[:8])
         more = f" and {len(still) - 8} more" if len(still) > 8 else ""
@@ -151,3 +161,19 @@ def remarks(findings: Findings) -> list[str]:
             "on classes leave such blocks out."
         )
     return found
+
+
+def _too_few(block: BlockFindings) -> str:
+    """Return what cannot be said of so few images; nothing where they are enough."""
+    images = f"{block.images:,} image{'s' * (block.images != 1)}"
+    if block.images < FEWEST_IMAGES:
+        return (
+            f"Which gates move, and what they do with classes, cannot be said ({images}; needs about "
+            f"{FEWEST_IMAGES})."
+        )
+    if block.within is None:
+        return (
+            f"What class explains of the gates cannot be said ({images}, one of each class; needs about "
+            f"{FEWEST} of each)."
+        )
+    return ""

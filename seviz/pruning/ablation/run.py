@@ -14,6 +14,8 @@ from torch import Tensor
 
 from seviz.collect.cache_key import library_versions
 from seviz.collect.fast import few_threads, full_float32, keeping_memory
+from seviz.collect.input_fit import check_input
+from seviz.collect.observers import ImageRemarks
 from seviz.collect.placing import in_its_place
 from seviz.collect.prepare import Data, Network, PassOptions, Prepared, Progress, prepare
 from seviz.collect.streaming import Stream
@@ -25,6 +27,7 @@ from seviz.gates import trace
 from seviz.pruning.ablation.study import Means, Study, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
+from seviz.results.alarms import near_chance
 from seviz.results.blocks import GateBlock
 from seviz.results.mechanisms import chosen
 from seviz.results.record import Record
@@ -117,6 +120,7 @@ def ablate(
                 "it out for a first pass, or collect it again"
             )
         record = None
+    fit = check_input(ready)
     traced = trace(loaded.model, ready.example, options.mechanism)
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
@@ -142,6 +146,7 @@ def ablate(
         ranked = _ranked(sets, single)
         together = None if partial else study.together(_named(ranked), new)
         partial = study.partial
+    classes = _classes_with_images(ready)
     return Ablation(
         checkpoint=loaded.name,
         checkpoint_sha256=loaded.sha256,
@@ -169,9 +174,18 @@ def ablate(
             *ready.source.notes,
             *ready.notes,
             *ready.match.notes,
+            *ImageRemarks(images.source).notes,
+            *([fit.sentence] if fit.is_alarm else []),
+            *([chance] if (chance := near_chance(single.right, single.images, classes)) else []),
             *_notes(ready, gates, record, seed),
         ),
     )
+
+
+def _classes_with_images(ready: Prepared) -> int:
+    if isinstance(ready.source, Stream):  # of a loader nobody knows before its end
+        return len(ready.match.table)
+    return int((ready.source.counts[ready.match.row_of_folder >= 0] > 0).sum())
 
 
 def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> None:
