@@ -269,3 +269,10 @@ def test_a_whole_network_only_on_the_users_word(run: Run, elsewhere: Path) -> No
     assert said.code == 0
     assert "CifarResNet" in said.out
     assert "the file's own code was run" in said.err
+
+
+def test_one_block_is_one(run: Run, tmp_path: Path) -> None:
+    state = {"se.fc1.weight": torch.ones(2, 8), "se.fc2.weight": torch.ones(8, 2)}
+    torch.save(state, tmp_path / "one.pt")
+    said = run("inspect", tmp_path / "one.pt")
+    assert "1 excitation, 32 parameters" in said.out

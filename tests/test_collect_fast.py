@@ -16,7 +16,7 @@ from dialects import DIALECTS, Dialect, images, settle, true_gates
 from test_dialects import ZOO, ZooNet, hooked_gates, trace_of
 from torch import Tensor, nn
 
-from seviz.collect.fast import Answer, Choice, Chosen, Eager, Halving, Speed
+from seviz.collect.fast import REDUCED, Answer, Choice, Chosen, Eager, Halving, Speed
 from seviz.collect.fast.agreement import compare
 from seviz.collect.fast.choice import UNTOUCHED
 from seviz.collect.fast.halving import out_of_memory
@@ -317,7 +317,7 @@ def test_the_deviation_of_bfloat16_is_measured(fast: bool) -> None:
     largest = max(float((exact[n] - rounded[n]).abs().max()) for n in exact)
     speed = Speed(fast=fast, graph=traced.own_size)
     readings = traced.found.se_readings
-    with torch.inference_mode(), Chosen(model, readings, CPU, torch.bfloat16, speed) as way:
+    with torch.inference_mode(), Chosen(model, readings, CPU, REDUCED["bfloat16"], speed) as way:
         first = way(x)
         second = way(x)
     assert all(torch.equal(first.gates[n], second.gates[n]) for n in exact)

@@ -20,8 +20,10 @@ pytestmark = pytest.mark.skipif(
     reason="glibc alone is told, and says what it holds from 2.33 on",
 )
 
-# Allocates and frees 64 MB, then 48 MB several times, and prints the bytes that are held meanwhile: of the
+# Allocates and frees 64 MB, then 48 MB many times, and prints the bytes that are held meanwhile: of the
 # heap, which malloc keeps, those mapped for one block alone, which go with it, and those in memory.
+# Small blocks come to lie in what was freed, differently from run to run: 48 MB may not fit into it then,
+# and the heap grows, but not each time.
 PROBE = """
 import ctypes, json, os
 import torch
@@ -49,10 +51,12 @@ found = {"before": said(), "outside": held()}
 with keeping_memory():
     torch.ones(1 << 24)
     found["kept"] = said()
-    found["inside"] = [held() for _ in range(4)]
+    found["inside"] = [held() for _ in range(20)]
+    found["freed"] = said()
     with keeping_memory():
         found["nested"] = held()
     found["after a nested one"] = held()
+    found["freed again"] = said()
 found["after"] = said()
 found["later"] = held(1 << 26)
 found["at last"] = said()
@@ -84,12 +88,14 @@ def test_the_same_memory_serves_again_and_goes_back_at_the_end() -> None:
     found = probed()
     assert found["outside"]["mapped"] == pytest.approx(SMALL, abs=FEW)
     kept = found["kept"]["heap"]
-    assert LARGE - FEW < kept < LARGE + FEW
-    inside = [place for place in found if place.startswith(("inside", "nested", "after a"))]
-    assert len(inside) == 6
+    assert kept > LARGE - FEW
+    inside = [
+        place for place in found if place.startswith(("inside", "nested", "after a", "freed"))
+    ]
+    assert len(inside) == 24
     for place in inside:
         assert abs(found[place]["mapped"]) < FEW, place
-        assert abs(found[place]["heap"] - kept) < FEW, place
+        assert kept - FEW < found[place]["heap"] < kept + 2 * SMALL, place
     for place in ("after", "at last"):
         assert found[place]["resident"] < LARGE / 10, place
         assert abs(found[place]["mapped"]) < FEW, place

@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from dialects import net, settle
+from matplotlib.figure import Figure
 from mechanisms import LinearContext
 
 import seviz
@@ -253,6 +254,26 @@ def test_a_figure_can_be_added(
     assert "recall.png" in capsys.readouterr().out
     for suffix in ("png", "svg"):
         assert (tmp_path / f"recall.{suffix}").stat().st_size > 1000
+
+
+def test_a_figure_of_a_record_can_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(record: seviz.Record, asked: catalogue.Choices) -> Figure:
+        figure = Figure(figsize=(1, 1))
+        figure.text(0, 0, f"{record.header.images} images")
+        return figure
+
+    added = catalogue.Drawing("many", "How many there are", seviz.Record, drawn, "gates")
+    monkeypatch.setattr(catalogue, "FIGURES", (*catalogue.FIGURES, added))
+    record = seviz.Record.load(ROOT / "reports" / "se_resnet_digits")
+    written = seviz.write_results(record, tmp_path, formats=["svg"])
+    assert "364 images" in (tmp_path / "many.svg").read_text(encoding="utf-8")
+    stems = [path.stem for path in written.figures]
+    assert len(set(stems)) == len(stems)
+    assert {"activations", "activations_spread", "depth", "gate_confusion", "many"} <= set(stems)
+    page = seviz.write_report(record, tmp_path).read_text(encoding="utf-8")
+    gates = page[page.index('id="gates"') : page.index('id="depth"')]
+    shown = [gates.index(f'alt="{text}') for text in ("Mean gate by channel", added.shows)]
+    assert shown == sorted(shown)
 
 
 def test_a_kind_of_gate_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,7 @@ def test_small_images_lose_no_block(size: int) -> None:
         *(f"SE_4_{i}" for i in range(1, 7)),
         *(f"SE_5_{i}" for i in range(1, 4)),
     ]
+    assert [b.spatial for b in found.blocks] == [(size // 2**b.stage,) * 2 for b in found.blocks]
     assert found.outputs == 1000
 
 

@@ -75,6 +75,16 @@ def test_what_is_given_is_not_assumed(given, left):
         assert (option in remark) == (part in left)
 
 
+def test_values_made_by_hand_are_no_default():
+    assert Preprocessing().told_by == "default"
+    assert Preprocessing(mean=(0.1, 0.2, 0.3)).told_by == "given"
+    assert Preprocessing().changed(mean=(0, 0, 0)).told_by == "default; mean given"
+    assert Preprocessing().changed(input_size=(3, 8, 8)).told_by == "default; size given"
+    own = Preprocessing((1, 8, 8), (0.3,), (0.4,), crop_pct=1.0)
+    assert own.changed(mean=(0.5,)).told_by == "given"
+    assert own.describe().endswith("std 0.4 (given)")
+
+
 def test_given_bit_by_bit():
     changed = NOTHING_TOLD.changed(mean=(0, 0, 0)).changed(std=(1, 1, 1))
     assert changed.told_by == "ImageNet's size and crop assumed; mean and std given"

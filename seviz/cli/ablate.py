@@ -12,18 +12,10 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import ABLATION, DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.output import check_formats, output_folder
+from seviz.cli.pass_text import say_network, some
 from seviz.cli.process import for_networks
-from seviz.cli.shared import (
-    INTERRUPTED,
-    check_formats,
-    load_model,
-    output_folder,
-    pass_options,
-    require_data,
-    say_network,
-    shown_command,
-    some,
-)
+from seviz.cli.shared import INTERRUPTED, load_model, pass_options, require_data, shown_command
 from seviz.errors import DataError, UsageError
 from seviz.results.files import is_record
 from seviz.results.spec import Spec, open_spec

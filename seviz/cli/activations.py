@@ -19,17 +19,10 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
+from seviz.cli.output import check_formats, output_folder
+from seviz.cli.pass_text import remarked_warnings
 from seviz.cli.record_text import document, found_in, say_summary
-from seviz.cli.shared import (
-    INTERRUPTED,
-    Asked,
-    Obtained,
-    check_classes,
-    check_formats,
-    obtain_record,
-    output_folder,
-    remarked_warnings,
-)
+from seviz.cli.shared import INTERRUPTED, Asked, Obtained, check_classes, obtain_record
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.results.spec import open_spec
 

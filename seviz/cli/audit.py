@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from seviz.cli.audit_text import for_paper, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
+from seviz.cli.output import output_folder
 from seviz.cli.process import for_networks
-from seviz.cli.shared import open_model, output_folder
+from seviz.cli.shared import open_model
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.results.spec import Spec, open_spec
 

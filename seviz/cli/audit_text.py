@@ -20,8 +20,9 @@ def say(result: Audit, speaker: Speaker) -> None:
     size = "x".join(map(str, result.input_size))
     speaker.line(f"network  {result.name}{f', for one image of {size}' if size else ''}")
     if result.inserted:
-        first, last = result.inserted[0], result.inserted[-1]
-        speaker.say(f"inserted {len(result.inserted)} SE blocks, after {first} ... {last}")
+        places = result.inserted
+        after = f"{places[0]} ... {places[-1]}" if len(places) > 1 else places[0]
+        speaker.say(f"inserted {len(places)} SE block{'s' * (len(places) != 1)}, after {after}")
     speaker.line()
     for table in tables_of(result).values():
         speaker.table(table)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, OutputOptions, ReadOptions
+from seviz.cli.output import output_folder
 from seviz.cli.record_text import document, found_in, say_summary
-from seviz.cli.shared import INTERRUPTED, Asked, obtain_record, output_folder, require_data
+from seviz.cli.shared import INTERRUPTED, Asked, obtain_record, require_data
 from seviz.errors import UsageError
 from seviz.results.spec import open_spec
 

@@ -12,17 +12,11 @@ from cyclopts import Parameter
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.output import check_folder, check_formats
+from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
 from seviz.cli.record_text import ablation_beside
-from seviz.cli.shared import (
-    INTERRUPTED,
-    check_folder,
-    check_formats,
-    load_model,
-    pass_options,
-    say_what_happened,
-    shown_command,
-)
+from seviz.cli.shared import INTERRUPTED, load_model, pass_options, shown_command
 from seviz.errors import DataError, UsageError
 from seviz.results.spec import Spec, open_spec
 

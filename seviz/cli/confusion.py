@@ -20,15 +20,9 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
-from seviz.cli.shared import (
-    INTERRUPTED,
-    Asked,
-    check_classes,
-    check_formats,
-    obtain_record,
-    output_folder,
-    remarked_warnings,
-)
+from seviz.cli.output import check_formats, output_folder
+from seviz.cli.pass_text import remarked_warnings
+from seviz.cli.shared import INTERRUPTED, Asked, check_classes, obtain_record
 from seviz.errors import DataError, UsageError
 from seviz.results.spec import Spec, open_spec
 

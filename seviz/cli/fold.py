@@ -11,8 +11,10 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import FOLDING, OUTPUT, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.output import check_folder
+from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
-from seviz.cli.shared import check_folder, load_model, pass_options, say_what_happened
+from seviz.cli.shared import load_model, pass_options
 from seviz.data.sources import known_forms
 from seviz.errors import UsageError
 from seviz.results.files import file_sha256

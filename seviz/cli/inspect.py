@@ -82,8 +82,8 @@ def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
     known = f" ({', '.join(table.labels[:3])}, ...)" if table is not None else ", not named"
     se = _se_params(loaded, found)
     if found.blocks:
-        share = share_of_rest(se, loaded.params)
-        blocks = f"{len(found.blocks)} blocks, {se:,} parameters{share}"
+        share, count = share_of_rest(se, loaded.params), len(found.blocks)
+        blocks = f"{count} block{'s' * (count != 1)}, {se:,} parameters{share}"
         speaker.say(f"SE            {blocks}", "strong")
     speaker.say(f"checkpoint    {loaded.name}{f' ({loaded.format})' if loaded.format else ''}")
     if loaded.recognised:

@@ -64,9 +64,8 @@ def _print(weights: BareWeights, speaker: Speaker) -> None:
     speaker.line(f"parameters    {weights.params:,}")
     if not weights.blocks:
         return
-    share = share_of_rest(weights.se_params, weights.params)
-    speaker.line(
-        f"SE            {len(weights.blocks)} excitations, {weights.se_params:,} parameters{share}"
-    )
+    share, count = share_of_rest(weights.se_params, weights.params), len(weights.blocks)
+    found = f"{count} excitation{'s' * (count != 1)}, {weights.se_params:,} parameters{share}"
+    speaker.line(f"SE            {found}")
     speaker.line()
     speaker.table(excitations_table(weights.blocks))

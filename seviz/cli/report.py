@@ -19,19 +19,9 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
-from seviz.cli.shared import (
-    INTERRUPTED,
-    Asked,
-    check_classes,
-    check_folder,
-    check_formats,
-    load_model,
-    output_folder,
-    remarked_warnings,
-    require_data,
-    say_network,
-    say_what_happened,
-)
+from seviz.cli.output import check_folder, check_formats, output_folder
+from seviz.cli.pass_text import remarked_warnings, say_network, say_what_happened
+from seviz.cli.shared import INTERRUPTED, Asked, check_classes, load_model, require_data
 from seviz.collect.distributed import launched
 from seviz.errors import UsageError
 from seviz.results.spec import Spec, open_spec

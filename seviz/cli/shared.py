@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, ReadOptions
+from seviz.cli.pass_text import say_network, say_what_happened
 from seviz.cli.process import for_networks
 from seviz.collect.distributed import launched
 from seviz.data.sources import known_forms
@@ -311,104 +309,8 @@ def check_classes(plan: PassPlan, names: Sequence[str]) -> None:
                 ) from None
 
 
-def check_formats(formats: Sequence[str]) -> None:
-    """Refuse formats in which no figure can be saved.
-
-    Raises:
-        UsageError: If there is one, or none is given.
-    """
-    from seviz.figures.saving import FORMATS
-
-    wrong = [f for f in formats if f not in FORMATS]
-    if wrong or not formats:
-        raise UsageError(
-            f"expected --format as any of {', '.join(FORMATS)}, found {' '.join(wrong) or 'none'}"
-        )
-
-
-def say_network(loaded: LoadedModel, speaker: Speaker) -> None:
-    """Remark on what images will meet."""
-    speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
-    speaker.remark(f"input: {loaded.preprocessing.describe()}")
-
-
-def say_what_happened(record: Record, speaker: Speaker) -> None:
-    """Remark on everything about a pass that its reader must know."""
-    header = record.header
-    for note in header.notes:
-        speaker.remark(f"note: {note}")
-    if header.missing:
-        speaker.remark(f"note: no images of {some(header.missing)}")
-    if header.extra:
-        speaker.remark(f"note: left out, no class of the network: {some(header.extra)}")
-    if header.skipped:
-        listed = [f"{name} ({why})" for name, why in header.skipped]
-        speaker.remark(f"warning: {len(listed)} images could not be read: {some(tuple(listed))}")
-    if header.partial:
-        speaker.remark(
-            f"interrupted: the record holds {header.images} images and is marked as partial"
-        )
-
-
-def some(names: tuple[str, ...], most: int = 5) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def output_folder(spec: Spec, output: str | None) -> Path:
-    """Return where results go: the user's folder, that of the record, or reports/<checkpoint name>."""
-    path = Path(spec.name)
-    if output is not None:
-        folder = Path(output)
-    elif spec.is_record:
-        folder = spec.file.parent
-    else:
-        name = path.stem if path.suffix else path.name
-        name = re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network"
-        folder = Path("reports") / name
-    check_folder(folder)
-    return folder
-
-
-def check_folder(folder: Path) -> None:
-    """Check that results can be written to a folder, before the work and not after it.
-
-    Raises:
-        UsageError: If it, or a part of its path, is a file, or may not be written to.
-    """
-    if folder.suffix == ".npz":
-        raise UsageError(
-            f"expected a folder for the results, found {folder}; name the folder, and the record is "
-            "record.npz in it"
-        )
-    there = next((p for p in (folder, *folder.parents) if os.path.lexists(p)), Path())
-    if not there.is_dir():
-        found = "a file"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        found = "no permission to write"
-    else:
-        return
-    raise UsageError(
-        f"expected a folder for the results, found {found} at {there}; name another with --output"
-    )
-
-
 def shown_command() -> str:
     """Return the command line as it goes into a record: without the folders of this machine."""
     from seviz.results.header import without_folders
 
     return shlex.join(["seviz", *without_folders(given_words.get())])
-
-
-@contextmanager
-def remarked_warnings(speaker: Speaker) -> Iterator[None]:
-    """Turn seviz's own warnings into remarks."""
-    from seviz.results.classes import ClassNameWarning
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        yield
-    for warning in caught:
-        if issubclass(warning.category, ClassNameWarning):
-            speaker.remark(f"warning: {warning.message}")

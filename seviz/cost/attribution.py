@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from seviz.errors import CheckpointError
 from seviz.gates import Trace, TracedBlock
 from seviz.gates.classify import shift
-from seviz.gates.graph import Call, Graph, Op, Value
+from seviz.gates.graph import Graph, Op, Value
 from seviz.gates.ops import LINEAR, NORM, POOL, REDUCE
+from seviz.gates.own_size import OwnSize
 from seviz.results.blocks import SEBlock
 
 _SHRINKS = REDUCE | POOL
@@ -208,21 +209,13 @@ def _is_chained(op: Op, before: set[Op]) -> bool:
 
 
 class _Matching:
-    """Finds operators of the traced pass again in the pass on images of the right size.
-
-    Padding that depends on the size can put an operator more or less into the one; so they are matched
-    by name within each call of a module.
-    """
+    """Finds operators of the traced pass again in the pass on images of the right size, or refuses."""
 
     def __init__(self, trace: Trace) -> None:
-        self._same = trace.graph is trace.own_size
-        self._keys = {} if self._same else {op: k for k, op in _keyed(trace.graph)}
-        self._ops = {} if self._same else dict(_keyed(trace.own_size))
+        self._own = OwnSize(trace.graph, trace.own_size)
 
     def op(self, op: Op) -> Op:
-        if self._same:
-            return op
-        found = self._ops.get(self._keys[op])
+        found = self._own.op(op)
         if found is None:
             raise CheckpointError(
                 f"expected {op.name} in {op.call.path or 'the network'} on images of the given size as "
@@ -231,14 +224,4 @@ class _Matching:
         return found
 
     def value(self, value: Value) -> Value:
-        return value if self._same or value.op is None else self.op(value.op).outputs[value.output]
-
-
-Key = tuple[Call, str, int]
-
-
-def _keyed(graph: Graph) -> Iterable[tuple[Key, Op]]:
-    counts: dict[tuple[Call, str], int] = {}
-    for op in graph.ops:
-        number = counts[op.call, op.name] = counts.get((op.call, op.name), 0) + 1
-        yield (op.call, op.name, number), op
+        return value if value.op is None else self.op(value.op).outputs[value.output]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from seviz import figures
@@ -33,7 +34,6 @@ class Choices:
         classes: Classes that are drawn; some of the record by default.
         blocks: Blocks, as in `select_blocks`.
         channels: How many channels of each block, evenly spaced, or ``all``.
-        spread: Whether to draw one standard deviation as a band.
         normalize: Of a confusion matrix.
         order: Of its classes.
         log: Whether its colours are logarithmic.
@@ -44,7 +44,6 @@ class Choices:
     classes: Sequence[ClassChoice] = ()
     blocks: Sequence[str] = ()
     channels: int | Literal["all"] = PAPER_CHANNELS
-    spread: bool = False
     normalize: Normalize = "none"
     order: Order = "index"
     log: bool = False
@@ -61,7 +60,7 @@ class Drawing:
         shows: What it shows, in a sentence, for who cannot see it.
         of: The result that it is drawn from.
         draw: Draws it; ``None`` where the result holds nothing of the kind.
-        section: Section of the report in which it is printed; empty for none.
+        section: Section of the report in which it is printed, after those above it; empty for none.
         only_printed: Whether it is in the report alone.
     """
 
@@ -73,7 +72,7 @@ class Drawing:
     only_printed: bool = False
 
 
-def _gates(record: Record, asked: Choices) -> Figure | None:
+def _gates(record: Record, asked: Choices, *, spread: bool = False) -> Figure | None:
     if not record.blocks:
         return None
     return figures.gate_curves(
@@ -81,7 +80,7 @@ def _gates(record: Record, asked: Choices) -> Figure | None:
         asked.classes or record.classes.choose(default_classes(record)),
         select_blocks(record.blocks, asked.blocks),
         channels=asked.channels,
-        spread=asked.spread,
+        spread=spread,
     )
 
 
@@ -131,6 +130,12 @@ def _comparison(compared: Comparison, asked: Choices) -> Figure | None:
 # A new figure is a row here and a module beside.
 FIGURES = (
     Drawing("activations", "Mean gate by channel, a line per class", Record, _gates, "gates"),
+    Drawing(
+        "activations_spread",
+        "Mean gate by channel, a line per class, with one standard deviation as a band",
+        Record,
+        partial(_gates, spread=True),
+    ),
     Drawing(
         "maps",
         "By block: how far the mean gate of each class is from that of all, and classes from one another",
@@ -190,6 +195,7 @@ def drawn_from(
     *,
     printed: bool = False,
     only: str = "",
+    without: Collection[str] = (),
 ) -> Iterator[tuple[Drawing, Figure]]:
     """Yield every figure of a result, drawn.
 
@@ -198,10 +204,11 @@ def drawn_from(
         asked: What to draw of it.
         printed: Those that a report prints, in place of those that stand in files of their own.
         only: The file of a single one.
+        without: Files of those that are there already.
     """
     for drawing in FIGURES:
         wanted = drawing.section if printed else not drawing.only_printed
-        wanted = wanted and only in ("", drawing.stem)
+        wanted = wanted and only in ("", drawing.stem) and drawing.stem not in without
         if wanted and isinstance(result, drawing.of):
             figure = drawing.draw(result, asked or Choices())
             if figure is not None:

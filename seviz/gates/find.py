@@ -14,6 +14,7 @@ from seviz.gates.classify import Excitation
 from seviz.gates.flow import Flow, Site, follow, root
 from seviz.gates.graph import Graph, is_on_meta, meta_copy, record
 from seviz.gates.inputs import Example, Inputs, described, like_traced, size_of
+from seviz.gates.own_size import OwnSize
 from seviz.gates.reading import Reading
 from seviz.gates.seen import look
 from seviz.gates.tap import evaluating, unwrap
@@ -194,7 +195,7 @@ def trace(model: nn.Module, input_size: Example, mechanism: str = "se") -> Trace
                 ) from None
             break
         factor *= 2
-    found, blocks = _describe(graph, flow, size, model, mechanism)
+    found, blocks = _describe(OwnSize(graph, own_size), graph, flow, size, model, mechanism)
     return Trace(found, blocks, graph, own_size, example)
 
 
@@ -244,12 +245,19 @@ def _hides_blocks(flow: Flow) -> bool:
 
 
 def _describe(
-    graph: Graph, flow: Flow, size: tuple[int, ...], model: nn.Module, mechanism: str
+    own: OwnSize,
+    graph: Graph,
+    flow: Flow,
+    size: tuple[int, ...],
+    model: nn.Module,
+    mechanism: str,
 ) -> tuple[Found, tuple[TracedBlock, ...]]:
     seen = look(graph, flow, dict(model.named_parameters(remove_duplicate=False)))
     wanted = chosen(mechanism)
-    read = [g for g in seen.gates if g.mechanism in wanted]
-    per_pixel = [g for g in seen.gates if g.mechanism is BY_KEY["gate"]]
+    # Numbered by the maps of the pass in which they can be told apart, and shown with those of the own size.
+    gates = [own.gate(gate) for gate in seen.gates]
+    read = [g for g in gates if g.mechanism in wanted]
+    per_pixel = [g for g in gates if g.mechanism is BY_KEY["gate"]]
     unread = seen.unread({*wanted, BY_KEY["gate"]})
     shown = Found(
         blocks=tuple(g.block for g in read),

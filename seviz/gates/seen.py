@@ -11,7 +11,7 @@ from torch import nn
 
 from seviz.gates.classify import container, excitation, placement, shift
 from seviz.gates.flow import Flow, root
-from seviz.gates.graph import Graph, Op
+from seviz.gates.graph import Graph, Op, Value
 from seviz.gates.kinds import DYNAMIC, Candidate, Kind, kind_of, other_products, pixel_gates
 from seviz.gates.kinds.branches import branch_dim, branches_of, softmax_of
 from seviz.gates.kinds.gathering import behind
@@ -191,11 +191,16 @@ def _block(
         placement=kind.placement or placement(site),
         parameters=tuple(n for n in names if n in named),
         params=sum(named[n].numel() for n in names if n in named),
-        spatial=tuple(n for d, n in enumerate(site.scaled.shape) if d not in (0, *dims)),
+        spatial=map_size(site.scaled, dims),
         shift=shift(site, found) is not None,
         kind=mechanism.name,
         **kind.facts(seen),
     )
+
+
+def map_size(scaled: Value, dims: Sequence[int]) -> tuple[int, ...]:
+    """Return the size of a map, without the images and the dimensions over which its gate varies."""
+    return tuple(n for d, n in enumerate(scaled.shape) if d not in (0, *dims))
 
 
 def _numbered(gates: list[Gate]) -> tuple[Gate, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -83,14 +83,14 @@ def write_activations(
     """
     chosen = record.classes.choose(classes or default_classes(record))
     drawn = select_blocks(record.blocks, blocks)
-    stem = folder / ("activations_spread" if spread else "activations")
-    figure = figures.gate_curves(record, chosen, drawn, channels=channels, spread=spread)
+    stem = "activations_spread" if spread else "activations"
+    asked = Choices(classes=chosen, blocks=[b.name for b in drawn], channels=channels)
     several = (record.count > 0).sum() > 1
     return Written(
         classes=tuple(c.name for c in chosen),
         blocks=tuple(b.name for b in drawn),
-        figures=tuple(figures.save_figure(figure, stem, formats)),
-        tables=(figures.write_gate_csv(record, chosen, drawn, stem.with_suffix(".csv")),),
+        figures=_save([record], folder, formats, asked, only=stem),
+        tables=(figures.write_gate_csv(record, chosen, drawn, folder / f"{stem}.csv"),),
         selective=tuple(r for c in chosen if several for r in selective_channels(record, c)),
     )
 
@@ -101,12 +101,13 @@ def _save(
     formats: Sequence[str],
     asked: Choices | None = None,
     only: str = "",
+    without: Collection[str] = (),
 ) -> tuple[Path, ...]:
     """Draw every figure of some results into a folder; return the files."""
     return tuple(
         path
         for result in results
-        for drawing, figure in drawn_from(result, asked, only=only)
+        for drawing, figure in drawn_from(result, asked, only=only, without=without)
         for path in figures.save_figure(figure, folder / drawing.stem, formats)
     )
 
@@ -230,4 +231,6 @@ def write_results(
         gates = gate_confusion(record) if record.blocks else ()
         evaluation = Evaluation.of_record(record)
         made += write_confusion(evaluation, folder, record=record, gates=gates, formats=formats)
-    return made
+    there = {path.stem for path in made.figures}
+    asked = Choices(classes=record.classes.choose(classes), blocks=("all",), channels="all")
+    return made + Written(_save([record], folder, formats, asked, without=there))

@@ -48,7 +48,7 @@ def picture(figure: Figure, text: str) -> Picture:
     return Picture(source, text, round(96 * wide), round(96 * tall))
 
 
-def pictures(inputs: Inputs) -> dict[str, Picture]:
+def pictures(inputs: Inputs) -> dict[str, list[Picture]]:
     """Return the figures of a report by section."""
     with warnings.catch_warnings():
         # Their text is set by the browser, with its own fonts: it has what matplotlib's lacks.
@@ -56,12 +56,11 @@ def pictures(inputs: Inputs) -> dict[str, Picture]:
         return _draw(inputs)
 
 
-def _draw(inputs: Inputs) -> dict[str, Picture]:
+def _draw(inputs: Inputs) -> dict[str, list[Picture]]:
     chosen = Choices(classes=inputs.chosen)
     results = (inputs.record, inputs.findings, inputs.evaluation, inputs.audit, inputs.ablation)
-    return {
-        drawing.section: picture(figure, drawing.shows)
-        for result in results
-        if result is not None
-        for drawing, figure in drawn_from(result, chosen, printed=True)
-    }
+    drawn: dict[str, list[Picture]] = {}
+    for result in results:
+        for drawing, figure in drawn_from(result, chosen, printed=True):
+            drawn.setdefault(drawing.section, []).append(picture(figure, drawing.shows))
+    return drawn

@@ -40,7 +40,7 @@ class GateBlock(_Place):
             arXiv 1709.01507v4.
         parameters: State-dict names of the gate's parameters.
         params: Number of those parameters.
-        spatial: Size of the scaled map in the traced pass.
+        spatial: Size of the scaled map, on images of the size that was asked for.
         shift: Whether the excitation also gives an additive term.
         kind: ``SE``, or the name of another of `seviz.results.mechanisms.MECHANISMS`.
     """

@@ -23,6 +23,7 @@ ASSUMED = ("mean", "std", "input_size", "crop_pct")
 ELSEWHERE = "as it comes"
 # Dimensions of an image: channels, height, width.
 _IMAGE = 3
+_UNSAID = "default"
 # How an older seviz wrote that all was assumed.
 _OLD_ASSUMED = "ImageNet's, assumed"
 
@@ -55,7 +56,7 @@ class Preprocessing:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
     crop_pct: float = 0.875
-    origin: str = field(default="default", compare=False)
+    origin: str = field(default=_UNSAID, compare=False)
     crop_mode: str = "center"
     channel_order: str = "rgb"
     assumed: tuple[str, ...] = field(default=(), compare=False)
@@ -164,7 +165,12 @@ class Preprocessing:
         >>> Preprocessing(origin="ImageNet's", assumed=ASSUMED).changed(mean=(0, 0, 0)).told_by
         "ImageNet's std, size and crop assumed; mean given"
         """
-        if self.given and set(ASSUMED) <= {*self.given, *self._by_size}:
+        settled = {*self.given, *self._by_size}
+        if self.given and set(ASSUMED) <= settled:
+            return "given"
+        default = replace(Preprocessing(), **{name: getattr(self, name) for name in settled})
+        # Made by hand, as a script does before it saves a checkpoint: nobody called it after an origin.
+        if self.origin == _UNSAID and self != default:
             return "given"
         said = self.origin
         if self.assumed:

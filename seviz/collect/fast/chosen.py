@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
@@ -23,6 +22,7 @@ from seviz.collect.fast.trial import RefusedError, Trial
 from seviz.gates import unwrap
 from seviz.gates.graph import Graph
 from seviz.gates.reading import HookReading, Reading
+from seviz.networks.quiet import quiet
 
 _Build = Callable[[], Eager]
 
@@ -210,7 +210,8 @@ class Chosen:
             raise
         except Exception as exc:
             raise RefusedError(f"the network cannot be copied ({type(exc).__name__})") from exc
-        with _no_remarks():
+        # What matters of what the compiler says about code and machine is checked.
+        with quiet("torch.utils.cpp_extension", logging.ERROR):
             agreement, first = trial.check(compiled, may_be_slower=True)
         pairs = [(trial.seconds(way), trial.seconds(compiled)) for _ in range(2)]
         saved = (min(p[0] for p in pairs) - min(p[1] for p in pairs)) / trial.images
@@ -222,20 +223,6 @@ class Chosen:
             f"torch.compile took {first:.0f} s and saves {1000 * saved:.1f} ms per image: it pays from "
             f"{first / saved:,.0f} images on",
         )
-
-
-@contextmanager
-def _no_remarks() -> Iterator[None]:
-    """Keep what the compiler says about code and machine to itself; what matters is checked."""
-    logger = logging.getLogger("torch.utils.cpp_extension")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _rounding(agreement: Agreement, name: str, done: str, trial: Trial) -> str:

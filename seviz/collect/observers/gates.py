@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seviz.collect.fast import sums_device
 from seviz.collect.observers.state import KeptState, Reduction, Tables
-from seviz.errors import CheckpointError
+from seviz.errors import CheckpointError, DataError
 from seviz.results.blocks import GateBlock
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW, Array
 
@@ -32,6 +32,19 @@ class Observation:
     gates: Mapping[str, Tensor]
     logits: Tensor
     indices: Tensor | None = None
+
+    def positions(self, what: str) -> Tensor:
+        """Return the position of each image in its source, which ``what`` needs.
+
+        Raises:
+            DataError: If it is not known.
+        """
+        if self.indices is None:
+            raise DataError(
+                "expected batches that know the position of each image, found none; give them "
+                f"'indices', or leave {what} out"
+            )
+        return self.indices
 
 
 class Observer(Protocol):

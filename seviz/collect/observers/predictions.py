@@ -213,18 +213,14 @@ class EachPrediction:
         Raises:
             DataError: If the batch does not tell where its images are in their source.
         """
-        if batch.indices is None:
-            raise DataError(
-                "expected batches that know the position of each image, found none; give them "
-                "'indices', or leave the predictions of single images out"
-            )
+        indices = batch.positions("the predictions of single images")
         shares = self._probabilities(batch.logits)
         best = batch.logits.topk(min(TOP, batch.logits.shape[1]), dim=1).indices
         # Of equal outputs topk may put another first than argmax, which the confusion counts.
         first = batch.logits.argmax(1)
         self._kept.append(
             (
-                batch.indices,
+                indices,
                 batch.rows.int(),
                 first.int(),
                 best.int(),

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from seviz.collect.observers.gates import Observation
 from seviz.collect.observers.state import Exchange
-from seviz.errors import DataError
 from seviz.results.blocks import GateBlock
 from seviz.results.sample import INDEX, ROW, capacity, image_keys, key_order, sample_name, smallest
 from seviz.results.stats import Array
@@ -46,13 +45,9 @@ class GateSample:
         Raises:
             DataError: If the batch does not tell where its images are in their source.
         """
-        if batch.indices is None:
-            raise DataError(
-                "expected batches that know the position of each image, found none; give them "
-                "'indices', or leave the sample of single images out"
-            )
+        indices = batch.positions("the sample of single images")
         kept = len(self._index)
-        both = np.concatenate([self._index, batch.indices.cpu().numpy()])
+        both = np.concatenate([self._index, indices.cpu().numpy()])
         chosen = smallest(image_keys(both), self._most)
         stay, new = chosen[chosen < kept], chosen[chosen >= kept]
         if not len(new):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +10,7 @@ from torch import nn
 
 from seviz.errors import CheckpointError
 from seviz.gates import evaluating
+from seviz.networks.quiet import quiet
 from seviz.results.files import written_whole
 
 _BATCH = 2
@@ -34,7 +32,7 @@ def export(model: nn.Module, input_size: Sequence[int], path: Path, name: str) -
     example = torch.zeros((_BATCH, *input_size), dtype=like.dtype)
     batch = torch.export.Dim("batch")
     try:
-        with evaluating(model), torch.no_grad(), _quiet():
+        with evaluating(model), torch.no_grad(), quiet("torch"):
             program = torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
             with written_whole(path, durable=True) as temporary, temporary.open("wb") as file:
                 torch.export.save(program, file)
@@ -47,17 +45,3 @@ def export(model: nn.Module, input_size: Sequence[int], path: Path, name: str) -
             "--no-export leaves the program out"
         ) from exc
     return path
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep PyTorch from explaining its exporter's workings."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -1,0 +1,67 @@
+"""Where results go, and in which formats: checked before the work, and not after it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seviz.errors import UsageError
+
+if TYPE_CHECKING:
+    from seviz.results.spec import Spec
+
+
+def output_folder(spec: Spec, output: str | None) -> Path:
+    """Return where results go: the user's folder, that of the record, or reports/<checkpoint name>."""
+    path = Path(spec.name)
+    if output is not None:
+        folder = Path(output)
+    elif spec.is_record:
+        folder = spec.file.parent
+    else:
+        name = path.stem if path.suffix else path.name
+        name = re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network"
+        folder = Path("reports") / name
+    check_folder(folder)
+    return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Check that results can be written to a folder, before the work and not after it.
+
+    Raises:
+        UsageError: If it, or a part of its path, is a file, or may not be written to.
+    """
+    if folder.suffix == ".npz":
+        raise UsageError(
+            f"expected a folder for the results, found {folder}; name the folder, and the record is "
+            "record.npz in it"
+        )
+    there = next((p for p in (folder, *folder.parents) if os.path.lexists(p)), Path())
+    if not there.is_dir():
+        found = "a file"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        found = "no permission to write"
+    else:
+        return
+    raise UsageError(
+        f"expected a folder for the results, found {found} at {there}; name another with --output"
+    )
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse formats in which no figure can be saved.
+
+    Raises:
+        UsageError: If there is one, or none is given.
+    """
+    from seviz.figures.saving import FORMATS
+
+    wrong = [f for f in formats if f not in FORMATS]
+    if wrong or not formats:
+        raise UsageError(
+            f"expected --format as any of {', '.join(FORMATS)}, found {' '.join(wrong) or 'none'}"
+        )
