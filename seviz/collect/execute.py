@@ -75,21 +75,25 @@ def execute(
     )
     if each is not None or not ready.blocks:
         ready.require_scored()
-    batches = ready.batches(processes=ranks.neighbours)
+    batches = everything = ready.batches(processes=ranks.neighbours)
+    own = ready.share(everything)
     if isinstance(batches, StreamBatches):
         batches.forgiving = True
+    sharded = ready.options.shard is not None
+    if sharded:
+        batches = everything.only(own)
     request = ready.request_digest
     probabilities, single = Probabilities(), None
     observers: list[MergedObserver] = []
     if ready.blocks:
         observers.append(GateSums(ready.blocks, len(match.table), device))
-        observers.append(GateSample(ready.blocks, device))
+        observers.append(GateSample(ready.blocks, device, whole=not sharded))
     if ready.scored and found.outputs is not None:
         observers.append(Predictions(ready.targets, found.outputs, device, probabilities))
     if each is not None:
         single = EachPrediction(probabilities)
     watching = [*observers, single] if single is not None else observers
-    choice = Choice(shared=ranks.several)
+    choice = Choice(shared=ranks.several or sharded)
     remarks = ImageRemarks(batches)
     part = Shard(ready, batches, [*watching, probabilities, choice, remarks], ranks, keeper)
     bar = progress(part.batches.total) if progress is not None else nullcontext(None)
@@ -104,7 +108,7 @@ def execute(
                 device=device,
                 autocast=ready.autocast,
                 on_batch=part.after_each(on_batch),
-                speed=ready.speed(batches, choice),
+                speed=ready.speed(everything, choice),
             ),
         )
     done = part.end(passed)
@@ -141,6 +145,9 @@ def execute(
             *filter(None, [_other_order(ready, arrays)]),
         ),
         request=request,
+        part=((own.start, min(own.stop, everything.total)),) if sharded else (),
+        whole=ready.whole_digest if sharded else "",
+        total=everything.total if sharded else 0,
     )
     if not ready.blocks:
         arrays["count"] = arrays["confusion"].sum(axis=1)

@@ -71,6 +71,9 @@ class Header:
         versions: Versions of the libraries that made it.
         notes: Remarks on how the network was loaded or read.
         request: SHA-256 over all that the numbers depend on; empty where that is not known.
+        part: Positions of the images, [begin, end), where the record is of a part of them.
+        whole: Of a part: the request of the whole pass.
+        total: Of a part: the images of the whole pass.
     """
 
     checkpoint: str
@@ -92,6 +95,9 @@ class Header:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     request: str = ""
+    part: tuple[tuple[int, int], ...] = ()
+    whole: str = ""
+    total: int = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Header:
