@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from seviz.results.blocks import SEBlock as SEBlock
     from seviz.results.cost import Audit as Audit
     from seviz.results.evaluation import Evaluation as Evaluation
+    from seviz.results.merging import merge as merge
     from seviz.results.predictions import read_predictions as read_predictions
     from seviz.results.preprocessing import Preprocessing as Preprocessing
     from seviz.results.record import Record as Record
@@ -93,6 +94,7 @@ _HOMES = {
     "gate_confusion": "seviz.analysis",
     "insert_se": "seviz.cost.entry",
     "load": "seviz.networks",
+    "merge": "seviz.results.merging",
     "ranked_confusions": "seviz.analysis",
     "read_predictions": "seviz.results.predictions",
     "reliability_diagram": "seviz.figures",

@@ -40,7 +40,7 @@ def error_line(said: Said) -> str:
         (["inspect"], ["--ckpt"]),
         (["inspect", "a.pt", "b.pt"], ["b.pt"]),
         (["inspect", "a.pt", "--bogus"], ["--bogus"]),
-        (["inspect", "a.pt", "--input-size", "3", "32"], ["--input-size", "3", "2"]),
+        (["inspect", "a.pt", "--input-size", "3", "x"], ["--input-size", "x"]),
         (["inspect", "a.pt", "--interpolation", "cubic"], ["cubic", "bicubic"]),
         (["inspect", "a.pt", "--arch-args", "reduction"], ["'reduction'", "reduction=8"]),
         (["inspect", "timm:seresnet5"], ["'seresnet5'", "closest", "seresnet50"]),

@@ -22,6 +22,7 @@ from seviz.cli import (
     doctor,
     fold,
     inspect,
+    merge,
     report,
 )
 from seviz.cli.console import say_details
@@ -57,6 +58,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     confusion.confusion,
     audit.audit,
     compare.compare,
+    merge.merge,
     ablate.ablate,
     fold.fold,
     report.report,

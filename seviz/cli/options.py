@@ -141,6 +141,13 @@ class DataOptions:
             "numbers them (sorted), or with numbers by their value, as timm does (natural)."
         ),
     ] = "model"
+    shard: Annotated[
+        str | None,
+        Parameter(
+            help="Part of the images, as 2/3, for jobs that know nothing of each other; seviz merge adds "
+            "their records up."
+        ),
+    ] = None
     num_samples: Annotated[
         int | None, Parameter(help="At most that many images of each class, the first ones.")
     ] = None

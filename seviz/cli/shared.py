@@ -280,9 +280,20 @@ def pass_options(
         require_se=require_se,
         blocks=read.blocks,
         predictions=read.predictions,
+        shard=_shard(data.shard),
         fast=data.fast,
         torchcompile=data.torchcompile,
     )
+
+
+def _shard(words: str | None) -> tuple[int, int] | None:
+    """Return ``2/3`` as numbers."""
+    if words is None:
+        return None
+    number, _, of = words.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and len(words) < 20):
+        raise UsageError(f"expected --shard as i/n, found {words[:40]!r}; for example 2/3")
+    return int(number), int(of)
 
 
 def check_classes(plan: PassPlan, names: Sequence[str]) -> None:

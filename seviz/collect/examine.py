@@ -15,6 +15,7 @@ from seviz.collect.prepare import (
     Progress,
     met,
     prepare,
+    require_whole,
 )
 from seviz.collect.streaming import Stream
 from seviz.cost.audit import network_cost
@@ -49,6 +50,7 @@ def examine(
         DataError: If predictions cannot be scored.
     """
     chosen = replace(options or PassOptions(), require_se=False)
+    require_whole(chosen)
     loaded, source, chosen = met(network, data, chosen, loading)
     example = source.example if isinstance(source, Stream) else loaded.preprocessing.input_size
     cost = network_cost(loaded.model, example)

@@ -79,9 +79,13 @@ def execute(
     )
     if each is not None or not ready.blocks:
         ready.require_scored()
-    batches = ready.batches(processes=ranks.neighbours)
+    batches = everything = ready.batches(processes=ranks.neighbours)
+    own = ready.share(everything)
     if isinstance(batches, StreamBatches):
         batches.forgiving = True
+    sharded = ready.options.shard is not None
+    if sharded:
+        batches = everything.only(own)
     request = ready.request_digest
     with few_threads(ranks.neighbours):
         fit = check_input(ready)
@@ -91,13 +95,13 @@ def execute(
     observers: list[MergedObserver] = []
     if ready.blocks:
         observers.append(GateSums(ready.blocks, len(match.table), device))
-        observers.append(GateSample(ready.blocks, device))
+        observers.append(GateSample(ready.blocks, device, whole=not sharded))
     if ready.scored and found.outputs is not None:
         observers.append(Predictions(ready.targets, found.outputs, device, probabilities))
     if each is not None:
         single = EachPrediction(probabilities)
     watching = [*observers, single] if single is not None else observers
-    choice = Choice(shared=ranks.several)
+    choice = Choice(shared=ranks.several or sharded)
     remarks = ImageRemarks(batches)
     part = Shard(ready, batches, [*watching, probabilities, choice, remarks], ranks, keeper)
     bar = progress(part.batches.total) if progress is not None else nullcontext(None)
@@ -112,7 +116,7 @@ def execute(
                 device=device,
                 reduced=ready.reduced,
                 on_batch=part.after_each(on_batch),
-                speed=ready.speed(batches, choice),
+                speed=ready.speed(everything, choice),
             ),
         )
     done = part.end(passed)
@@ -150,6 +154,9 @@ def execute(
         ),
         request=request,
         fit=fit,
+        part=((own.start, min(own.stop, everything.total)),) if sharded else (),
+        whole=ready.whole_digest if sharded else "",
+        total=everything.total if sharded else 0,
     )
     if not ready.blocks:
         arrays["count"] = arrays["confusion"].sum(axis=1)

@@ -70,6 +70,8 @@ class PassOptions:
             recorded.
         blocks: Names (``SE_4_6``) or stages (``SE_4``) of the blocks to read; none for all.
         predictions: Whether to record predictions; without them each pass ends at the last gate.
+        shard: Which part of the images, from 1, and of how many: for jobs that know nothing of each other,
+            whose records `seviz.merge` adds up.
         fast: Whether a long pass may run on a faster copy of the network, if that gives the same gates and
             answers for the first batch.
         torchcompile: Compile the network first.
@@ -89,6 +91,7 @@ class PassOptions:
     require_se: bool = True
     blocks: tuple[str, ...] = ()
     predictions: bool = True
+    shard: tuple[int, int] | None = None
     fast: bool = True
     torchcompile: bool = False
 
@@ -209,7 +212,14 @@ class Prepared:
             "predictions": self.scored,
             "--no-fast": not self.options.fast,
             "--torchcompile": self.options.torchcompile,
+            **({"--shard": self.options.shard} if self.options.shard else {}),
         }
+
+    @property
+    def whole_digest(self) -> str:
+        """Return the hash of what all parts of a pass share; copies of the files have other times."""
+        told = {n: v for n, v in self.request.items() if n != "--shard" and "times" not in n}
+        return digest({**told, "images": self.batches().fingerprint(times=False)})
 
     @property
     def request_digest(self) -> str:
@@ -252,6 +262,27 @@ class Prepared:
             seed=seed,
             processes=processes,
         )
+
+    def share(self, batches: AnyBatches) -> range:
+        """Return the positions of the images of this part; all of them where there is one part alone.
+
+        Raises:
+            UsageError: If there is no such part, or there are fewer batches than parts.
+        """
+        if self.options.shard is None:
+            return batches.share(0, 1)
+        number, of = self.options.shard
+        if not 1 <= number <= of:
+            raise UsageError(
+                f"expected --shard i/n with i from 1 to n, found {number}/{of}; give for example 1/2"
+            )
+        found = batches.share(number - 1, of)
+        if not len(found):
+            raise UsageError(
+                f"expected at most {batches.steps} shards, one batch each at least, found {of}; use "
+                "fewer, or a smaller --batch-size"
+            )
+        return found
 
     def speed(self, batches: AnyBatches, choice: Choice) -> Speed:
         """Return what may be done for speed in a pass over these batches.
@@ -378,6 +409,19 @@ def prepare(
         notes,
         traced.own_size,
     )
+
+
+def require_whole(options: PassOptions) -> None:
+    """Refuse a part of the images where a result cannot be added up.
+
+    Raises:
+        UsageError: If one is asked for.
+    """
+    if options.shard is not None:
+        raise UsageError(
+            "expected --shard where a record is collected, found it where all images are needed; leave "
+            "it out"
+        )
 
 
 def _matched(

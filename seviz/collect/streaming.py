@@ -291,7 +291,7 @@ class StreamBatches:
         """
         total, opened = self.stream.total, self.stream.opened
         if of == 1 or opened.dealt is not None:
-            return range(_NO_END if total is None else total)
+            return range(_NO_END if total is None else self.total)
         if total is None or opened.steps is None:
             raise DataError(
                 "expected a loader that knows how many batches it has for several processes, found one that "
@@ -302,10 +302,11 @@ class StreamBatches:
 
     def only(self, images: range) -> StreamBatches:
         """Return the batches that begin in this range of positions."""
-        more = _NO_END if images.stop == self.stream.total else images.stop
+        before = self.part or range(_NO_END)
+        end = before.stop if images.stop == self.total else before.start + images.stop
         return replace(
             self,
-            part=range(images.start, max(more, images.start)),
+            part=range(before.start + images.start, max(end, before.start + images.start)),
             skipped=self.skipped,
             remarks=self.remarks,
             notes=self.notes,

@@ -14,13 +14,15 @@ from seviz.data.base import UNLABELLED, ListSource
 from seviz.data.rasters import has_raster_suffix
 from seviz.data.splits import named_split
 from seviz.errors import DataError
+from seviz.results.columns import Wanted
+from seviz.results.parquet import read_parquet
 
 SUFFIXES = (".csv", ".tsv")
-_PATHS = (
+PATH_COLUMNS = (
     *("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path"),
     *("img", "img_path", "image_name", "image_file", "images", "name", "id", "image_id"),
 )
-_CLASSES = (
+LABEL_COLUMNS = (
     *("label", "class", "class_name", "classname", "label_name", "category", "target", "wnid"),
     *("labels", "classes", "y", "species", "breed", "diagnosis"),
 )
@@ -61,6 +63,38 @@ def open_list(path: Path, split: str | None = None, *, name: str | None = None) 
     path = Path(os.path.abspath(path.expanduser()))
     rows = _read(path)
     return _source(path, path.parent, rows, split, name or path.stem, ())
+
+
+def open_rows(path: Path, split: str | None = None) -> ListSource:
+    """Return the images that a Parquet file names, with a column of paths and one of classes.
+
+    Raises:
+        DataError: If it cannot be read, or has no such columns.
+        UsageError: If pyarrow is not installed.
+    """
+    path = Path(os.path.abspath(path.expanduser()))
+    roles: dict[str, int | None] = {}
+
+    def choose(names: Sequence[str]) -> Wanted:
+        lower = [name.strip().lower().replace(" ", "_") for name in names]
+        for role, known in (
+            ("path", PATH_COLUMNS),
+            ("label", LABEL_COLUMNS),
+            ("split", _SPLITS),
+        ):
+            roles[role] = _one(path, lower, known)
+        if roles["path"] is None:
+            raise DataError(
+                f"expected a column of images or of paths (path, file, image) in {path.name}, found "
+                f"{', '.join(names[:6])}; name it so"
+            )
+        return Wanted(texts={role: place for role, place in roles.items() if place is not None})
+
+    texts = read_parquet(path, choose).texts
+    rows = _Rows(texts["path"], texts.get("label", []), texts.get("split", []))
+    if not rows.paths:
+        raise DataError(f"expected paths of images in {path.name}, found no rows; check it")
+    return _source(path, path.parent, rows, split, path.stem, ())
 
 
 def open_listed(
@@ -183,8 +217,8 @@ def _columns(path: Path, reader: Iterator[list[str]]) -> _Rows:
     if not header:
         raise DataError(f"expected paths of images in {path.name}, found an empty file; check it")
     names = [cell.strip().lower().replace(" ", "_") for cell in header]
-    place = _one(path, names, _PATHS)
-    label, part = _one(path, names, _CLASSES), _one(path, names, _SPLITS)
+    place = _one(path, names, PATH_COLUMNS)
+    label, part = _one(path, names, LABEL_COLUMNS), _one(path, names, _SPLITS)
     rows = _Rows([], [], [])
     first: list[list[str]] = []
     if place is None:

@@ -6,11 +6,12 @@ decoder by the content. So every image of seviz is opened here, with the formats
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
 import warnings
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,7 +65,7 @@ def has_no_suffix(name: bytes) -> bool:
 def begins_as_raster(path: bytes) -> bool:
     """Return whether a file begins as an image does; the name does not count."""
     try:
-        with open(_descriptor(path), "rb") as stream:
+        with open(descriptor(path), "rb") as stream:
             beginning = stream.read(_MOST_BEGINNING)
     except OSError:
         return False
@@ -82,21 +83,37 @@ def read_raster(path: str | bytes | os.PathLike[str]) -> Image:
         OSError: If it is no file of bytes, or empty, or no image of a raster format.
         Exception: Whatever else the decoder raises for a damaged file.
     """
+    with open(descriptor(path), "rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:
+            raise OSError("empty file")
+        return _decoded(stream)
+
+
+def decode_raster(content: bytes) -> Image:
+    """Return the image that is in these bytes, as `read_raster` returns that of a file.
+
+    Raises:
+        OSError: If there are none, or they are no image of a raster format.
+        Exception: Whatever else the decoder raises for damaged bytes.
+    """
+    if not content:
+        raise OSError("empty file")
+    return _decoded(io.BytesIO(content))
+
+
+def _decoded(stream: IO[bytes]) -> Image:
     from PIL import Image
 
     # Pillow warns of corrupt EXIF data, odd palettes and images above 89 megapixels, and reads
     # them all the same. What it cannot read it raises; above 179 megapixels too.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with open(_descriptor(path), "rb") as stream:
-            if not os.fstat(stream.fileno()).st_size:
-                raise OSError("empty file")
-            image = Image.open(stream, formats=tuple(RASTERS))
-            image.load()
+        image = Image.open(stream, formats=tuple(RASTERS))
+        image.load()
     return image
 
 
-def _descriptor(path: str | bytes | os.PathLike[str]) -> int:
+def descriptor(path: str | bytes | os.PathLike[str]) -> int:
     """Open a file of bytes; anything else would be waited for, or never ends."""
     descriptor = os.open(path, _FLAGS)
     mode = os.fstat(descriptor).st_mode

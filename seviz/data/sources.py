@@ -119,6 +119,30 @@ def _open_arrays(asked: Asked) -> Source:
     return open_arrays(asked.path, asked.split)
 
 
+def _open_shards(asked: Asked) -> Source:
+    from seviz.data.shards import open_shards
+
+    return open_shards(asked.spec, asked.split)
+
+
+def _open_parquet(asked: Asked) -> Source:
+    from seviz.data.tables import open_parquet
+
+    return open_parquet(asked.path, asked.split)
+
+
+def _open_hub(asked: Asked) -> Source:
+    from seviz.data.tables import open_hub
+
+    return open_hub(asked.spec, asked.split, download=asked.download)
+
+
+def _open_zip(asked: Asked) -> Source:
+    from seviz.data.zips import open_zip
+
+    return open_zip(asked.path, asked.split)
+
+
 def _open_image(asked: Asked) -> Source:
     from seviz.data.folders import open_image
 
@@ -156,6 +180,14 @@ FORMS = (
     Form("list.csv|.tsv", lambda a: a.suffix in (".csv", ".tsv") and a.path.is_file(), _open_list),
     Form(
         "arrays.npz|.npy", lambda a: a.suffix in (".npz", ".npy") and a.path.is_file(), _open_arrays
+    ),
+    Form("shard-{000..099}.tar", lambda a: a.suffix in (".tar", ".gz", ".tgz"), _open_shards),
+    Form("images.parquet", lambda a: a.suffix == ".parquet" and a.path.is_file(), _open_parquet),
+    Form("a zip of class folders", lambda a: a.suffix == ".zip" and a.path.is_file(), _open_zip),
+    Form(
+        "hf:NAME|FOLDER",
+        lambda a: len(a.spec.partition("hf:")[2]) > 0 and a.spec[:3] == "hf:",
+        _open_hub,
     ),
     Form(
         "an image or a folder of images (without classes)", lambda a: a.path.is_file(), _open_image

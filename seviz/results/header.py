@@ -73,6 +73,9 @@ class Header:
         notes: Remarks on how the network was loaded or read.
         request: SHA-256 over all that the numbers depend on; empty where that is not known.
         fit: Whether the input fits the network; records of an older seviz do not say.
+        part: Positions of the images, [begin, end), where the record is of a part of them.
+        whole: Of a part: the request of the whole pass.
+        total: Of a part: the images of the whole pass.
     """
 
     checkpoint: str
@@ -95,6 +98,9 @@ class Header:
     notes: tuple[str, ...] = ()
     request: str = ""
     fit: InputFit | None = None
+    part: tuple[tuple[int, int], ...] = ()
+    whole: str = ""
+    total: int = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Header:

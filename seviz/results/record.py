@@ -185,6 +185,13 @@ class Record:
         )
         return replace(self, header=header, arrays=arrays)
 
+    def joined_sample(self, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+        """Return the sample of several parts with the blocks of this record."""
+        made = dict(parts[0])
+        for part in parts[1:]:
+            made = merge_samples(made, part, self.blocks)
+        return {name: array for name, array in made.items() if name.startswith(PREFIX)}
+
     def save(self, path: str | Path) -> Path:
         """Write the record, whole or not at all; a folder gets ``record.npz``."""
         target = Path(path)

@@ -12,13 +12,17 @@ from torch import Tensor
 from seviz.collect.observers.gates import Observation
 from seviz.collect.observers.state import Exchange
 from seviz.results.blocks import GateBlock
-from seviz.results.sample import INDEX, ROW, capacity, image_keys, key_order, sample_name, smallest
+from seviz.results.sample import (
+    INDEX,
+    ROW,
+    capacity,
+    image_keys,
+    key_order,
+    packed,
+    sample_name,
+    smallest,
+)
 from seviz.results.stats import Array
-
-# float16 serves while rounding adds less than that to a channel's variance over images, on average over
-# the channels that vary at all (standard deviation of 1e-6 or more).
-ROUNDING = 0.0025
-VARIES = 1e-6
 
 
 class GateSample:
@@ -30,9 +34,14 @@ class GateSample:
     Args:
         blocks: The blocks whose gates come, in forward order.
         device: Device of the network.
+        whole: Whether this is all of the pass; the gates of a part keep their type, which is chosen for
+            the whole.
     """
 
-    def __init__(self, blocks: Sequence[GateBlock], device: torch.device) -> None:
+    def __init__(
+        self, blocks: Sequence[GateBlock], device: torch.device, *, whole: bool = True
+    ) -> None:
+        self._whole = whole
         self._blocks, self._most = list(blocks), capacity(blocks)
         self._index = np.zeros(0, np.int64)
         width = sum(b.channels for b in blocks)
@@ -98,21 +107,6 @@ class GateSample:
         for block in self._blocks:
             columns = slice(begin, begin + block.channels)
             begin += block.channels
-            arrays[sample_name(block.name)] = packed(gates[order, columns])
+            own = gates[order, columns]
+            arrays[sample_name(block.name)] = packed(own) if self._whole else own
         return arrays
-
-
-def packed(gates: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
-    """Return gates [n, C] in float16 where that keeps what varies, else as they are.
-
-    Gates near 1 have steps of 0.0005 in float16, and those above 65,504 have no place in it.
-    """
-    with np.errstate(over="ignore"):
-        half = gates.astype(np.float16)
-    if not len(gates) or not np.isfinite(half).all():
-        return gates if len(gates) else half
-    lost = (half.astype(np.float32) - gates).var(axis=0, dtype=np.float64)
-    variance = gates.var(axis=0, dtype=np.float64)
-    varies = variance >= VARIES**2
-    added = lost[varies] / variance[varies]
-    return half if not added.size or added.mean() < ROUNDING else gates

@@ -17,7 +17,15 @@ from seviz.collect.fast import few_threads, full_float32, keeping_memory
 from seviz.collect.input_fit import check_input
 from seviz.collect.observers import ImageRemarks
 from seviz.collect.placing import in_its_place
-from seviz.collect.prepare import Data, Network, PassOptions, Prepared, Progress, prepare
+from seviz.collect.prepare import (
+    Data,
+    Network,
+    PassOptions,
+    Prepared,
+    Progress,
+    prepare,
+    require_whole,
+)
 from seviz.collect.streaming import Stream
 from seviz.cost import Removal
 from seviz.data import KeptBatches
@@ -108,6 +116,7 @@ def ablate(
     """
     options = options or PassOptions()
     _check(by, gates, record, options)
+    require_whole(options)
     ready = prepare(network, data, replace(options, require_se=True), loading)
     loaded = ready.loaded
     ready.require_scored()
