@@ -90,7 +90,7 @@ def test_every_figure_of_the_reports_is_in_the_gallery() -> None:
 
 def test_every_page_is_in_the_sidebar() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^[a-z]+(?:/index)?$", index, re.MULTILINE))
+    listed = set(re.findall(r"^[a-z-]+(?:/index)?$", index, re.MULTILINE))
     there = {short(p).removeprefix("docs/").removesuffix(".md") for p in PAGES if DOCS in p.parents}
     assert {p for p in there if not p.startswith("commands/")} - {"index"} <= listed
     assert "commands/index" in listed
