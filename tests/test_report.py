@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 from conftest import Refuses, Tiny
 from page_text import read
+from statsmodels.stats.proportion import proportion_confint
 from synthetic import SE_RESNET_50, make_record, with_predictions
 
 import seviz
+from seviz.analysis import CalibrationCurve, Share
 from seviz.errors import DataError
 from seviz.report.data import LEVELS, packed, quantised, script_json
 from seviz.report.provenance import without_folders
+from seviz.report.summary import _sure
 from seviz.results.ablation import Ablation
 from seviz.results.cost import Audit
 from seviz.results.record import Record
@@ -264,3 +267,23 @@ def test_notebooks_show_a_record_at_no_cost(record: Record) -> None:
     assert "&lt;b&gt;.pt" in named._repr_html_()
     empty = replace(record, arrays={**record.arrays, "count": 0 * record.count})
     assert "top-1</th><td>" in empty._repr_html_() or empty.top1 is None
+
+
+@pytest.mark.parametrize(
+    ("confidence", "said"),
+    [
+        (0.9, "The network is surer than it is right: mean confidence 90.0%, accuracy 80.0%"),
+        (
+            0.85,
+            "Whether the network is surer than it is right cannot be said: mean confidence 85.0%",
+        ),
+        (0.7, "The network is less sure than it is right: mean confidence 70.0%, accuracy 80.0%"),
+    ],
+)
+def test_surer_than_right_only_beyond_the_interval(confidence: float, said: str) -> None:
+    curve = CalibrationCurve(ece=0.05, confidence=confidence, accuracy=0.8, bins=())
+    # 80 of 100: the 95 % interval of Wilson is 71.1 to 86.7 %.
+    low, high = proportion_confint(80, 100, method="wilson")
+    text = _sure(curve, Share(0.8, low, high, 80, 100))
+    assert text.startswith(said)
+    assert "[71.1, 86.7], expected calibration error 5.0%" in text

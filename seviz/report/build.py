@@ -136,6 +136,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "sections": sections,
         "numbers": summary.key_numbers(inputs),
         "alarms": summary.alarms(inputs),
+        "fit": summary.fit(inputs),
         "sentences": summary.sentences(inputs),
         "statements": inputs.findings.statements,
         "method": inputs.findings.method,

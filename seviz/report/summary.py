@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seviz.analysis import Share, describe_gate_confusion, gate_confusion, ranked_confusions
+from seviz.analysis import (
+    CalibrationCurve,
+    Share,
+    describe_gate_confusion,
+    gate_confusion,
+    ranked_confusions,
+)
 from seviz.analysis.cost import describe_cost
 from seviz.analysis.findings import failures, remarks
 from seviz.analysis.gate_confusion import MOST_COMPARED
@@ -83,6 +89,14 @@ def alarms(inputs: Inputs) -> list[str]:
     return [shown(text) for text in found]
 
 
+def fit(inputs: Inputs) -> str:
+    """Return whether the input fits the network, where that is no alarm; empty where nobody looked."""
+    found = inputs.record.header.fit
+    if found is None or found.is_alarm:
+        return ""
+    return shown(f"{found.sentence[:1].upper()}{found.sentence[1:]}.")
+
+
 def sentences(inputs: Inputs) -> list[str]:
     """Return the findings as sentences, each with its numbers."""
     said = []
@@ -131,17 +145,26 @@ def _confusion_sentences(inputs: Inputs) -> list[str]:
     if not ranked:
         return ["No image was taken for another class."]
     most, wrong = ranked[0], inputs.evaluation.images - int(inputs.evaluation.correct.sum())
-    text = (
-        f"{wrong:,} of {inputs.evaluation.images:,} images are taken for another class; most often "
-        f"{most.true} for {most.predicted}, {times(most.count)} ({most.share:.1%} of {most.true})."
-    )
-    calibration = inputs.scores.calibration if inputs.scores is not None else None
-    if calibration is None:
+    text = f"{wrong:,} of {inputs.evaluation.images:,} images are taken for another class"
+    if most.count > 1:
+        text += (
+            f"; most often {most.true} for {most.predicted}, {times(most.count)} ({most.share:.1%} of "
+            f"{most.true})."
+        )
+    else:
+        text += ", none for the same other class twice." if wrong > 1 else "."
+    if inputs.scores is None or inputs.scores.calibration is None:
         return [text]
-    surer = calibration.confidence > calibration.accuracy
-    return [
-        text,
-        f"The network is {'surer' if surer else 'less sure'} than it is right: mean confidence "
-        f"{calibration.confidence:.1%}, accuracy {calibration.accuracy:.1%}, expected calibration error "
-        f"{calibration.ece:.1%}.",
-    ]
+    return [text, _sure(inputs.scores.calibration, inputs.scores.top1)]
+
+
+def _sure(calibration: CalibrationCurve, top1: Share) -> str:
+    """Say whether the network is as sure as it is right, as far as the images tell."""
+    numbers = (
+        f"mean confidence {calibration.confidence:.1%}, accuracy {calibration.accuracy:.1%} "
+        f"[{100 * top1.low:.1f}, {100 * top1.high:.1f}], expected calibration error {calibration.ece:.1%}"
+    )
+    if top1.low <= calibration.confidence <= top1.high:
+        return f"Whether the network is surer than it is right cannot be said: {numbers}."
+    surer = calibration.confidence > top1.high
+    return f"The network is {'surer' if surer else 'less sure'} than it is right: {numbers}."
