@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.errors import UsageError
+from seviz.figures.fonts import boxes_are_told, give_all_letters
 from seviz.figures.style import figure_style
 from seviz.results.files import written_whole
 
@@ -46,10 +47,12 @@ def save_figure(
             f"{', '.join(map(repr, unknown))}"
         )
     paths = []
+    give_all_letters(figure)
     for kind in wanted:
         target = Path(stem).with_name(f"{Path(stem).name}.{kind}")
         with (
             figure_style(),
+            boxes_are_told(),
             written_whole(target) as temporary,
             temporary.open("wb") as file,
         ):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from seviz.errors import printable
+from seviz.figures.fonts import OWN, boxes_are_told, families, give_letters
 from seviz.figures.style import GREY, SMALL, figure_style
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ def text_width(size: float) -> Callable[[str], float]:
         # As figures are drawn, whoever asks first: the width is remembered, and breaks their lines.
         before = rcParams["text.hinting"]
         rcParams["text.hinting"] = "no_hinting"
+        more = families(text)
+        drawn = font if not more else FontProperties(family=[OWN, *more], size=size)
         try:
-            return float(measuring.get_text_width_height_descent(text, font, False)[0]) / dots
+            with boxes_are_told():
+                return float(measuring.get_text_width_height_descent(text, drawn, False)[0]) / dots
         finally:
             rcParams["text.hinting"] = before
 
@@ -65,6 +69,7 @@ def set_plain(text: Text, name: str) -> None:
     """Show a name as it is: it is no markup, "$" starts no formula in it."""
     text.set_parse_math(False)
     text.set_text(name)
+    give_letters(text)
 
 
 def add_notes(figure: Figure, lines: Sequence[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seviz.figures.catalogue import Choices, drawn_from
+from seviz.figures.fonts import boxes_are_told
 from seviz.figures.style import figure_style
 from seviz.report.inputs import Inputs
 
@@ -50,9 +50,8 @@ def picture(figure: Figure, text: str) -> Picture:
 
 def pictures(inputs: Inputs) -> dict[str, list[Picture]]:
     """Return the figures of a report by section."""
-    with warnings.catch_warnings():
-        # Their text is set by the browser, with its own fonts: it has what matplotlib's lacks.
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing", UserWarning)
+    # Their text is set by the browser, with its own fonts: it has what matplotlib's lacks.
+    with boxes_are_told():
         return _draw(inputs)
 
 
