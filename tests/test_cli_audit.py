@@ -11,6 +11,8 @@ import pytest
 import torch
 from conftest import Run, Tiny
 
+import seviz
+
 NAME = "timm:legacy_seresnet50"
 
 
@@ -251,3 +253,18 @@ def test_operations_need_a_network(
     assert said.code == 3
     assert "tensors that fit none" in said.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_network_whose_blocks_are_all_folded_away(run: Run) -> None:
+    digits = seviz.sample("se_resnet_digits")
+    words = ["--data", "digits", "--blocks", "all", "--pairs", "1", "--no-export", "-o", "slim.pt"]
+    said = run("fold", digits, *words)
+    assert said.code == 0, said.err
+    assert "of 1 pair no ratio can be said; give --pairs" in said.out
+    said = run("audit", "slim.pt", "--max-se-params-pct", "0", "-o", "out")
+    assert said.code == 0, said.err
+    assert "SE has 0 of the network's 174,970 parameters" in said.out
+    assert "SE by stage" not in said.out
+    # se_resnet14(reduction=4) has 180,346, and 5,376 of SE; the shift that a constant gate leaves is none.
+    assert 180_346 - 5_376 == 174_970

@@ -26,7 +26,8 @@ def say(result: Audit, speaker: Speaker) -> None:
     speaker.line()
     for table in tables_of(result).values():
         speaker.table(table)
-    speaker.say(describe_formula(result))
+    if result.blocks:
+        speaker.say(describe_formula(result))
     if result.totals is not None and not result.not_counted:
         speaker.line("not counted: nothing; every operator is in the table")
 

@@ -372,9 +372,13 @@ def _say(
             f"won, p = {top1.p_value:.2g})"
         )
     if (time := judged.latency) is not None:
+        said = (
+            f"before takes {time.ratio:.3f} times as long [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
+            if time.tells
+            else f"of {time.pairs} pair{'s' * (time.pairs > 1)} no ratio can be said; give --pairs"
+        )
         speaker.line(
-            f"one image   {time.with_se_ms:.2f} -> {time.without_se_ms:.2f} ms on {time.device}: before "
-            f"takes {time.ratio:.3f} times as long [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
+            f"one image   {time.with_se_ms:.2f} -> {time.without_se_ms:.2f} ms on {time.device}: {said}"
         )
     speaker.line(
         f"check       outputs within {folded.difference:.1g} of those with the gates held, relative to the "

@@ -31,6 +31,7 @@ def audit_network(
     counted: Sequence[str] = DEFAULT,
     reductions: Sequence[int] = (),
     inserted: Sequence[str] = (),
+    folded: bool = False,
 ) -> Audit:
     """Count what SE costs a network: parameters, operations, memory.
 
@@ -46,6 +47,7 @@ def audit_network(
             ``fvcore``.
         reductions: Other reduction ratios to give parameters and MACs for.
         inserted: Where SE was inserted before, for the reader of the result.
+        folded: Whether blocks were folded away before, so that there may be none left.
 
     Raises:
         CheckpointError: If the network cannot run on such an image.
@@ -55,7 +57,8 @@ def audit_network(
     check_names(counted)
     model = unwrap(model)
     shadow, traced = _traced(model, input_size)
-    traced.found.require_se()
+    if not folded:
+        traced.found.require_se()
     parts = split(traced)
     graph = parts.graph
     named = dict(model.named_parameters())

@@ -152,6 +152,7 @@ def audit(
         counted=conventions,
         reductions=sweep,
         inserted=[place.path for place in places],
+        folded=bool(loaded.folds),
     )
     result = replace(result, checkpoint_sha256=loaded.sha256)
     if timing is None:

@@ -111,11 +111,11 @@ def _reliability(evaluation: Evaluation, asked: Choices) -> Figure | None:
 
 
 def _stages(audit: Audit, asked: Choices) -> Figure | None:
-    return figures.stage_bars(audit) if audit.totals is not None else None
+    return figures.stage_bars(audit) if audit.totals is not None and audit.blocks else None
 
 
 def _costs(audit: Audit, asked: Choices) -> Figure | None:
-    return figures.block_bars(audit) if audit.totals is not None else None
+    return figures.block_bars(audit) if audit.totals is not None and audit.blocks else None
 
 
 def _ablation(ablation: Ablation, asked: Choices) -> Figure | None:

@@ -55,8 +55,8 @@ def render(table: Table, kind: str = "text") -> str:
 def _of_audit(audit: Audit) -> list[Table | None]:
     return [
         cost.totals_table(audit),
-        cost.stages_table(audit) if audit.totals is not None else None,
-        cost.blocks_table(audit),
+        cost.stages_table(audit) if audit.totals is not None and audit.blocks else None,
+        cost.blocks_table(audit) if audit.blocks else None,
         cost.sweep_table(audit) if audit.sweep else None,
         cost.latency_table(audit) if audit.latency else None,
         cost.not_counted_table(audit) if audit.not_counted else None,

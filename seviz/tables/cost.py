@@ -132,7 +132,7 @@ class _Stage:
     @property
     def widths(self) -> str:
         sizes = sorted({b.block.channels for b in self.blocks})
-        return str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
+        return "-".join(map(str, sizes[:: max(1, len(sizes) - 1)][:2]))
 
     @property
     def map(self) -> str | None:

@@ -276,6 +276,11 @@ class Latency:
     ratio_high: float
     threads: int
 
+    @property
+    def tells(self) -> bool:
+        """Return whether there are pairs enough for an interval: of five, all fall on one side in 1 of 16."""
+        return self.pairs > 5
+
 
 @dataclass(frozen=True)
 class Totals:
