@@ -186,14 +186,6 @@ def test_debugging_shows_the_traceback(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_demo_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("report: reports/demo/report.html")
-    assert Path("reports/demo/activations_spread.svg").stat().st_size > 10_000
-    assert main(["doctor"]) == 0
-    assert "reading gates: works" in capsys.readouterr().out
-
-
 # Interrupts itself, as Ctrl-C does, while the second batch is in the network.
 INTERRUPTED = """
 import os, signal

@@ -188,6 +188,7 @@ def test_help_and_version(run: Run) -> None:
 
 
 def test_doctor(run: Run) -> None:
+    assert "reading gates: works" in run("doctor").out
     said = run("doctor", "--json")
     assert (said.code, said.err) == (0, "")
     values = document(said)

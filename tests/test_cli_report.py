@@ -113,6 +113,7 @@ def test_demo(run: Run, monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> Non
     assert {"activations.png", "activations_spread.svg"} <= {
         Path(f).name for f in document["figures"]
     }
+    assert Path("reports/demo/activations_spread.svg").stat().st_size > 10_000
     words, _ = read(report)
     assert "99.18%" in words
     assert shown == []
@@ -130,7 +131,9 @@ def test_the_demo_opens_for_a_person(
     monkeypatch.setattr("webbrowser.open", shown.append)
     monkeypatch.setattr(reporting, "make", lambda *args: made)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert run("demo", "-o", "out", "-q", *(() if wanted else ("--no-open",))).code == 0
+    said = run("demo", "-o", "out", "-q", *(() if wanted else ("--no-open",)))
+    assert said.code == 0
+    assert said.out.splitlines()[-1].startswith(f"report: {made.report}")
     assert shown == ([made.report.as_uri()] if wanted else [])
 
 
