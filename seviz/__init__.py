@@ -151,5 +151,11 @@ def __getattr__(name: str) -> Any:
     return _public(name)
 
 
+def shown_in_notebook(result: object) -> str:
+    """Return what a notebook shows of a result, as HTML."""
+    shown: str = import_module("seviz.tables.notebook").shown(result)
+    return shown
+
+
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
