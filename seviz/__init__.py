@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seviz.api import compare as compare
     from seviz.api import confusion as confusion
     from seviz.api import evaluate as evaluate
+    from seviz.api import monitor as monitor
     from seviz.api import report as report
     from seviz.api import sample as sample
     from seviz.collect.prepare import PassOptions as PassOptions
@@ -95,6 +96,7 @@ _HOMES = {
     "insert_se": "seviz.cost.entry",
     "load": "seviz.networks",
     "merge": "seviz.results.merging",
+    "monitor": "seviz.api",
     "ranked_confusions": "seviz.analysis",
     "read_predictions": "seviz.results.predictions",
     "reliability_diagram": "seviz.figures",
