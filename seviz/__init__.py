@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seviz.api import compare as compare
     from seviz.api import confusion as confusion
     from seviz.api import evaluate as evaluate
+    from seviz.api import monitor as monitor
     from seviz.api import report as report
     from seviz.api import sample as sample
     from seviz.collect.prepare import PassOptions as PassOptions
@@ -95,6 +96,7 @@ _HOMES = {
     "insert_se": "seviz.cost.entry",
     "load": "seviz.networks",
     "merge": "seviz.results.merging",
+    "monitor": "seviz.api",
     "ranked_confusions": "seviz.analysis",
     "read_predictions": "seviz.results.predictions",
     "reliability_diagram": "seviz.figures",
@@ -149,6 +151,12 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'seviz' has no attribute {name!r}")
     return _public(name)
+
+
+def shown_in_notebook(result: object) -> str:
+    """Return what a notebook shows of a result, as HTML."""
+    shown: str = import_module("seviz.tables.notebook").shown(result)
+    return shown
 
 
 def __dir__() -> list[str]:

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rank_threads import shared
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
 from torch.utils.flop_counter import FlopCounterMode
 
 import seviz
+from seviz.collect.execute import execute
+from seviz.collect.prepare import prepare
 from seviz.errors import CheckpointError, DataError, EndedEarlyError, UsageError
 from seviz.gates import Inputs
 
@@ -545,3 +549,42 @@ class Logits(Net):
 def test_an_output_called_logits_is_the_one_that_counts(first: seviz.Record) -> None:
     record = seviz.collect(seeded(Logits), FORMS["hub's dicts"](), PLAIN, classes=CLASSES)
     same(record, first)
+
+
+# -------------------------------------------------------------------------------------------------
+# Several processes
+
+
+def summed(one: seviz.Record, other: seviz.Record) -> None:
+    """Counts, extremes and the sample exactly; sums are added in another order."""
+    assert one.classes.labels == other.classes.labels
+    for name, array in one.arrays.items():
+        if array.dtype.kind == "f" and not name.endswith(("minimum", "maximum")):
+            np.testing.assert_allclose(other.arrays[name], array, rtol=1e-12, err_msg=name)
+        else:
+            np.testing.assert_array_equal(other.arrays[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("dealt", [False, True])
+def test_processes_share_a_loader(size: int, dealt: bool, first: seviz.Record) -> None:
+    def make(ranks: Any) -> seviz.Record:
+        data = TensorDataset(X, Y)
+        sampler = DistributedSampler(data, size, ranks.rank, shuffle=False) if dealt else None
+        loader = seviz.Loader(DataLoader(data, 4, sampler=sampler), classes=CLASSES)
+        return execute(prepare(seeded(Net), loader, PLAIN), ranks=ranks)
+
+    for record in shared(size, make):
+        assert record.header.images == 21
+        assert record.count.tolist() == [7, 7, 7]  # also where the sampler gives some images twice
+        if not dealt:
+            summed(first, record)
+        np.testing.assert_array_equal(record.arrays["sample/index"], first.arrays["sample/index"])
+
+
+def test_processes_need_to_know_the_length() -> None:
+    def make(ranks: Any) -> seviz.Record:
+        return execute(prepare(seeded(Net), FORMS["generator"](), PLAIN), ranks=ranks)
+
+    with pytest.raises(DataError, match="how many batches it has for several processes"):
+        shared(2, make)

@@ -19,6 +19,7 @@ from seviz.analysis.proportions import (
 )
 from seviz.errors import DataError
 from seviz.results.evaluation import Evaluation
+from seviz.results.notebook import Shown
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import TOP, Record
 from seviz.results.subject import Subject
@@ -49,7 +50,7 @@ class ClassChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """A second network against a first.
 
     Attributes:

@@ -11,6 +11,7 @@ from seviz.analysis.calibration import CalibrationCurve, calibration_curve
 from seviz.analysis.proportions import Share, wilson
 from seviz.errors import DataError
 from seviz.results.evaluation import Evaluation, Floats, Ints
+from seviz.results.notebook import Shown
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Confused:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(Shown):
     """Everything that one evaluation says in numbers.
 
     Attributes:

@@ -30,7 +30,8 @@ from seviz.collect.prepare import AnyBatches, Prepared, Progress
 from seviz.collect.resume import Checkpointer
 from seviz.collect.saying import say_alarms, say_fit
 from seviz.collect.shard import Shard
-from seviz.collect.streaming import Stream, StreamBatches, with_images_only
+from seviz.collect.stream_classes import with_images_only
+from seviz.collect.streaming import Stream, StreamBatches
 from seviz.data import Source
 from seviz.data.numbering import better_order
 from seviz.errors import CheckpointError, EndedEarlyError, SevizError

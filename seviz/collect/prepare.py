@@ -16,10 +16,10 @@ from torch import nn
 from seviz.collect.cache_key import digest, dtype_name, network_request, runs_versioned_code
 from seviz.collect.fast import Choice, Reduced, Speed, reduced
 from seviz.collect.observers import resolve_device
+from seviz.collect.stream_classes import match_stream
 from seviz.collect.streaming import (
     Stream,
     StreamBatches,
-    match_stream,
     meeting,
     open_stream,
     require_no_split,

@@ -38,7 +38,7 @@ def ablation_figure(ablation: Ablation, *, figure: Figure | None = None) -> Figu
     Returns:
         The figure; `save_figure` writes it.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     singles, together = single_effects(ablation), cumulative_effects(ablation)
     lines = wrapped(_notes(ablation, singles), PAGE_WIDTH - 0.2)

@@ -38,7 +38,7 @@ def comparison(compared: Comparison, *, top: int = 20, figure: Figure | None = N
     Raises:
         UsageError: If neither classes nor gates were compared.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     classes, blocks = _most(compared.classes, top), compared.blocks[:top]
     if not classes and not blocks:

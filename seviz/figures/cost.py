@@ -35,7 +35,7 @@ def stage_bars(audit: Audit) -> Figure:
     Returns:
         The figure; `save_figure` writes it.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     stages = audit.stages
     unit, name = _unit(max(s.params for s in stages))
@@ -87,7 +87,7 @@ def block_bars(audit: Audit) -> Figure:
     Raises:
         UsageError: If the audit has parameters alone.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     works = [b.work for b in audit.blocks if b.work is not None]
     if audit.totals is None or len(works) != len(audit.blocks):

@@ -131,7 +131,7 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
     Raises:
         NoSEBlockError: If there is no block.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     blocks = findings.blocks
     if not blocks:

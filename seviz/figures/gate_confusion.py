@@ -41,7 +41,7 @@ def gate_confusion_scatter(
     Raises:
         UsageError: If there is no block, or fewer than two classes have images.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     evaluation = Evaluation.of_record(record)
     seen = np.flatnonzero((evaluation.support > 0) & (record.count > 0))

@@ -73,7 +73,7 @@ def gate_curves(
     >>> gate_curves(record, record.classes.choose(["pug"]), record.blocks)  # doctest: +SKIP
     <Figure size 720x402 with 6 Axes>
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     check_blocks(record, blocks)
     curves = choose_curves(record, classes)

@@ -34,7 +34,7 @@ def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
         record: Gates.
         blocks: What to draw, a row each.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     with figure_style():
         tall = _ROW * len(blocks) + 0.02

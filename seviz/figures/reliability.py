@@ -29,7 +29,7 @@ def reliability_diagram(evaluation: Evaluation, *, figure: Figure | None = None)
     Raises:
         DataError: If confidences were not recorded.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     curve = calibration_curve(evaluation)
     if curve is None:

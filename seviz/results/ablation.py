@@ -12,6 +12,7 @@ from typing import Any
 from seviz.errors import DataError
 from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import SCHEMA_VERSION, written_whole
+from seviz.results.notebook import Shown
 
 ABLATION_NAME = "ablation.json"
 
@@ -38,7 +39,7 @@ class Replaced:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Shown):
     """How much each block of a network matters for its top-1.
 
     Attributes:

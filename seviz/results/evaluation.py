@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.errors import DataError, UsageError
+from seviz.results.notebook import Shown
 from seviz.results.record import TOP, Record
 from seviz.results.stats import Array
 
@@ -39,7 +40,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Shown):
     """True against predicted classes of one set of images.
 
     Attributes:

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from html import escape
+from typing import Any
+
+
+class Shown:
+    """Base of results that a notebook shows as small tables.
+
+    Tables are built above the results, so they are asked of the package when a notebook asks.
+    """
+
+    def _repr_html_(self) -> str:
+        """Return the beginning of the tables."""
+        package: Any = sys.modules["seviz"]  # the views are above what this part may import
+        shown: str = package.shown_in_notebook(self)
+        return shown
 
 
 def summary_html(title: str, values: Mapping[str, str], hint: str = "") -> str:

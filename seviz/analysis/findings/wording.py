@@ -9,6 +9,7 @@ from typing import Any
 from seviz.analysis.findings.blocks import FEWEST_IMAGES, BlockFindings
 from seviz.analysis.findings.estimates import FEWEST, Estimate
 from seviz.analysis.findings.verdicts import Statement
+from seviz.results.notebook import Shown
 
 _NAMED = 3
 
@@ -94,7 +95,7 @@ def _does(names: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Shown):
     """The findings on a network.
 
     Attributes:

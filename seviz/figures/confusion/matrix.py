@@ -67,7 +67,7 @@ def confusion_matrix(
         UsageError: If an option is none of those named here.
         DataError: If there is no image.
     """
-    from matplotlib.figure import Figure
+    from seviz.figures.shown import Figure
 
     check_options(normalize, order, top)
     placed = evaluation

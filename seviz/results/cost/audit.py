@@ -26,12 +26,13 @@ from seviz.results.cost.parts import (
 )
 from seviz.results.fields import parse, read
 from seviz.results.files import SCHEMA_VERSION, written_whole
+from seviz.results.notebook import Shown
 
 AUDIT_NAME = "audit.json"
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Shown):
     """What SE costs a network.
 
     Attributes:
