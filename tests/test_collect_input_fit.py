@@ -333,6 +333,9 @@ def test_what_is_as_good_is_no_misfit(images: Path) -> None:
     # CIFAR-10's constants are nearly ImageNet's; pixels from 0 to 255 are not.
     fit = check_input(ready(remembering(images, IMAGENET), images))
     assert "CIFAR-10's mean and std" in fit.alike
+    assert (
+        "half or twice the size" in fit.alike
+    )  # none was tried, since nothing is left to be better
     assert not any("255" in name for name in fit.alike)
     assert f"not told apart from {fit.alike[0]}" in fit.sentence
 
