@@ -477,3 +477,23 @@ def test_the_first_batch_of_a_loader(images: Path, prepared: Preprocessing, verd
         divergence(first, norm.running_mean.numpy(), norm.running_var.numpy()), rel=1e-4
     )
     assert any("does not fit" in text for text in said) == (verdict != "fits")
+
+
+def test_a_check_ends_no_pass(images: Path) -> None:
+    class Refusing(nn.Module):
+        """Takes no single image."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = remembering(images, PLAIN).model
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) == 1 and not x.is_meta:
+                raise ValueError("two at least")
+            return self.net(x)
+
+    loaded = replace(remembering(images, PLAIN), model=Refusing().eval())
+    record = seviz.collect(loaded, str(images), PassOptions(labels="data", workers=0))
+    assert record.header.images == 144
+    assert record.header.fit is not None
+    assert record.header.fit.unknown == "ValueError: two at least"

@@ -65,6 +65,9 @@ def check_input(ready: Prepared) -> InputFit:
             return _Check(ready).result()
     except torch.OutOfMemoryError:
         return InputFit(unknown="the memory is not enough; give a smaller --batch-size")
+    except Exception as exc:  # a check ends no pass: whatever is wrong with it, that will tell
+        reason = " ".join(str(exc).split())[:100]
+        return InputFit(unknown=f"{type(exc).__name__}: {reason}")
 
 
 def _of_loader(ready: Prepared, stream: Stream) -> InputFit:
