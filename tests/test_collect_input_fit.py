@@ -283,7 +283,7 @@ def test_one_class_alone_is_judged_mildly(tmp_path: Path) -> None:
     fit = check_input(
         ready(replace(loaded, preprocessing=replace(IMAGENET, std=(0.25,) * 3)), data)
     )
-    assert fit.limit == 0.3
+    assert fit.limit == 0.45
     assert not fit.is_alarm
     assert check_input(ready(replace(loaded, preprocessing=BYTES), data)).is_alarm
 
@@ -321,7 +321,7 @@ def test_few_images_are_judged_mildly(images: Path, tmp_path: Path) -> None:
     loaded = remembering(images, PLAIN)
     data = folder(tmp_path / "d", each=5)
     fit = check_input(ready(loaded, data))
-    assert (fit.images, fit.limit, fit.verdict) == (30, 0.3, "seems to fit")
+    assert (fit.images, fit.limit, fit.verdict) == (30, 0.45, "seems to fit")
     assert "so few images" in fit.sentence
     assert fit.alike == ()
     fit = check_input(ready(replace(loaded, preprocessing=IMAGENET), data))
