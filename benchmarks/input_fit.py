@@ -93,7 +93,8 @@ def checked(loaded: LoadedModel, source: Source, prepared: Preprocessing) -> Inp
 def is_named(fit: InputFit, right: Preprocessing, taken: Preprocessing) -> bool:
     """Return whether the right way is among those that are said not to be told apart."""
     if right.input_size != taken.input_size:
-        return any(f"{right.input_size[1]} x {right.input_size[2]} pixels" in a for a in fit.alike)
+        size = f"{right.input_size[1]} x {right.input_size[2]} pixels"
+        return any(size in name or "half or twice" in name for name in fit.alike)
     if right.channel_order != taken.channel_order:
         return any("BGR" in a or "RGB" in a for a in fit.alike)
     return bool(fit.alike)

@@ -13,6 +13,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 import seviz
 from seviz.networks.architectures.registry import build
+from seviz.networks.recognise.recognise import recognise
 
 BLOCKS = {
     18: (2, 2, 2, 2),
@@ -127,6 +128,27 @@ def test_without_gates_it_computes_torchvisions_probabilities(
         logits = theirs(x)
         assert logits.std() > 0.1
         torch.testing.assert_close(ours(x), logits.softmax(1))
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_the_stem_as_published(depth: int) -> None:
+    """``conv1`` and ``bn`` instead of ``conv1.0`` and ``conv1.1``: the same network under other names."""
+    torch.manual_seed(0)
+    plain = build(f"shared_bn_se_resnet{depth}", num_classes=5, plain_stem=True).eval()
+    weights = plain.state_dict()
+    assert {"conv1.weight", "bn.running_mean"} <= weights.keys()
+    found = recognise({n: tuple(t.shape) for n, t in weights.items()}, {}).found
+    assert (found[0].fit.name, found[0].fit.args) == (
+        f"shared_bn_se_resnet{depth}",
+        {"num_classes": 5, "plain_stem": True},
+    )
+    nested = build(f"shared_bn_se_resnet{depth}", num_classes=5).eval()
+    for old, new in (("conv1.", "conv1.0."), ("bn.", "conv1.1.")):
+        weights = {n.replace(old, new) if n.startswith(old) else n: t for n, t in weights.items()}
+    nested.load_state_dict(weights)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(plain(x), nested(x))
 
 
 @pytest.mark.parametrize("options", [{}, {"se_conv": True, "se_layers": ("squeeze", "excite.1")}])

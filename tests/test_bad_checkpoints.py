@@ -145,7 +145,7 @@ def test_weights_of_nothing_but_excitations(run: Run, here: Path) -> None:
     torch.save({"se.fc1.weight": torch.ones(2, 8), "se.fc2.weight": torch.ones(8, 2)}, "x.pt")
     said = run("inspect", "x.pt")
     assert said.code == 0
-    assert "1 excitations, 32 parameters\n" in said.out
+    assert "1 excitation, 32 parameters\n" in said.out
 
 
 def test_names_that_would_write_to_the_terminal(run: Run, here: Path) -> None:

@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+import seviz
 from seviz.errors import CheckpointError, NoSEBlockError
 from seviz.gates import Tap, find
 from seviz.networks.architectures.registry import build
@@ -156,3 +157,29 @@ def test_a_program_of_torchscript_takes_no_hooks() -> None:
         CheckpointError, match="found a RecursiveScriptModule, which takes no hooks"
     ):
         Tap(model, found)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_quantised_layers_are_called_that(tmp_path):
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc1, self.fc2 = nn.Conv2d(3, 8, 3), nn.Linear(8, 2), nn.Linear(2, 8)
+
+        def forward(self, x):
+            x = self.conv(x)
+            s = torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3))))))
+            return (x * s[:, :, None, None]).mean((2, 3))
+
+    model = Gated().eval()
+    assert find(model, (3, 16, 16)).quantised == 0
+    quantised = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+    found = find(quantised, (3, 16, 16))
+    assert (found.blocks, found.quantised) == ((), 2)
+    with pytest.raises(
+        NoSEBlockError, match="found none: 2 quantised layers, through which no gate"
+    ):
+        found.require_se()
+    torch.save(quantised.state_dict(), tmp_path / "q.pt")
+    with pytest.raises(CheckpointError, match="quanti"):
+        seviz.load(tmp_path / "q.pt")

@@ -12,7 +12,8 @@ from timm.data.imagenet_info import ImageNetInfo
 
 import seviz
 from seviz.errors import UsageError
-from seviz.networks.class_names import classes_in, names_from, read_class_names, table_of
+from seviz.networks.class_files import read_class_names
+from seviz.networks.class_names import classes_in, names_from, table_of
 from seviz.networks.imagenet import imagenet_classes
 
 NAMES = ["ship", "truck", "airplane", "dog", "cat", "bird", "deer", "frog", "horse", "automobile"]

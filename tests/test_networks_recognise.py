@@ -16,7 +16,8 @@ from conftest import Refuses
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from seviz.errors import UnknownArchitectureError, UsageError
+from seviz.errors import CheckpointError, UnknownArchitectureError, UsageError
+from seviz.gates import find
 from seviz.networks import BareWeights, LoadedModel, LoadOptions, load, open_checkpoint
 from seviz.networks.architectures.registry import build
 from seviz.networks.recognise.recognise import recognise
@@ -370,8 +371,44 @@ def test_a_near_miss_names_the_nearest(tmp_path: Path, refuses: Refuses) -> None
 
 
 def test_arguments_need_an_architecture(tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(UsageError, "expected --arch-args with --arch"):
-        opened(state(), tmp_path / "x.pt", arch_args={"reduction": 2})
+    with refuses(UsageError, "expected --arch-args with --arch", "whose is not"):
+        opened({f"x{i}": torch.ones(2, 3) for i in range(9)}, tmp_path / "x.pt", arch_args={"r": 2})
+
+
+def test_arguments_are_added_to_those_that_the_shapes_tell(
+    tmp_path: Path, refuses: Refuses
+) -> None:
+    notes = build("senet_notes", num_classes=4, squeeze=True)
+    weights = notes.state_dict()
+    assert "ambiguous" in said(opened(weights, tmp_path / "x.pt"))
+    for arch in (
+        None,
+        "senet_notes",
+    ):  # the remedy that the remark names, with the name and without
+        other = opened(weights, tmp_path / "x.pt", arch=arch, arch_args={"squeeze": False})
+        assert "ambiguous" not in said(other)
+        assert other.arch_args["squeeze"] is False
+        assert not find(other.model, (3, 32, 32)).blocks
+    small = build("se_resnet14", num_classes=4, widths=(4, 8, 8), reduction=2)
+    assert opened(small.state_dict(), tmp_path / "x.pt", arch="se_resnet14").params > 0
+    with refuses(CheckpointError, "of another shape", "check --arch and --arch-args"):
+        opened(small.state_dict(), tmp_path / "x.pt", arch_args={"reduction": 4})
+
+
+def test_se_outside_a_backbone_is_named(tmp_path: Path) -> None:
+    backbone = torchvision.models.resnet18(num_classes=5).state_dict()
+    weights = {f"encoder.{n}": t for n, t in backbone.items()}
+    for i, c in enumerate((64, 32)):
+        weights[f"decoder.{i}.conv.weight"] = torch.randn(c, 64, 3, 3)
+        weights[f"decoder.{i}.scse.fc1.weight"] = torch.randn(c // 8, c)
+        weights[f"decoder.{i}.scse.fc2.weight"] = torch.randn(c, c // 8)
+    (note,) = [n for n in opened(weights, tmp_path / "x.pt").notes if "excitations" in n]
+    assert "2 of its places look like excitations of SE (decoder.0.scse, decoder.1.scse)" in note
+    assert "--arch file.py:factory" in note
+    # A second copy of the network's own is none.
+    own = state()
+    copies = {f"{part}.{n}": t for part in ("model", "teacher") for n, t in own.items()}
+    assert not any("excitations" in n for n in opened(copies, tmp_path / "x.pt").notes)
 
 
 def test_one_layer_is_no_network() -> None:

@@ -127,3 +127,23 @@ def test_a_network_from_elsewhere_without_its_code(file: str, paths: tuple[str, 
         2 * c * c // 4 + 2 * c // 4 + 2 * c for c in (64, 128, 128)
     ]
     assert weights.outputs == 3
+
+
+def test_an_excitation_as_wide_as_its_channels_is_one_among_others_that_are_not() -> None:
+    def places(shapes: dict[str, tuple[int, ...]]) -> list[tuple[str, int]]:
+        return [(b.path, b.hidden) for b in excitations(whole(shapes))]
+
+    def excitation(path: str, channels: int, hidden: int) -> dict[str, tuple[int, ...]]:
+        return {
+            f"{path}.fc.0.weight": (hidden, channels),
+            f"{path}.fc.0.bias": (hidden,),
+            f"{path}.fc.2.weight": (channels, hidden),
+            f"{path}.fc.2.bias": (channels,),
+        }
+
+    conv = {f"features.{i}.conv.weight": (8, 8, 3, 3) for i in range(3)} | {"fc.weight": (10, 16)}
+    wide, narrow = excitation("features.0.se", 8, 8), excitation("features.1.se", 16, 4)
+    assert places({**conv, **wide, **narrow}) == [("features.0.se", 8), ("features.1.se", 4)]
+    # Alone, or called otherwise, two square matrices may be anything.
+    assert places({**conv, **wide}) == []
+    assert places({**conv, **excitation("head.mlp", 8, 8), **narrow}) == [("features.1.se", 4)]

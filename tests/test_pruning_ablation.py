@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses
+from conftest import Refuses, Tiny
 from dialects import SETTABLE, Dialect, set_by_hand, true_gates
 from PIL import Image
 from torch import Tensor, nn
@@ -541,3 +541,16 @@ def test_a_shift_stays(tmp_path: Path, case: Case) -> None:
     assert result.se_params == sum(
         p.numel() for n, p in model.named_parameters() if "se_block" in n
     )
+
+
+def test_images_of_sixteen_bits_are_told_of(tiny: Tiny, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("ant", "cat"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            pixels = rng.integers(0, 65536, (24, 24), dtype=np.uint16)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    loaded = seviz.load(tiny.path)
+    loaded = replace(loaded, classes=ClassTable.from_labels(["ant", "bee", "cat", "dog"]))
+    notes = seviz.ablate(loaded, str(tmp_path), PassOptions(workers=0), by="stage").notes
+    assert any(note.startswith("16-bit images: values divided by 256") for note in notes)

@@ -53,6 +53,12 @@ class ModelOptions:
             show_default=False,
         ),
     ] = None
+    weights: Annotated[
+        str | None,
+        Parameter(
+            help="Where in the file the weights are, where it has several sets: student, model_ema.module."
+        ),
+    ] = None
     unsafe_load: Annotated[
         bool,
         Parameter(

@@ -76,6 +76,7 @@ def open_model(
             options.allow_nan,
             mapped,
             options.class_names,
+            options.weights,
         ),
     )
     if isinstance(opened, BareWeights):

@@ -36,6 +36,7 @@ _SEED, _BATCH = 0, 32
 # Images that are opened to learn whether all have one size.
 _SIZED = 8
 
+_SIZES = "half or twice the size"
 _NONE = "it has no batch norm whose input can be seen"
 
 
@@ -64,6 +65,9 @@ def check_input(ready: Prepared) -> InputFit:
             return _Check(ready).result()
     except torch.OutOfMemoryError:
         return InputFit(unknown="the memory is not enough; give a smaller --batch-size")
+    except Exception as exc:  # a check ends no pass: whatever is wrong with it, that will tell
+        reason = " ".join(str(exc).split())[:100]
+        return InputFit(unknown=f"{type(exc).__name__}: {reason}")
 
 
 def _of_loader(ready: Prepared, stream: Stream) -> InputFit:
@@ -213,11 +217,11 @@ class _Check:
         """Return the fit with another size or crop, if that is clearly better; else those as good."""
         limits = self._limits
         now = self._misfit(here.prepared) if here.name else fit.misfit
+        if now <= limits.negligible:  # no size could be better, nor told from this one
+            return None, [_SIZES]
         as_good: list[str] = []
         gross = fit.verdict == "does not fit"
         for ways in other_shapes(self._given, self._drawn.size, every=gross):
-            if now <= limits.negligible:
-                break
             found: list[tuple[Way, float]] = []
             for way in ways:
                 with suppress(Exception):  # a network that takes no other size

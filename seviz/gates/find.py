@@ -25,6 +25,8 @@ _BATCH = 2
 # A map of one pixel cannot be told from its squeeze; the trace is repeated on images up to this many
 # times larger.
 _ENLARGE = 16
+# Packages whose layers, or whose tensors, are quantised: PyTorch's, torchao, bitsandbytes.
+_QUANTISED = {"quantized", "torchao", "bitsandbytes"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Found:
         outputs: Width of the network's output if that is one tensor [N, outputs], else ``None``.
         mechanism: The kind that was asked for.
         readable: All kinds whose gates can be read in the network, in the order in which they come.
+        quantised: Layers that are quantised: what they compute is not followed.
     """
 
     blocks: tuple[GateBlock, ...]
@@ -65,6 +68,7 @@ class Found:
     outputs: int | None
     mechanism: str = "se"
     readable: tuple[str, ...] = ()
+    quantised: int = 0
 
     @property
     def se_readings(self) -> dict[str, Reading]:
@@ -90,6 +94,10 @@ class Found:
         hint = "; --without-squeeze reads the spatial mean of those" if self.without_squeeze else ""
         words = [f'mechanism="{key}"' for key in self.readable if key != "gate"]
         hint += f"; in Python, {' or '.join(words)} reads those" if words else ""
+        if self.quantised:
+            layers = f"{self.quantised} quantised layer{'s' * (self.quantised != 1)}"
+            instead = f"{layers}, through which no gate can be followed; give the network before quantisation"
+            hint = ""
         kinds = chosen(self.mechanism)
         wanted = f"{kinds[0].name} blocks" if len(kinds) == 1 else "channel gates"
         raise NoSEBlockError(f"expected {wanted} in this network, found none: {instead}{hint}")
@@ -268,12 +276,24 @@ def _describe(
         outputs=graph.outputs,
         mechanism=mechanism,
         readable=tuple(dict.fromkeys(g.mechanism.key for g in seen.gates)),
+        quantised=sum(map(_is_quantised, model.modules())),
     )
     blocks = (
         TracedBlock(g.block, tuple(p.site for p in g.parts), g.parts[0].excitation, g.dims)
         for g in read
     )
     return shown, tuple(blocks)
+
+
+def _is_quantised(module: nn.Module) -> bool:
+    """Return whether a layer computes with whole numbers, whoever quantised it."""
+    kind = type(module)
+    if _QUANTISED.intersection(kind.__module__.split(".")):
+        return not kind.__name__.endswith("PackedParams")  # a part of a layer
+    own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return any(
+        t.is_quantized or _QUANTISED.intersection(type(t).__module__.split(".")) for t in own
+    )
 
 
 def _grouped(seen: Sequence[tuple[str, str]]) -> tuple[OtherMechanism, ...]:

@@ -1,19 +1,15 @@
-"""What the outputs of a network are called: in its file, beside it, or in a list that the user gives."""
+"""What the outputs of a network are called, in whatever form a file of weights or of names holds it."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seviz.errors import UsageError
 from seviz.networks.formats.pickles import Array
 from seviz.networks.imagenet import NUM_CLASSES, imagenet_classes
 from seviz.results.classes import ClassTable
@@ -37,16 +33,9 @@ WORDS = frozenset(
         *("idname", "idtoname", "nametoid", "nameid", "synsets"),
     )
 )
-# Files that name classes where they lie beside a checkpoint, the plainest first.
-_BESIDE = (
-    *("classes.txt", "class_names.txt", "labels.txt", "names.txt", "class_to_idx.json"),
-    *("idx_to_class.json", "class_indices.json", "id2label.json", "classes.json"),
-    *("class_names.json", "labels.json", "label_map.json", "config.json"),
-)
 # A thousand names are 30 kilobytes.
-_MOST_BYTES = 4 << 20
+MOST_BYTES = 4 << 20
 _DEPTH = 5
-_FORMATS = "a name per line, JSON, YAML, CSV or .npy"
 
 
 def table_of(names: Sequence[str]) -> ClassTable:
@@ -76,60 +65,6 @@ def classes_in(facts: Mapping[str, Any], outputs: int | None) -> ClassTable | No
     return None
 
 
-def classes_beside(checkpoint: Path, outputs: int | None) -> tuple[ClassTable | None, str | None]:
-    """Return the class names in a file beside a checkpoint, and a remark.
-
-    Args:
-        checkpoint: The file, or the folder that holds it.
-        outputs: How many outputs the network has; files of other counts are not used, and said.
-    """
-    folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
-    unfit = None
-    for name in (f"{checkpoint.stem}_classes.txt", f"{checkpoint.stem}.classes.txt", *_BESIDE):
-        try:
-            names = _read(folder / name) if os.path.isfile(folder / name) else None
-        except (OSError, ValueError, RecursionError):
-            continue
-        if names and len(names) == outputs:
-            return table_of(names), f"the classes are named by {name} beside the checkpoint"
-        if names and outputs is not None and name != _BESIDE[-1]:
-            unfit = unfit or (
-                f"{name} beside the checkpoint names {len(names)} classes, the network has {outputs} "
-                "outputs: not used"
-            )
-    return None, unfit
-
-
-def read_class_names(path: str | Path) -> ClassTable:
-    """Return the classes that a file names, in the order of the network's outputs.
-
-    Args:
-        path: A name per line (with its number before or after it, if all have one), CSV, JSON or YAML (a
-            list, names by number, or numbers by name, as such or as ``names``, ``id2label`` ...), or a
-            ``.npy`` of text.
-
-    Raises:
-        UsageError: If it cannot be read, or names no classes.
-    """
-    path = Path(path).expanduser()
-    try:
-        names = _read(path)
-    except OSError as exc:
-        raise UsageError(
-            f"expected a file of class names, found {exc.strerror or exc} at {path}; give --class-names FILE"
-        ) from exc
-    except (ValueError, RecursionError) as exc:
-        reason = " ".join(str(exc).split())[:100]
-        raise UsageError(
-            f"expected class names ({_FORMATS}) in {path.name}, found what cannot be read ({reason})"
-        ) from exc
-    if not names:
-        raise UsageError(
-            f"expected class names ({_FORMATS}) in {path.name}, found none; a name for each output, in order"
-        )
-    return table_of(names)
-
-
 def names_from(value: Any, depth: int = 0) -> list[str] | None:
     """Return the names that a list, an array or a dict holds, in the order of their numbers.
 
@@ -144,13 +79,13 @@ def names_from(value: Any, depth: int = 0) -> list[str] | None:
         return _from_text(value, depth)
     if isinstance(value, Mapping):
         pairs = [_numbered(key, name) for key, name in value.items()]
-        return _in_order([pair for pair in pairs if pair is not None], len(pairs))
+        return in_order([pair for pair in pairs if pair is not None], len(pairs))
     if not isinstance(value, Sequence) or isinstance(value, bytes):
         return None
     if value and all(isinstance(v, Mapping) and "name" in v for v in value):
         if all("id" in v for v in value):
             pairs = [_numbered(v["id"], v["name"]) for v in value]
-            by_number = _in_order([pair for pair in pairs if pair is not None], len(pairs))
+            by_number = in_order([pair for pair in pairs if pair is not None], len(pairs))
             if by_number is not None:
                 return by_number
         value = [v["name"] for v in value]
@@ -165,7 +100,7 @@ def _named(facts: Mapping[str, Any]) -> Iterator[list[str]]:
     for key, value in facts.items():
         parts = key.split(".")
         for place, part in enumerate(parts):
-            if _word(part) not in WORDS:
+            if plain_word(part) not in WORDS:
                 continue
             rest = ".".join(parts[place + 1 :])
             if rest:
@@ -179,7 +114,8 @@ def _named(facts: Mapping[str, Any]) -> Iterator[list[str]]:
             yield names
 
 
-def _word(text: str) -> str:
+def plain_word(text: str) -> str:
+    """Return a word as `WORDS` spells it."""
     return re.sub(r"[^a-z]", "", text.lower())
 
 
@@ -203,7 +139,7 @@ def _numbered(key: Any, value: Any) -> tuple[int, str] | None:
     return None
 
 
-def _in_order(pairs: Sequence[tuple[int, str]], wanted: int) -> list[str] | None:
+def in_order(pairs: Sequence[tuple[int, str]], wanted: int) -> list[str] | None:
     """Return the names by number, if every number from 0 on is there once."""
     # From 1 on, it would be a guess whether the names or the outputs are one off.
     numbers = sorted(number for number, _ in pairs)
@@ -215,98 +151,29 @@ def _in_order(pairs: Sequence[tuple[int, str]], wanted: int) -> list[str] | None
 
 def _from_text(text: str, depth: int) -> list[str] | None:
     """Return the names in JSON, as safetensors keep it."""
-    if text[:1] not in ("[", "{") or len(text) > _MOST_BYTES:
+    if text[:1] not in ("[", "{") or len(text) > MOST_BYTES:
         return None
     try:
-        return _within(json.loads(text), depth + 1)
+        return names_within(json.loads(text), depth + 1)
     except (ValueError, RecursionError):
         return None
 
 
-def _within(value: Any, depth: int = 0) -> list[str] | None:
+def names_within(value: Any, depth: int = 0) -> list[str] | None:
     """Return the names of a document: those that it is, or those under one of the known words."""
     names = names_from(value, depth)
     if names is not None or not isinstance(value, Mapping) or depth > _DEPTH:
         return names
-    known = sorted(value, key=lambda key: _word(str(key)) not in WORDS)
+    known = sorted(value, key=lambda key: plain_word(str(key)) not in WORDS)
     for key in known:
         inner = value[key]
-        is_named = _word(str(key)) in WORDS
+        is_named = plain_word(str(key)) in WORDS
         if is_named or isinstance(inner, Mapping):
             names = (
-                _within(inner, depth + 1)
+                names_within(inner, depth + 1)
                 if isinstance(inner, Mapping)
                 else names_from(inner, depth)
             )
             if names is not None and (is_named or len(names) > 1):
                 return names
-    return None
-
-
-def _read(path: Path) -> list[str] | None:
-    """Return the names in a file.
-
-    Raises:
-        OSError: If it cannot be opened.
-        ValueError: If it is not what its name says.
-    """
-    if not path.is_file():
-        raise OSError(
-            f"no file {path.name}" if not path.exists() else f"{path.name} is no file of bytes"
-        )
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"over {_MOST_BYTES:,} bytes")
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return names_from(np.load(path, allow_pickle=False))
-    raw = path.read_bytes()
-    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-    text = raw.decode("utf-16" if wide else "utf-8-sig")
-    if suffix in (".yaml", ".yml"):
-        import yaml  # type: ignore[import-untyped]
-
-        try:
-            return _within(yaml.safe_load(text))
-        except yaml.YAMLError as exc:
-            raise ValueError(f"no YAML: {exc}") from exc
-    if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
-        return _within(json.loads(text))
-    if suffix in (".csv", ".tsv"):
-        return _columns(
-            list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","))
-        )
-    return _lines([line.strip() for line in text.splitlines() if line.strip()])
-
-
-def _lines(lines: list[str]) -> list[str] | None:
-    """Return the names of lines, by the number before or after each where all have one."""
-    before = [re.match(r"(\d{1,8})\s*[:,;\s]\s*(\S.*)$", line) for line in lines]
-    after = [re.match(r"(.*\S)\s*[:,;\s]\s*(\d{1,8})$", line) for line in lines]
-    for matches, number, name in ((before, 1, 2), (after, 2, 1)):
-        found = [m for m in matches if m is not None]
-        ordered = _in_order([(int(m[number]), m[name].strip("'\", ")) for m in found], len(lines))
-        if ordered is not None:
-            return ordered
-    return names_from(lines)
-
-
-def _columns(rows: list[list[str]]) -> list[str] | None:
-    """Return the names of a table with or without a header: numbers in a column of their own, or in order."""
-    rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
-    for body in (rows, rows[1:]):
-        if not body or len({len(row) for row in body}) != 1:
-            continue
-        width = len(body[0])
-        numbers = [c for c in range(width) if all(row[c].isdecimal() for row in body)]
-        texts = [c for c in range(width) if c not in numbers]
-        for number in numbers:
-            for name in texts:
-                ordered = _in_order([(int(row[number]), row[name]) for row in body], len(body))
-                if ordered is not None:
-                    return ordered
-    header = (
-        bool(rows) and len(rows[0]) > 0 and _word(rows[0][0]) in WORDS | {"name", "label", "class"}
-    )
-    if all(len(row) == 1 for row in rows):
-        return names_from([row[0] for row in rows[1 if header else 0 :]])
     return None

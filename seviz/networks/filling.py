@@ -60,6 +60,31 @@ def check_plain(weights: Mapping[str, Tensor], name: str) -> None:
         )
 
 
+def check_floating(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], name: str) -> None:
+    """Check that no weight is a whole number that stands for another one.
+
+    Args:
+        weights: The tensors that are used, by their names in the file.
+        own: Those of the network that they go to, by the same names.
+        name: Name of the file.
+
+    Raises:
+        CheckpointError: If weights are int8 (or so): without their scales they are other numbers.
+    """
+    bad = [
+        f"{key} ({str(value.dtype).removeprefix('torch.')})"
+        for key, value in weights.items()
+        if own[key].is_floating_point() and not value.is_floating_point()
+    ]
+    if bad:
+        raise CheckpointError(
+            f"expected weights as floating-point numbers in {name}, found whole numbers in {len(bad)} of "
+            f"{len(weights)} tensors: {', '.join(bad[:_SHOWN])}; quantised weights mean nothing without "
+            "their scales: save a float copy of the network",
+            details={"not floating-point": bad},
+        )
+
+
 def _oddity(tensor: Tensor) -> str | None:
     if tensor.layout is not torch.strided:
         return str(tensor.layout).removeprefix("torch.")

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.arch import build_architecture, describe_architecture, is_known_name, takes
-from seviz.networks.architectures.registry import AMBIGUOUS
+from seviz.networks.architectures.registry import AMBIGUOUS, READERS
 from seviz.networks.building import no_random_numbers
-from seviz.networks.class_names import classes_beside, read_class_names, table_of
+from seviz.networks.choosing import choose, places_outside
+from seviz.networks.class_files import classes_beside, read_class_names
+from seviz.networks.class_names import table_of
 from seviz.networks.documented import documented, outputs_of
-from seviz.networks.filling import check_finite, check_fit, check_plain, fill
+from seviz.networks.filling import check_finite, check_fit, check_floating, check_plain, fill
 from seviz.networks.folds import apply_folds
 from seviz.networks.formats.file import CheckpointFile
 from seviz.networks.formats.hub import facts_beside, weights_in
@@ -53,6 +55,7 @@ class LoadOptions:
             takes no memory, but the file must not change while the network is used.
         class_names: What the outputs are called, in their order, or a file that says it; stronger than
             what the checkpoint says.
+        weights: Where in the file they are, where it has several: ``student``, ``model_ema.module``.
     """
 
     arch: str | None = None
@@ -62,6 +65,7 @@ class LoadOptions:
     allow_nan: bool = False
     mapped: bool = False
     class_names: str | Path | Sequence[str] | None = None
+    weights: str | None = None
 
 
 def load(
@@ -73,6 +77,7 @@ def load(
     unsafe: bool = False,
     allow_nan: bool = False,
     class_names: str | Path | Sequence[str] | None = None,
+    weights: str | None = None,
     preprocessing: Preprocessing | None = None,
     input_size: Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
@@ -93,6 +98,7 @@ def load(
         unsafe: Let the file run whatever code it names. Never from a file that is not yours.
         allow_nan: Take weights that are not finite.
         class_names: What the outputs are called, in their order, or a file that says it.
+        weights: Where in the file they are, where it has several: ``student``, ``model_ema.module``.
         preprocessing: How images are prepared, in place of what the file says or what is assumed. The
             arguments below change parts of it, as the options of the same names do.
         input_size: Channels, height and width of the input.
@@ -111,7 +117,9 @@ def load(
     >>> load("timm:seresnet18", arch_args={"pretrained": False}).params  # doctest: +SKIP
     11776552
     """
-    options = LoadOptions(arch, arch_args, ema, unsafe, allow_nan, class_names=class_names)
+    options = LoadOptions(
+        arch, arch_args, ema, unsafe, allow_nan, class_names=class_names, weights=weights
+    )
     opened = open_checkpoint(spec, options)
     if isinstance(opened, BareWeights):
         raise opened.refuse()
@@ -166,7 +174,21 @@ def _open(spec: str | Path, options: LoadOptions) -> LoadedModel | BareWeights:
         return loaded
     file = _read(Path(spec), options)
     if file.payload is None:
+        if options.weights is not None:
+            raise UsageError(
+                f"expected --weights with a file of named tensors, found it with {file.name}, which is a "
+                "whole network; leave it out"
+            )
         return _ready(file, options)
+    packed = sum(n.endswith("_packed_params") for n in (*file.payload.facts, *file.payload.tensors))
+    if packed:
+        raise CheckpointError(
+            f"expected weights as floating-point numbers in {file.name}, found those of {packed} quantised "
+            "layers; save the network before quantisation"
+        )
+    if options.weights is not None:
+        file = replace(file, payload=file.payload.under(options.weights, file.name))
+    assert file.payload is not None
     name = options.arch or file.metadata.get("arch")
     if name is None:
         return _unnamed(file, file.payload, options)
@@ -214,7 +236,8 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
             f"{name!r}, which is code; give --arch {name} if you trust it"
         )
     own = file.metadata.get("arch_args") or {} if name == file.metadata.get("arch") else {}
-    shapes = _shapes(payload)
+    whole, more = payload.resolved()
+    shapes = _shapes(whole)
     check_arguments(own, shapes.values(), file.name)
     args = {**own, **(options.arch_args or {})}
     classes = file.metadata.get("classes")
@@ -222,8 +245,13 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
         args = _with_classes(name, args, len(classes))
     folds = file.metadata.get("folded", ())
     built = None
-    if not is_known_name(name):
+    if is_known_name(name):
+        args = {**_read_off(name, shapes), **args}
+    else:
         built = apply_folds(build_architecture(name, args), folds, file.name)
+        if more and not built.state_dict().keys() & whole.tensors.keys() - payload.tensors.keys():
+            whole, more = payload, ()  # the code keeps them in parts itself
+            shapes = _shapes(payload)
     empty = built_empty(name, args, folds, file.name) if built is None else built
     fits = [
         compare(built, view, name, args)
@@ -235,23 +263,34 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
     best = max(fits, key=lambda f: (f.share, -f.view.size))
     shown = describe_architecture(name, {k: v for k, v in args.items() if k != "num_classes"})
     check_fit(best, shown, file.name)
-    chosen, notes = _chosen([Recognised(f) for f in complete], payload, options.ema, file.name)
-    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in args:
+    chosen, notes = choose([Recognised(f) for f in complete], payload, options.ema, file.name)
+    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in {**own, **(options.arch_args or {})}:
         notes += (AMBIGUOUS[name][1],)
-    return _filled(file, payload, chosen.fit, notes, options, built)
+    return _filled(file, whole, chosen.fit, (*more, *notes), options, built)
+
+
+def _read_off(name: str, shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    """Return the arguments of an architecture of this package that the shapes tell."""
+    for view in views(shapes):
+        for read in READERS:
+            guess = read(view.shapes)
+            if guess is not None and guess[0] == name:
+                return dict(guess[1])
+    return {}
 
 
 def _unnamed(
     file: CheckpointFile, payload: Payload, options: LoadOptions
 ) -> LoadedModel | BareWeights:
     """Recognise the architecture."""
-    if options.arch_args:
-        raise UsageError(
-            f"expected --arch-args with --arch, or with a file that names its architecture, found it with "
-            f"{file.name}, which names none; give --arch NAME as well"
-        )
+    payload, more = payload.resolved()
     shapes = _shapes(payload)
     recognition = recognise(shapes, payload.facts)
+    if not recognition.found and options.arch_args:
+        raise UsageError(
+            f"expected --arch-args with --arch, or with a file whose architecture is known, found it with "
+            f"{file.name}, whose is not; give --arch NAME as well"
+        )
     if not recognition.found:
         view = largest_view(shapes, recognition.near)
         return BareWeights(
@@ -261,56 +300,23 @@ def _unnamed(
             view,
             excitations(view),
             recognition.near,
-            file.notes,
+            (*more, *file.notes),
         )
-    chosen, notes = _chosen(list(recognition.found), payload, options.ema, file.name)
-    name = chosen.fit.name
+    chosen, notes = choose(list(recognition.found), payload, options.ema, file.name)
+    name, found = chosen.fit.name, chosen.fit
     if chosen.note is not None:
         notes += (chosen.note,)
-    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in chosen.fit.args:
+    if options.arch_args:
+        found = fit(name, {**found.args, **options.arch_args}, found.view, file_name=file.name)
+        check_fit(found, describe_architecture(name, found.args), file.name)
+    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in found.args:
         notes += (AMBIGUOUS[name][1],)
-    loaded = _filled(file, payload, chosen.fit, notes, options, None)
+    loaded = _filled(file, payload, found, (*more, *notes), options, None)
     return replace(
         loaded,
         recognised=f"{_entry(name)}, 100 % of {len(chosen.fit.names)} tensors",
         alternatives=(*(n for n, _ in chosen.others), *chosen.same),
     )
-
-
-def _chosen(
-    found: list[Recognised], payload: Payload, ema: bool | None, name: str
-) -> tuple[Recognised, tuple[str, ...]]:
-    """Choose among several sets of weights in one file: averaged or not, then the first."""
-
-    def averaged(one: Recognised) -> bool:
-        return payload.is_averaged(one.fit.view.prefix)
-
-    wanted = [r for r in found if averaged(r) == (ema is not False)]
-    if not wanted and ema is True:
-        raise UsageError(
-            f"expected averaged weights (EMA) in {name}, found none under "
-            f"{', '.join(r.fit.view.prefix or '(no prefix)' for r in found)}; leave --ema out"
-        )
-    chosen = (wanted or found)[0]
-    notes: tuple[str, ...] = ()
-    rest = [r for r in found if r is not chosen]
-    if rest and averaged(chosen) != averaged(rest[0]):
-        took, other = ("averaged (EMA)", "--no-ema") if averaged(chosen) else ("raw", "--ema")
-        notes += (
-            f"the file has raw and averaged weights; the {took} ones under {chosen.fit.view.prefix} were "
-            f"taken, {other} takes those under {rest[0].fit.view.prefix}",
-        )
-    elif rest:
-        places = ", ".join(r.fit.view.prefix or "(no prefix)" for r in rest)
-        notes += (
-            f"the file has several sets of weights that fit; those under "
-            f"{chosen.fit.view.prefix or '(no prefix)'} were taken, not those under {places}",
-        )
-    elif averaged(chosen) and ema is None:
-        notes += (f"averaged weights (EMA) under {chosen.fit.view.prefix}",)
-    elif averaged(chosen) and ema is False:
-        notes += ("the file has averaged weights (EMA) only; they were taken",)
-    return chosen, notes
 
 
 def _filled(
@@ -332,6 +338,9 @@ def _filled(
         notes += (_folded_note(file.metadata),)
     used = {name: payload.tensors[name] for name in found.names.values()}
     check_plain(used, file.name)
+    check_floating(
+        used, {n: found.model.state_dict()[o] for o, n in found.names.items()}, file.name
+    )
     trouble = check_finite(used, file.name, allow_nan=options.allow_nan)
     if built is None:
         with no_random_numbers():
@@ -347,7 +356,15 @@ def _filled(
     alone = not any(f"under {found.view.prefix}" in n for n in notes)
     left = len(payload.tensors.keys() - found.view.full.values() - set(found.names.values()))
     outside = left - sum(n.endswith("num_batches_tracked") for n in payload.tensors)
-    if outside > 0 and alone:
+    hidden = places_outside(payload, found)
+    if hidden:
+        listed = ", ".join(hidden[:_SHOWN]) + ", ..." * (len(hidden) > _SHOWN)
+        notes += (
+            f"{outside} tensors beside the network were left out, and {len(hidden)} of its places look like "
+            f"excitations of SE ({listed}): {found.name} is a part of what this file holds; --arch "
+            "file.py:factory takes the whole",
+        )
+    elif outside > 0 and alone:
         notes += (f"{outside} tensors beside the network were left out",)
     borrowed = sorted(set(found.names.values()) - set(found.view.full.values()))
     if borrowed:

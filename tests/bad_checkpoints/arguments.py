@@ -61,7 +61,7 @@ for word, args, parts, code in (
     ("no-pair", ["reduction"], ["'reduction'"], 2),
 ):
     case(f"arch-args/{word}", saved(state), *parts, words=(*NAMED[:3], *args), code=code)
-case("arch-args/no-arch", saved(state), "with --arch", words=("--arch-args", "reduction=2"), code=2)
+case("arch-args/no-arch", saved(state), "--arch-args", words=("--arch-args", "reduction=4"))
 for name in ("timm:no_such_network", "torchvision:no_such_network", "timm:"):
     case(f"zoo/{name}", lambda path: None, "expected a network of", file=name, code=2)
 case("zoo/arch", lambda path: None, "--arch", file="timm:seresnet18", words=("--arch", "x"), code=2)

@@ -93,6 +93,8 @@ class SharedBNResNet(nn.Module):
         se_bias: Whether they carry a bias.
         stride_in_1x1: Whether bottlenecks shrink the map in their first 1x1 convolution instead of the
             3x3. The weights have the same names and shapes in both forms.
+        plain_stem: Whether the first convolution and its norm are called ``conv1`` and ``bn``, instead of
+            ``conv1.0`` and ``conv1.1``.
     """
 
     def __init__(
@@ -107,16 +109,15 @@ class SharedBNResNet(nn.Module):
         se_conv: bool = False,
         se_bias: bool = False,
         stride_in_1x1: bool = False,
+        plain_stem: bool = False,
     ) -> None:
         super().__init__()
         make_se = partial(
             NamedSqueezeExcite, reduction=reduction, layers=se_layers, conv=se_conv, bias=se_bias
         )
-        self.conv1 = nn.Sequential(
-            nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False),
-            nn.BatchNorm2d(64),
-            nn.ReLU(inplace=True),
-        )
+        conv, norm = nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False), nn.BatchNorm2d(64)
+        self.conv1 = conv if plain_stem else nn.Sequential(conv, norm, nn.ReLU(inplace=True))
+        self.bn = norm if plain_stem else None
         inputs = 64
         for stage, width, count in zip(_STAGES, (64, 128, 256, 512), blocks, strict=True):
             layer = nn.Sequential()
@@ -135,7 +136,10 @@ class SharedBNResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return probabilities [N, num_classes] for images [N, in_chans, H, W]."""
-        x = F.max_pool2d(self.conv1(x), 3, 2, padding=1)
+        x = self.conv1(x)
+        if self.bn is not None:
+            x = F.relu(self.bn(x), inplace=True)
+        x = F.max_pool2d(x, 3, 2, padding=1)
         for stage in _STAGES:
             x = self.get_submodule(f"conv{stage}_x")(x)
         return F.softmax(self.fc(x.mean((2, 3))), dim=1)
@@ -156,7 +160,8 @@ BUILDERS: dict[str, Builder] = {
 @reader
 def read(found: Landmarks) -> Reading:
     """Tell the depth, how the excitation is written, and classes and input channels, from the shapes."""
-    _, in_chans, *_ = found.weight("conv1.0", 4, kernel=7)
+    plain_stem = "conv1.weight" in found
+    _, in_chans, *_ = found.weight("conv1" if plain_stem else "conv1.0", 4, kernel=7)
     stages = [found.numbered(f"conv{s}_x.block_{s}_{{}}.conv1") for s in _STAGES]
     blocks = [path.removesuffix(".conv1") for paths in stages for path in paths]
     sizes = (f"{blocks[0]}.conv3.weight" in found, tuple(map(len, stages)))
@@ -171,6 +176,7 @@ def read(found: Landmarks) -> Reading:
         "se_layers": layers,
         "se_conv": rank == 4,
         "se_bias": bias,
+        "plain_stem": plain_stem,
     }
     return name, changed(BUILDERS[name], arguments)
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
-from seviz.errors import CheckpointError
+from seviz.errors import CheckpointError, UsageError
 from seviz.networks.formats.archives import MOST_TENSORS, too_many_tensors
+from seviz.networks.formats.reparametrised import resolved
 
 # What training state is kept under. Its tensors have the shapes of the weights and are none.
 _STATE = re.compile(
@@ -50,6 +51,30 @@ class Payload:
     facts: dict[str, Any] = field(default_factory=dict)
     averaged: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def resolved(self) -> tuple[Payload, tuple[str, ...]]:
+        """Return this with pruned and normalised weights put together, and remarks on them."""
+        tensors, notes = resolved(self.tensors)
+        return (replace(self, tensors=tensors) if notes else self), notes
+
+    def under(self, key: str, file_name: str) -> Payload:
+        """Return the tensors under one key.
+
+        Args:
+            key: ``student``, or a longer part of a dotted path.
+            file_name: For messages.
+
+        Raises:
+            UsageError: If there are none.
+        """
+        wanted = key.strip(".").split(".")
+        kept = {n: t for n, t in self.tensors.items() if _holds(n.split(".")[:-1], wanted)}
+        if not kept or not wanted[0]:
+            raise UsageError(
+                f"expected weights under {key!r} in {file_name}, found none; it has them under "
+                f"{', '.join(_places(self.tensors))}"
+            )
+        return replace(self, tensors=kept)
 
     def is_averaged(self, name: str) -> bool:
         """Return whether a tensor, or everything under a prefix, is a running average."""
@@ -120,6 +145,21 @@ def _leaves(
             yield name, value
         elif not _is_long(name):
             yield from _leaves(inner, met, f"{name}.", depth + 1)
+
+
+def _holds(path: list[str], wanted: list[str]) -> bool:
+    """Return whether components follow each other in a path."""
+    return any(path[i : i + len(wanted)] == wanted for i in range(len(path) - len(wanted) + 1))
+
+
+def _places(names: Iterable[str], most: int = 8) -> list[str]:
+    """Return the first prefixes at which the names of a file part."""
+    paths = [n.split(".") for n in names]
+    shared = 0
+    while len({p[shared] for p in paths if len(p) > shared + 1}) == 1:
+        shared += 1
+    found = list(dict.fromkeys(".".join(p[: shared + 1]) for p in paths if len(p) > shared + 1))
+    return [*found[:most], *(["..."] if len(found) > most else [])]
 
 
 def _is_numbered(node: Mapping[Any, Any]) -> bool:

@@ -1,12 +1,14 @@
 """What can be said of weights whose network is unknown: their size, and their excitations.
 
 An excitation is a pair of matrices C -> h -> C (or 2C, with a shift) with h < C, next to each other under one
-prefix. A bottleneck whose output is added instead of multiplied has the same tensors, so this is an
-estimate; names, stages and the kind of gate need the network.
+prefix; with h = C only where others of the file, called alike, have h < C. A bottleneck whose output is
+added instead of multiplied has the same tensors, so this is an estimate; names, stages and the kind of gate
+need the network.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -21,6 +23,7 @@ from seviz.results.blocks import SEBlock
 UNKNOWN = "unknown"
 # A layer inside an excitation lies at most that deep under its prefix: se.fc1.conv.weight.
 _DEPTH = 3
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,20 +114,20 @@ def largest_view(shapes: Mapping[str, Shape], near: Sequence[Fit] = ()) -> View:
 def excitations(view: View) -> tuple[SEBlock, ...]:
     """Return the pairs of matrices that excite channels, in the order of the file."""
     weights = [n for n, s in view.shapes.items() if len(s) > 1]
-    found: list[SEBlock] = []
+    held = {}
     for first, second in pairwise(weights):
-        squeezed, excited = view.shapes[first], view.shapes[second]
-        channels, hidden = squeezed[1], squeezed[0]
-        if (
-            not (_is_pointwise(squeezed) and _is_pointwise(excited) and 0 < hidden < channels)
-            or excited[1] != hidden
-            or excited[0] not in {channels, 2 * channels}
-        ):
+        if _excites(view.shapes[first], view.shapes[second]):
+            place = _container(view, weights, (first, second))
+            if place is not None:
+                held[first, second] = place
+    alike = {
+        _pattern(names) for names in held if view.shapes[names[0]][0] < view.shapes[names[0]][1]
+    }
+    found: list[SEBlock] = []
+    for names, (prefix, parameters) in held.items():
+        (hidden, channels, *_), excited = (view.shapes[n] for n in names)
+        if _pattern(names) not in alike:
             continue
-        held = _container(view, weights, (first, second))
-        if held is None:
-            continue
-        prefix, parameters = held
         found.append(
             SEBlock(
                 name=f"SE_?_{len(found) + 1}",
@@ -143,6 +146,18 @@ def excitations(view: View) -> tuple[SEBlock, ...]:
             )
         )
     return tuple(found)
+
+
+def _excites(squeezed: Shape, excited: Shape) -> bool:
+    """Return whether two matrices are C -> h -> C or C -> h -> 2C, with h of C at most."""
+    hidden, channels = squeezed[:2]
+    fits = excited[1] == hidden and excited[0] in {channels, 2 * channels}
+    return _is_pointwise(squeezed) and _is_pointwise(excited) and 0 < hidden <= channels and fits
+
+
+def _pattern(names: tuple[str, str]) -> tuple[str, ...]:
+    """Return how two matrices are called, whatever the numbers of their layers."""
+    return tuple(_NUMBER.sub("#", name) for name in names)
 
 
 def _container(

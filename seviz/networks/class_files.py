@@ -1,0 +1,156 @@
+"""Files that name a network's outputs: beside its checkpoint, or given by the user."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from seviz.errors import UsageError
+from seviz.networks.class_names import (
+    MOST_BYTES,
+    WORDS,
+    in_order,
+    names_from,
+    names_within,
+    plain_word,
+    table_of,
+)
+from seviz.results.classes import ClassTable
+
+# Files that name classes where they lie beside a checkpoint, the plainest first.
+_BESIDE = (
+    *("classes.txt", "class_names.txt", "labels.txt", "names.txt", "class_to_idx.json"),
+    *("idx_to_class.json", "class_indices.json", "id2label.json", "classes.json"),
+    *("class_names.json", "labels.json", "label_map.json", "config.json"),
+)
+_FORMATS = "a name per line, JSON, YAML, CSV or .npy"
+
+
+def classes_beside(checkpoint: Path, outputs: int | None) -> tuple[ClassTable | None, str | None]:
+    """Return the class names in a file beside a checkpoint, and a remark.
+
+    Args:
+        checkpoint: The file, or the folder that holds it.
+        outputs: How many outputs the network has; files of other counts are not used, and said.
+    """
+    folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
+    unfit = None
+    for name in (f"{checkpoint.stem}_classes.txt", f"{checkpoint.stem}.classes.txt", *_BESIDE):
+        try:
+            names = _read(folder / name) if os.path.isfile(folder / name) else None
+        except (OSError, ValueError, RecursionError):
+            continue
+        if names and len(names) == outputs:
+            return table_of(names), f"the classes are named by {name} beside the checkpoint"
+        if names and outputs is not None and name != _BESIDE[-1]:
+            unfit = unfit or (
+                f"{name} beside the checkpoint names {len(names)} classes, the network has {outputs} "
+                "outputs: not used"
+            )
+    return None, unfit
+
+
+def read_class_names(path: str | Path) -> ClassTable:
+    """Return the classes that a file names, in the order of the network's outputs.
+
+    Args:
+        path: A name per line (with its number before or after it, if all have one), CSV, JSON or YAML (a
+            list, names by number, or numbers by name, as such or as ``names``, ``id2label`` ...), or a
+            ``.npy`` of text.
+
+    Raises:
+        UsageError: If it cannot be read, or names no classes.
+    """
+    path = Path(path).expanduser()
+    try:
+        names = _read(path)
+    except OSError as exc:
+        raise UsageError(
+            f"expected a file of class names, found {exc.strerror or exc} at {path}; give --class-names FILE"
+        ) from exc
+    except (ValueError, RecursionError) as exc:
+        reason = " ".join(str(exc).split())[:100]
+        raise UsageError(
+            f"expected class names ({_FORMATS}) in {path.name}, found what cannot be read ({reason})"
+        ) from exc
+    if not names:
+        raise UsageError(
+            f"expected class names ({_FORMATS}) in {path.name}, found none; a name for each output, in order"
+        )
+    return table_of(names)
+
+
+def _read(path: Path) -> list[str] | None:
+    """Return the names in a file.
+
+    Raises:
+        OSError: If it cannot be opened.
+        ValueError: If it is not what its name says.
+    """
+    if not path.is_file():
+        raise OSError(
+            f"no file {path.name}" if not path.exists() else f"{path.name} is no file of bytes"
+        )
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"over {MOST_BYTES:,} bytes")
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return names_from(np.load(path, allow_pickle=False))
+    raw = path.read_bytes()
+    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+    text = raw.decode("utf-16" if wide else "utf-8-sig")
+    if suffix in (".yaml", ".yml"):
+        import yaml  # type: ignore[import-untyped]
+
+        try:
+            return names_within(yaml.safe_load(text))
+        except yaml.YAMLError as exc:
+            raise ValueError(f"no YAML: {exc}") from exc
+    if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
+        return names_within(json.loads(text))
+    if suffix in (".csv", ".tsv"):
+        return _columns(
+            list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","))
+        )
+    return _lines([line.strip() for line in text.splitlines() if line.strip()])
+
+
+def _lines(lines: list[str]) -> list[str] | None:
+    """Return the names of lines, by the number before or after each where all have one."""
+    before = [re.match(r"(\d{1,8})\s*[:,;\s]\s*(\S.*)$", line) for line in lines]
+    after = [re.match(r"(.*\S)\s*[:,;\s]\s*(\d{1,8})$", line) for line in lines]
+    for matches, number, name in ((before, 1, 2), (after, 2, 1)):
+        found = [m for m in matches if m is not None]
+        ordered = in_order([(int(m[number]), m[name].strip("'\", ")) for m in found], len(lines))
+        if ordered is not None:
+            return ordered
+    return names_from(lines)
+
+
+def _columns(rows: list[list[str]]) -> list[str] | None:
+    """Return the names of a table with or without a header: numbers in a column of their own, or in order."""
+    rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    for body in (rows, rows[1:]):
+        if not body or len({len(row) for row in body}) != 1:
+            continue
+        width = len(body[0])
+        numbers = [c for c in range(width) if all(row[c].isdecimal() for row in body)]
+        texts = [c for c in range(width) if c not in numbers]
+        for number in numbers:
+            for name in texts:
+                ordered = in_order([(int(row[number]), row[name]) for row in body], len(body))
+                if ordered is not None:
+                    return ordered
+    header = (
+        bool(rows)
+        and len(rows[0]) > 0
+        and plain_word(rows[0][0]) in WORDS | {"name", "label", "class"}
+    )
+    if all(len(row) == 1 for row in rows):
+        return names_from([row[0] for row in rows[1 if header else 0 :]])
+    return None
