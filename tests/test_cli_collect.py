@@ -40,8 +40,8 @@ class Interrupted(torch.nn.Module):
 
     def forward(self, x):
         out = self.net(x)
-        # Of whole passes: whether the input fits is looked at in the first layers alone.
-        if not x.is_meta:
+        # Whether the input fits is looked at with one image, and in the first layers: that is no batch.
+        if not x.is_meta and len(x) > 1:
             Interrupted.passes += 1
             if Interrupted.passes == self.after:
                 for _ in range(self.times):
