@@ -131,7 +131,9 @@ def put(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (lambda m: m["header"].pop("source"), "expected header.source, found none"),
         (put("header", "skipped", value=["a"]), "a list as header.skipped[0]"),
         (put("header", "preprocessing", "mean", value=["0"]), "header.preprocessing.mean[0]"),
-        (put("header", "preprocessing", "input_size", value=[3, 8]), "3 values as"),
+        (put("header", "preprocessing", "input_size", value=[3, 0]), "[3, 0] as header.preproc"),
+        (put("header", "preprocessing", "input_size", value=[]), "[] as header.preprocessing"),
+        (put("header", "preprocessing", "input_size", value=[12, 1000]), None),
         (put("header", "num_classes", value=2), "a shape of 3 x 3 instead of 3 x 2 in confusion"),
         (lambda m: m["classes"].append(m["classes"][0]), "the class 'ant (0)' twice"),
         (put("classes", 1, "label", value="ant"), None),  # namesakes are told apart by their index

@@ -21,9 +21,9 @@ class Figure(matplotlib.figure.Figure):
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
         """Return the picture, and how wide it is to be shown."""
         if self._shown is None or self.stale:
-            target = io.BytesIO()
+            file = io.BytesIO()
             with figure_style():
-                self.savefig(target, format="png", dpi=_DPI)
-            self._shown = target.getvalue()
+                self.savefig(file, format="png", dpi=_DPI)
+            self._shown = file.getvalue()
             self.stale = False  # saving sets the resolution back, which counts as a change
         return self._shown, {"width": round(self.get_figwidth() * _SCREEN)}

@@ -246,7 +246,8 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
     folds = file.metadata.get("folded", ())
     built = None
     if is_known_name(name):
-        args = {**_read_off(name, shapes), **args}
+        # Those of the file first: their order is that of the architecture's description, in records too.
+        args = {**args, **{k: v for k, v in _read_off(name, shapes).items() if k not in args}}
     else:
         built = apply_folds(build_architecture(name, args), folds, file.name)
         if more and not built.state_dict().keys() & whole.tensors.keys() - payload.tensors.keys():

@@ -285,6 +285,9 @@ def _check_names(record: Record) -> None:
             raise FieldError(f"the {what} {twice!r} twice")
     if not record.classes.classes:
         raise FieldError("no class")
+    size = record.header.preprocessing.input_size
+    if not size or min(size) < 1:
+        raise FieldError(f"{list(size)} as header.preprocessing.input_size")
     numbers = {
         "header.images": record.header.images,
         "header.num_classes": record.header.num_classes,
