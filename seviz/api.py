@@ -13,6 +13,7 @@ from seviz.analysis.curves import default_classes
 from seviz.errors import NoSEBlockError, SevizError, UsageError
 from seviz.figures import confusion_matrix, gate_curves
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
+from seviz.figures.style import Colors
 from seviz.results.blocks import select_blocks
 from seviz.results.classes import ClassTable
 from seviz.results.evaluation import Evaluation
@@ -44,6 +45,7 @@ def activations(
     blocks: Sequence[str] | None = None,
     channels: int | Literal["all"] = 50,
     spread: bool = False,
+    colors: Colors | None = None,
     options: PassOptions | None = None,
     **collecting: Any,
 ) -> Figure:
@@ -58,6 +60,7 @@ def activations(
             block of the last stage.
         channels: How many channels to draw of each block, evenly spaced, or ``all``.
         spread: Draw one standard deviation within each class as a band.
+        colors: One for each class, in their order, or by their labels; lines, bands and legend take them.
         options: How the pass of a network is made.
         collecting: Further arguments of `seviz.collect`. What the labels of batches are called is
             ``class_names`` here; by default the classes, where nothing else says it.
@@ -66,7 +69,7 @@ def activations(
         A matplotlib figure.
 
     Raises:
-        UsageError: If a class or a block is not in the record.
+        UsageError: If a class or a block is not in the record, or a colour is none.
     """
     record, classes = _drawn(record, data, classes, options, collecting)
     chosen = record.classes.choose(map(str, classes or default_classes(record)))
@@ -76,6 +79,7 @@ def activations(
         select_blocks(record.blocks, blocks),
         channels=channels,
         spread=spread,
+        colors=colors,
     )
 
 

@@ -311,3 +311,21 @@ def test_a_failed_pass_leaves_nothing(run: Run, tiny: Tiny, elsewhere: Path) -> 
     assert said.code == 3
     assert "SE_2_1" in error_line(said)
     assert sorted(p.name for p in elsewhere.iterdir()) == ["nan.pt", "pictures"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["compare", "a", "b", "c"],
+            "expected A B and options for seviz compare, found c besides;",
+        ),
+        (["audit", "a", "b"], "expected CKPT and options for seviz audit, found b besides;"),
+        (["doctor", "x", "y"], "expected options alone for seviz doctor, found x, y besides;"),
+    ],
+)
+def test_words_too_many(run: Run, words: list[str], said: str) -> None:
+    found = run(*words)
+    assert found.code == 2
+    assert said in found.err
+    assert f"seviz {words[0]} --help" in found.err

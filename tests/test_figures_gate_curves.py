@@ -352,3 +352,33 @@ def test_nothing_overlaps_or_leaves_the_figure(crowd):
         own, right = panel.title, panel._right_title
         gap = right.get_window_extent(renderer).x0 - own.get_window_extent(renderer).x1
         assert gap > 0, panel.get_title()
+
+
+@pytest.mark.parametrize("colors", [["#123456", "tab:red"], {"b": "tab:red", "a": "#123456"}])
+def test_colours_of_the_user_s_own(colors):
+    record = make_record(((1, 16), (1, 64)), ["a", "b", "c"], images=20)
+    figure = gate_curves(
+        record, record.classes.choose(["a", "b"]), record.blocks, colors=colors, spread=True
+    )
+    expected = {"a": "#123456", "b": "tab:red", "all": "black"}
+    for panel in figure.axes:
+        assert {name: line.get_color() for name, line in lines_of(panel).items()} == expected
+        bands = [c for c in panel.collections if isinstance(c, PolyCollection)]
+        found = [matplotlib.colors.to_hex(band.get_facecolor()[0]) for band in bands]
+        assert found == ["#123456", matplotlib.colors.to_hex("tab:red")]
+    (legend,) = figure.legends
+    assert {line.get_color() for line in legend.get_lines()} == set(expected.values())
+
+
+@pytest.mark.parametrize(
+    ("colors", "said"),
+    [
+        (["blurple"], "found 'blurple'"),
+        (["red", "blue", "green"], r"drawn \(a, b\), found 3 colours"),
+        ({"c": "red"}, r"drawn \(a, b\), found c"),
+    ],
+)
+def test_colours_that_are_none(colors, said):
+    record = make_record(((1, 16),), ["a", "b", "c"], images=20)
+    with pytest.raises(UsageError, match=said):
+        gate_curves(record, record.classes.choose(["a", "b"]), record.blocks, colors=colors)

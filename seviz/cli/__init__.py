@@ -8,9 +8,10 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from inspect import signature
 
 from cyclopts import App
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from seviz.cli import (
     ablate,
@@ -86,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             result_action="return_value",
         )
         sys.stdout.flush()  # here, where a reader that has gone is not an error
+    except UnusedCliTokensError as exc:
+        return _fail(_too_many(exc), USAGE, words)
     except CycloptsError as exc:
         return _fail(" ".join(str(exc).split()), USAGE, words)
     except SevizError as exc:
@@ -118,6 +121,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             words,
         )
     return code if isinstance(code, int) else 0
+
+
+def _too_many(exc: UnusedCliTokensError) -> str:
+    """Return what is wrong with words that no parameter takes."""
+    command = " ".join(["seviz", *(exc.command_chain or ())])
+    found = ", ".join(map(str, exc.unused_tokens or ())) or "more"
+    parameters = signature(exc.target).parameters.values() if exc.target is not None else ()
+    own = [p.name.upper() for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    takes = f"{' '.join(own)} and options" if own else "options alone"
+    return f"expected {takes} for {command}, found {found} besides; {command} --help shows all"
 
 
 def _check_launch(words: Sequence[str]) -> None:

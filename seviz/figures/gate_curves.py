@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ from seviz.figures.style import (
     PALE,
     SMALL,
     TEXT,
+    Colors,
+    class_line,
     curve_styles,
     figure_style,
 )
@@ -44,6 +46,7 @@ def gate_curves(
     *,
     channels: int | Literal["all"] = PAPER_CHANNELS,
     spread: bool = False,
+    colors: Colors | None = None,
     figure: Figure | None = None,
 ) -> Figure:
     """Draw the mean gate over the channel index, one panel per block and one line per class.
@@ -60,6 +63,8 @@ def gate_curves(
             their true index; ``all`` for every one.
         spread: Add a band of one standard deviation on either side of each class's mean, over the
             images of that class.
+        colors: Colours as matplotlib takes them: one for each chosen class, in their order, or by their
+            labels; classes that are not named keep the usual ones.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default, which
             belongs to no window and needs no closing.
 
@@ -67,8 +72,8 @@ def gate_curves(
         The figure; `save_figure` writes it.
 
     Raises:
-        UsageError: If a chosen class has no image in the record, a block is not the record's, or
-            ``channels`` is neither positive nor ``all``.
+        UsageError: If a chosen class has no image in the record, a block is not the record's,
+            ``channels`` is neither positive nor ``all``, or a colour is none.
 
     >>> gate_curves(record, record.classes.choose(["pug"]), record.blocks)  # doctest: +SKIP
     <Figure size 720x402 with 6 Axes>
@@ -80,18 +85,22 @@ def gate_curves(
     picked = {b.name: sampled_channels(b.channels, channels) for b in blocks}
     centres = {b.name: means(record, b, curves)[:, picked[b.name]] for b in blocks}
     widths = {b.name: stds(record, b, curves)[:, picked[b.name]] for b in blocks} if spread else {}
+    painted = _painted(curves.all_names[:-1], colors)
     notes = _notes(record, blocks, Layout(len(blocks)).inner_width)
     with figure_style():
         figure = figure or Figure()
         figure.clear()
         figure.set_layout_engine("none")
-        layout = _draw_frame(figure, curves, len(blocks), notes, spread)
+        layout = _draw_frame(figure, curves, len(blocks), notes, spread, painted)
         panels = _add_panels(figure, layout, blocks)
         for block, panel in zip(blocks, panels, strict=True):
             weight = _weight(len(picked[block.name]), layout.panel[0])
-            _draw_lines(panel, picked[block.name], centres[block.name], curves, weight)
+            styles = curve_styles(len(curves.all_names), weight, painted)
+            _draw_lines(panel, picked[block.name], centres[block.name], curves, styles)
             if spread:
-                _draw_bands(panel, picked[block.name], centres[block.name], widths[block.name])
+                _draw_bands(
+                    panel, picked[block.name], centres[block.name], widths[block.name], styles
+                )
         panels[0].set_ylim(*_limits(centres, widths))
     return figure
 
@@ -114,6 +123,32 @@ def sampled_channels(channels: int, most: int | Literal["all"]) -> npt.NDArray[n
     return np.arange(drawn) * (channels - 1) // max(drawn - 1, 1)
 
 
+def _painted(names: Sequence[str], colors: Colors | None) -> list[Any]:
+    """Return a colour for each class: the given one, or the usual one.
+
+    Raises:
+        UsageError: If one is no colour, too many are given, or one is of no class that is drawn.
+    """
+    if colors is None:
+        return []
+    usual = [class_line(position)["color"] for position in range(len(names))]
+    given = colors if isinstance(colors, Mapping) else dict(zip(names, colors, strict=False))
+    from matplotlib.colors import is_color_like
+
+    wrong = next((c for c in given.values() if not is_color_like(c)), None)
+    if wrong is not None:
+        raise UsageError(
+            f"expected colours as matplotlib takes them ('#0072B2', 'tab:blue', ...), found {wrong!r}"
+        )
+    others = [str(name) for name in given if name not in names]
+    if others or (not isinstance(colors, Mapping) and len(colors) > len(names)):
+        raise UsageError(
+            f"expected colours for the classes that are drawn ({', '.join(names)}), found "
+            f"{', '.join(others) or f'{len(colors)} colours'}; give one for each, or choose these classes"
+        )
+    return [given.get(name, own) for name, own in zip(names, usual, strict=True)]
+
+
 def _limits(centres: dict[str, Floats], widths: dict[str, Floats]) -> tuple[float, float]:
     """Return the vertical range of all panels: 0 to 1 and a little room, more if gates need it."""
     edges = [centres[b][:-1] + sign * w[:-1] for b, w in widths.items() for sign in (-1, 1)]
@@ -125,12 +160,17 @@ def _limits(centres: dict[str, Floats], widths: dict[str, Floats]) -> tuple[floa
 
 
 def _draw_frame(
-    figure: Figure, curves: Curves, panels: int, notes: list[str], spread: bool
+    figure: Figure,
+    curves: Curves,
+    panels: int,
+    notes: list[str],
+    spread: bool,
+    colors: Sequence[Any],
 ) -> Layout:
     """Draw all that stands outside the panels; return the layout that leaves room for it."""
     layout = Layout(panels, notes=len(notes))
     figure.set_size_inches(layout.width, layout.height)
-    legend, tall = add_legend(figure, curves.all_names, layout.inner_width)
+    legend, tall = add_legend(figure, curves.all_names, layout.inner_width, colors)
     layout = Layout(panels, legend=tall, notes=len(notes))
     figure.set_size_inches(layout.width, layout.height)
     across, up = layout.middle
@@ -195,19 +235,27 @@ def _add_panels(figure: Figure, layout: Layout, blocks: Sequence[GateBlock]) -> 
 
 
 def _draw_lines(
-    panel: Axes, index: npt.NDArray[np.intp], centres: Floats, curves: Curves, weight: float
+    panel: Axes,
+    index: npt.NDArray[np.intp],
+    centres: Floats,
+    curves: Curves,
+    styles: Sequence[dict[str, Any]],
 ) -> None:
     # A single channel has no line to draw.
     marker: dict[str, Any] = {"marker": "o", "markersize": 3} if len(index) == 1 else {}
-    styles = curve_styles(len(centres), weight)
     for name, centre, style in zip(curves.all_names, centres, styles, strict=True):
         (line,) = panel.plot(index, centre, **style, **marker)
         line.set_label(name)
 
 
-def _draw_bands(panel: Axes, index: npt.NDArray[np.intp], centres: Floats, widths: Floats) -> None:
-    styles = curve_styles(len(centres))[:-1]
-    for centre, width, style in zip(centres[:-1], widths[:-1], styles, strict=True):
+def _draw_bands(
+    panel: Axes,
+    index: npt.NDArray[np.intp],
+    centres: Floats,
+    widths: Floats,
+    styles: Sequence[dict[str, Any]],
+) -> None:
+    for centre, width, style in zip(centres[:-1], widths[:-1], styles[:-1], strict=True):
         panel.fill_between(
             index,
             centre - width,

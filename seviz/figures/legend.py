@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seviz.figures.layout import by_row, legend_columns
 from seviz.figures.style import SMALL, TEXT, curve_styles
@@ -19,13 +19,16 @@ _WIDEST_NAME = 3.0  # inches; one name must not take the columns from all others
 _SIZES = {"handlelength": 2.2, "handletextpad": 0.5, "columnspacing": 1.6, "labelspacing": 0.3}
 
 
-def add_legend(figure: Figure, names: Sequence[str], available: float) -> tuple[Legend, float]:
+def add_legend(
+    figure: Figure, names: Sequence[str], available: float, colors: Sequence[Any] = ()
+) -> tuple[Legend, float]:
     """Add the legend of a figure; return it, to be moved, with its height in inches.
 
     Args:
         figure: Where to draw.
         names: Names of the curves, in the order of `curve_styles`.
         available: Width in inches; entries that do not fit go to a further row.
+        colors: Colours of the classes, in place of the usual ones.
     """
     from matplotlib.lines import Line2D
 
@@ -38,7 +41,7 @@ def add_legend(figure: Figure, names: Sequence[str], available: float) -> tuple[
     columns = legend_columns(
         [handle + measure(name) for name in shown], _SIZES["columnspacing"] * unit, available
     )
-    lines = [Line2D([], [], **style) for style in curve_styles(len(names))]
+    lines = [Line2D([], [], **style) for style in curve_styles(len(names), colors=colors)]
     legend = figure.legend(
         by_row(lines, columns),
         [""] * len(lines),

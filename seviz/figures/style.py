@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -96,19 +96,28 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+# Of classes: in their order, or by their labels.
+Colors = Sequence[Any] | Mapping[str, Any]
+
+
 def class_line(position: int) -> dict[str, Any]:
     """Return colour and style of the class at this position; the first thirty all differ."""
     style, colour = divmod(position, len(COLOURS))
     return {"color": COLOURS[colour], "linestyle": LINE_STYLES[style % len(LINE_STYLES)]}
 
 
-def curve_styles(curves: int, weight: float = 1.0) -> list[dict[str, Any]]:
+def curve_styles(
+    curves: int, weight: float = 1.0, colors: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
     """Return the line styles of the classes and, last, of the mean over all.
 
     Args:
         curves: Number of curves, that of the mean over all included.
         weight: Width of a class's line in points.
+        colors: Colours of the classes, in place of the usual ones.
     """
     classes = [{**class_line(i), "linewidth": weight, "zorder": 3} for i in range(curves - 1)]
+    for line, color in zip(classes, colors, strict=False):
+        line["color"] = color
     summary = {"linestyle": SUMMARY_STYLE, "linewidth": 0.8 * weight, "zorder": 4}
     return [*classes, {"color": "black", **summary}]
