@@ -588,3 +588,21 @@ def test_processes_need_to_know_the_length() -> None:
 
     with pytest.raises(DataError, match="how many batches it has for several processes"):
         shared(2, make)
+
+
+@pytest.mark.parametrize("how", ["wrapped", "in place"])
+def test_a_compiled_network_is_read_as_it_is_written(how: str) -> None:
+    loaded = seviz.load(seviz.sample("se_resnet_digits"))
+    x = torch.randn(100, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    loader = [(x, torch.arange(100) % 10)]
+    plain = seviz.collect(loaded.model, loader, PLAIN)
+    network: Any = loaded.model
+    if how == "wrapped":
+        network = torch.compile(network, backend="eager")
+    else:
+        network.compile(backend="eager")
+    before = network._compiled_call_impl
+    compiled = seviz.collect(network, loader, PLAIN)
+    assert network._compiled_call_impl is before
+    for name, array in plain.arrays.items():
+        assert np.array_equal(compiled.arrays[name], array), name

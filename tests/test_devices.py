@@ -358,7 +358,18 @@ def test_a_command_on_a_pretended_gpu(run: Run, name: str, float64: bool) -> Non
 
     def said(device: str) -> dict[str, Any]:
         out = Path("gpu" if "cuda" in device else "cpu").with_suffix(".pt" * (command == "fold"))
-        words = [command, DIGITS, *more, "--data", "digits", "--num-samples", 6, "-o", out, "--json"]
+        words = [
+            command,
+            DIGITS,
+            *more,
+            "--data",
+            "digits",
+            "--num-samples",
+            6,
+            "-o",
+            out,
+            "--json",
+        ]
         if command == "confusion":
             words += ["--predictions", f"{out}.csv"]
         found = run(*words, "--device", device, "-j", 0, "--no-fast")

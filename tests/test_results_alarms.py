@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from synthetic import make_header
 
-from seviz.results.alarms import alarms, near_chance
+from seviz.results.alarms import _spread, alarms, near_chance
 from seviz.results.classes import ClassTable
 from seviz.results.input_fit import InputFit
 from seviz.results.record import Record
@@ -51,13 +51,41 @@ def test_constant_answers_for_one_class_are_right() -> None:
         (np.full((4, 4), 9) + np.eye(4, dtype=int), "25.00%"),
         # A third of the images are of the class that nine of ten answers name: 0.9/3 + 0.1/3... by hand
         ([[90, 10], [180, 20]], "36.67%"),  # 1/3 * 0.9 + 2/3 * 0.1
-        (np.eye(10, dtype=int)[::-1] * 100 + 20, "10.00%"),  # worse than chance
     ],
 )
 def test_answers_at_chance(confusion: npt.ArrayLike, chance: str) -> None:
     (said,) = alarms(record(confusion))
     assert said.startswith("top-1 is at chance")
     assert f"{chance} would be" in said
+
+
+def test_answers_below_chance_are_in_another_order() -> None:
+    (said,) = alarms(record(np.roll(np.eye(10, dtype=int) * 100, 1, axis=1)))
+    assert said.startswith(
+        "top-1 is below chance: 0.00% of 1,000 images are right, and 10.00% would"
+    )
+    assert "the classes seem to be in another order" in said
+
+
+def test_few_classes_that_are_told_apart_are_not_at_chance() -> None:
+    # Nine of ten images are of one class, and chance is 82 %: what is right beyond that counts.
+    assert alarms(record([[900, 0], [0, 100]])) == ()
+    assert alarms(record([[178, 0], [0, 20]])) == ()
+    # All four cats among sixty airplanes got the only four answers "cat": 1 in 635,376 shuffles.
+    airplanes = np.zeros((2, 3), int)
+    airplanes[0], airplanes[1] = (49, 0, 11), (0, 4, 0)
+    assert alarms(record(airplanes)) == ()
+    (said,) = alarms(record([[810, 90], [90, 10]]))
+    assert said.startswith("top-1 is at chance: 82.00%")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_spread_is_that_of_shuffled_answers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    true, answers = rng.choice(4, 60, p=[0.6, 0.2, 0.1, 0.1]), rng.choice(4, 60)
+    counted = [np.bincount(x, minlength=4) for x in (true, answers)]
+    found = [np.sum(true == rng.permutation(answers)) for _ in range(20_000)]
+    assert _spread(*counted, 60) == pytest.approx(np.std(found), rel=0.02)
 
 
 def test_a_little_above_chance_is_above_it() -> None:

@@ -2,7 +2,7 @@
 
 from seviz.gates.find import Found, OtherMechanism, Trace, TracedBlock, find, trace
 from seviz.gates.inputs import Example, Inputs
-from seviz.gates.tap import Tap, evaluating, unwrap
+from seviz.gates.tap import Tap, evaluating, uncompiled, unwrap
 
 __all__ = [
     "Example",
@@ -15,5 +15,6 @@ __all__ = [
     "evaluating",
     "find",
     "trace",
+    "uncompiled",
     "unwrap",
 ]

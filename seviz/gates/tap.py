@@ -18,7 +18,7 @@ from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
 from seviz.gates.reading import HookReading, ModeReading, Reading
 
-__all__ = ["Tap", "evaluating", "unwrap"]
+__all__ = ["Tap", "evaluating", "uncompiled", "unwrap"]
 
 # A block's name, and which part of its gate.
 _Part = tuple[str, int]
@@ -41,9 +41,18 @@ def unwrap(model: nn.Module) -> nn.Module:
         model = inner
 
 
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Return the network inside ``torch.compile``: compiled for another batch, its hooks may not fire."""
+    while hasattr(model, "_orig_mod"):
+        inner = model._orig_mod
+        assert isinstance(inner, nn.Module)
+        model = inner
+    return model
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """Hold every module in evaluation mode, and give each its own flag back.
+    """Hold every module in evaluation mode and uncompiled, and give each its own flag back.
 
     >>> from torch import nn
     >>> model = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(1).eval())
@@ -54,7 +63,15 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     [True, False]
     """
     flags = [(module, module.training) for module in model.modules()]
+    # Of ``module.compile()``, which compiles in place.
+    compiled = [
+        (m, m._compiled_call_impl)
+        for m, _ in flags
+        if getattr(m, "_compiled_call_impl", None) is not None
+    ]
     try:
+        for module, _ in compiled:
+            module._compiled_call_impl = None
         for module, _ in flags:
             # Not .eval(): networks override train() to freeze or to fuse.
             module.training = False
@@ -62,6 +79,8 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, flag in flags:
             module.training = flag
+        for module, call in compiled:
+            module._compiled_call_impl = call
 
 
 class Tap:

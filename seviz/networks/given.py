@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seviz.data.loaders import Loader, Loading, Parts, open_loader, take_apart
 from seviz.errors import DataError, UsageError
-from seviz.gates import Example, Inputs, unwrap
+from seviz.gates import Example, Inputs, uncompiled, unwrap
 from seviz.gates.graph import is_on_meta
 from seviz.gates.inputs import Chosen, described
 from seviz.networks.load import load
@@ -50,7 +50,13 @@ def as_loaded(network: nn.Module | LoadedModel | str | Path, *, hashed: bool = T
     name = type(inner).__name__
     sha256 = state_hash(inner) if hashed and not is_on_meta(inner) else ""
     return LoadedModel(
-        network, name, name, sha256, None, Preprocessing(origin="not known"), format=IN_MEMORY
+        uncompiled(network),
+        name,
+        name,
+        sha256,
+        None,
+        Preprocessing(origin="not known"),
+        format=IN_MEMORY,
     )
 
 

@@ -16,9 +16,11 @@ _FEWEST = 10
 _CONSTANT = 0.99
 # Ends of a 95 % interval.
 _Z = 1.959964
-# At chance is what is not above it, surely not by a third of the way to 100 %; or surely not by a quarter
-# of what chance gives.
-_WAY, _MORE = 1 / 3, 1.25
+# At chance is what agrees with the classes no more than shuffled answers would, and surely goes no further
+# than a third of the way from there to 100 %; or a twentieth, where it is surely at most 5/4 of chance.
+_WAY, _LITTLE, _MORE = 1 / 3, 1 / 20, 1.25
+# Below chance is what shuffled answers would hardly ever do: the classes are in another order.
+_BELOW = -4.0
 _HINT = " (preprocessing? the order of the classes? the weights?)"
 
 
@@ -71,11 +73,13 @@ def _at_chance(record: Record, confusion: npt.NDArray[np.int64]) -> str:
         return ""  # of one class the share that is right may be anything
     chance = float((true / images) @ (answers / images))
     right = int(confusion[np.arange(len(own)), own].sum())
-    if not _is_chance(right, images, chance):
+    verdict = _verdict(right, images, chance, _spread(true, answers, images))
+    if not verdict:
         return ""
+    why = "; the classes seem to be in another order" if verdict == "below" else ""
     return (
-        f"top-1 is at chance: {right / images:.2%} of {images:,} images are right, and {chance:.2%} would be "
-        "if the network's answers were shuffled"
+        f"top-1 is {verdict} chance: {right / images:.2%} of {images:,} images are right, and {chance:.2%} "
+        f"would be if the network's answers were shuffled{why}"
     )
 
 
@@ -87,18 +91,53 @@ def near_chance(right: int, images: int, classes: int) -> str:
         images: All images.
         classes: Of how many classes they are.
     """
-    if classes < 2 or not images or not _is_chance(right, images, 1 / classes):
+    if classes < 2 or not images:
+        return ""
+    chance = 1 / classes
+    verdict = _verdict(right, images, chance, math.sqrt(images * chance * (1 - chance)))
+    if not verdict:
         return ""
     return (
-        f"top-1 is at chance: {right / images:.2%} of {images:,} images of {classes:,} classes are right"
-        f"{_HINT}"
+        f"top-1 is {verdict} chance: {right / images:.2%} of {images:,} images of {classes:,} classes are "
+        f"right{_HINT}"
     )
 
 
-def _is_chance(right: int, images: int, chance: float) -> bool:
-    low, high = _interval(right, images)
-    at_chance = low <= chance and high <= chance + _WAY * (1 - chance)
-    return at_chance or high <= _MORE * chance
+def _verdict(right: int, images: int, chance: float, spread: float) -> str:
+    """Return ``at`` or ``below`` chance, or nothing.
+
+    Args:
+        right: Images whose answer is right.
+        images: All images.
+        chance: Share of right answers, were they shuffled.
+        spread: Standard deviation of their number.
+    """
+    beyond = (right - images * chance) / spread if spread > 0 else 0.0
+    if beyond < _BELOW:
+        return "below"
+    high = _interval(right, images)[1]
+    way = (high - chance) / (1 - chance) if chance < 1 else 1.0
+    agrees_no_more = abs(beyond) <= _Z and way <= _WAY
+    return "at" if agrees_no_more or (way <= _LITTLE and high <= _MORE * chance) else ""
+
+
+def _spread(true: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], images: int) -> float:
+    """Return the standard deviation of the number of right answers, were they shuffled.
+
+    Hoeffding (Annals of Mathematical Statistics 22, 1951), theorem 2, for a matrix that is 1 where image
+    and answer are of one class: the mean is sum_k r_k c_k / n.
+
+    Args:
+        true: Images of each class, r_k.
+        answers: Answers of each class, c_k.
+        images: Their number, n.
+    """
+    if images < 2:
+        return 0.0
+    r, c, n = true.astype(float), answers.astype(float), float(images)
+    mean = float(r @ c) / n
+    squares = n * mean + mean**2 - float(r @ c**2) / n - float(c @ r**2) / n
+    return math.sqrt(max(squares, 0.0) / (n - 1))
 
 
 def _interval(count: int, images: int) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seviz.collect.fast.reduced import Reduced
-from seviz.gates import Inputs, Tap, evaluating
+from seviz.gates import Inputs, Tap, evaluating, uncompiled
 from seviz.gates.reading import Reading
 
 
@@ -59,6 +59,8 @@ class Eager:
         outputs: bool = True,
         channels_last: bool = False,
     ) -> None:
+        # Compiled for a batch that a user had, a network may skip the hooks of this pass.
+        model = uncompiled(model)
         self.model, self.readings, self.device = model, readings, device
         self.reduced, self.outputs, self.channels_last = reduced, outputs, channels_last
         self._tap = Tap(model, readings, stop=not outputs)
