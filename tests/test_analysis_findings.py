@@ -405,7 +405,7 @@ def test_no_interval_of_few_images_has_no_width() -> None:
         pytest.approx(0.5 - most),
         pytest.approx(0.5 + most),
     )
-    assert (found.dead_channels.value, found.dead_channels.low) == (16, None)
+    assert found.dead_channels is None  # of five images, which may be alike
     assert (found.spread.value, found.spread.low) == (pytest.approx(0, abs=1e-6), None)
 
 

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import seviz
 from seviz.collect.execute import execute
 from seviz.collect.prepare import prepare
-from seviz.errors import CheckpointError, DataError, EndedEarlyError, UsageError
+from seviz.errors import CheckpointError, DataError, EndedEarlyError, SevizError, UsageError
 from seviz.gates import Inputs
 
 CLASSES = ("ant", "bee", "cat")
@@ -392,7 +392,7 @@ TROUBLES: dict[str, tuple[Callable[[int, Any], Any], str]] = {
     ),
     "a negative label": (lambda n, p: (p[0], p[1] - int(n == 2)), "found -1"),
     "no labels": (lambda n, p: p[0] if n == 2 else p, "found none; give every image a label"),
-    "fewer labels": (lambda n, p: (p[0], p[1][:-1]) if n == 2 else p, "found others"),
+    "fewer labels": (lambda n, p: (p[0], p[1][:-1]) if n == 2 else p, "found 3 in a batch"),
     "no batch": (lambda n, p: "abc" if n == 2 else p, "found str 'abc'"),
 }
 
@@ -606,3 +606,32 @@ def test_a_compiled_network_is_read_as_it_is_written(how: str) -> None:
     assert network._compiled_call_impl is before
     for name, array in plain.arrays.items():
         assert np.array_equal(compiled.arrays[name], array), name
+
+
+@pytest.mark.parametrize(
+    ("loader", "classes", "said"),
+    [
+        (
+            [(X[:6], Y[:5])],
+            CLASSES,
+            "a label for each of 6 images, found 5 in a batch",
+        ),
+        ([(X[:2], ["cat"])], CLASSES, "a label for each of 2 images, found 1 in a batch"),
+        ([(X[:6], Y[:6])], ["cat"] * len(CLASSES), "found 'cat' for several; tell them apart"),
+    ],
+)
+def test_labels_and_names_that_do_not_fit(loader: Any, classes: list[str], said: str) -> None:
+    with pytest.raises(SevizError, match=said):
+        seviz.collect(seeded(Net), loader, PLAIN, classes=classes)
+
+
+def test_what_a_record_prints_is_one_line() -> None:
+    record = seviz.collect(seeded(Net), [(X, Y)], PLAIN, classes=CLASSES)
+    assert repr(record).startswith(f"<Record of Net: {len(X)} images, ")
+    assert len(repr(record)) < 120
+
+
+def test_a_warning_names_the_line_of_the_user() -> None:
+    with pytest.warns(seviz.RecordWarning) as seen:
+        seviz.collect(seeded(Net), [(X, Y)], PLAIN, classes=CLASSES)
+    assert {Path(w.filename).name for w in seen} == {Path(__file__).name}

@@ -218,3 +218,14 @@ def test_counts_equal_torchvisions_where_it_reads_the_same(tmp_path):
     source = open_source(str(tmp_path))
     assert list(source.folders) == expected.classes
     assert np.bincount(expected.targets).tolist() == source.counts.tolist()
+
+
+def test_folders_that_are_empty_or_no_splits(tmp_path):
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(
+        DataError, match=r"found folders without images \(ant, bee\); put the images"
+    ):
+        open_source(str(tmp_path))
+    with pytest.raises(DataError, match="no split is among them: leave out --split"):
+        open_source(str(tmp_path), split="nope")

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from statsmodels.stats.contingency_tables import mcnemar
 from test_results_ablation import make
 
+from seviz.analysis.ablation import describe_ablation, single_effects
 from seviz.figures import ablation_figure, save_figure, write_ablation_csv
 from seviz.figures.point_labels import Box, around, place_labels
 from seviz.figures.style import figure_style
@@ -161,3 +162,19 @@ def test_labels_lie_on_nothing(where: list[tuple[float, float]], width: float) -
     for i, box in enumerate(boxes):
         assert page.holds(box)
         assert not any(box.meets(other) for other in (*boxes[i + 1 :], *obstacles))
+
+
+def test_the_first_images_of_an_interrupted_pass_judge_no_block() -> None:
+    lost = (Replaced("SE_2_1", ("SE_2_1",), 60, 2, 100, 90),)
+    whole, partial, drawn = (
+        make(single=lost, cumulative=(), **more)
+        for more in ({}, {"partial": True}, {"partial": True, "gates": "shuffle"})
+    )
+    # Of images in random order a part is a sample.
+    assert [single_effects(a)[0].significant for a in (whole, partial, drawn)] == [
+        True,
+        False,
+        True,
+    ]
+    assert "which blocks matter cannot be said" in describe_ablation(partial)
+    assert "more than chance explains for 1 of 1" in describe_ablation(drawn)

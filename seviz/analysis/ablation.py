@@ -32,11 +32,14 @@ class Effect:
         replaced: Whose gates.
         difference: From the network to the one with these gates, on the same images.
         p_adjusted: The p-value of the difference, adjusted by Holm's method for all that were tried with it.
+        judged: Whether the images stand for the data: not the first ones of a pass that was interrupted,
+            which are of the first classes.
     """
 
     replaced: Replaced
     difference: PairedDifference
     p_adjusted: float
+    judged: bool = True
 
     @property
     def delta(self) -> Estimate:
@@ -46,7 +49,7 @@ class Effect:
     @property
     def significant(self) -> bool:
         """Return whether chance is an unlikely explanation, all tests considered."""
-        return self.p_adjusted < SIGNIFICANT
+        return self.judged and self.p_adjusted < SIGNIFICANT
 
 
 def single_effects(ablation: Ablation) -> list[Effect]:
@@ -64,7 +67,13 @@ def _effects(ablation: Ablation, parts: Sequence[Replaced]) -> list[Effect]:
         counted_difference(ablation.images, ablation.right, part.lost, part.won) for part in parts
     ]
     adjusted = holm([d.p_value for d in found])
-    return [Effect(*both) for both in zip(parts, found, adjusted, strict=True)]
+    judged = _stands_for_the_data(ablation)
+    return [Effect(*both, judged) for both in zip(parts, found, adjusted, strict=True)]
+
+
+def _stands_for_the_data(ablation: Ablation) -> bool:
+    # For gates of another image the order is random, and any part of it a sample.
+    return not ablation.partial or ablation.gates == "shuffle"
 
 
 def describe_ablation(ablation: Ablation) -> str:
@@ -73,6 +82,13 @@ def describe_ablation(ablation: Ablation) -> str:
     Raises:
         ValueError: If there is no image.
     """
+    base = wilson(ablation.right, ablation.images)
+    if not _stands_for_the_data(ablation):
+        return (
+            f"The pass was interrupted after {ablation.images:,} images, the first ones, in which classes "
+            "are not represented as in the data: which blocks matter cannot be said. With no gate replaced "
+            f"top-1 is {base} (95 % interval, Wilson)."
+        )
     effects = single_effects(ablation)
     sure = sorted((e for e in effects if e.significant), key=lambda e: e.difference.delta)
     named = ", ".join(
@@ -87,5 +103,4 @@ def describe_ablation(ablation: Ablation) -> str:
     unit = "stage" if ablation.by == "stage" else "block"
     tests = " (p < 0.05, Holm-adjusted)" if len(effects) > 1 else " (p < 0.05)"
     said = f"With the {HELD[ablation.gates]} in one {unit} at a time, {found}{tests}."
-    base = wilson(ablation.right, ablation.images)
     return f"{said} With no gate replaced it is {base} (95 % interval, Wilson)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -337,6 +338,7 @@ def met(
     if not isinstance(asked, str | Path):  # a function that the user names may take it
         require_no_split(options.split)
     loader = data if isinstance(data, Loader) else Loader(data)
+    _require_distinct(wanted.get("classes") or loader.classes or ())
     stream = open_stream(
         loaded,
         replace(loader, **wanted),
@@ -344,6 +346,19 @@ def met(
         workers=options.workers or 0,
     )
     return meeting(loaded, stream), stream, options
+
+
+def _require_distinct(classes: Sequence[str]) -> None:
+    """Refuse classes of one name.
+
+    Raises:
+        UsageError: If there are two.
+    """
+    twice = [name for name, times in Counter(map(str, classes)).items() if times > 1]
+    if twice:
+        raise UsageError(
+            f"expected a name of its own for each class, found {twice[0]!r} for several; tell them apart"
+        )
 
 
 def prepare(
@@ -463,6 +478,11 @@ def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, 
     if found.outputs == 1000:
         return imagenet_classes(), (
             "1,000 outputs without class names: taken for ImageNet-1k's classes in their usual order",
+        )
+    if found.outputs is None:
+        return None, (
+            "the network returns something else than one score per class (several tensors, or maps), so "
+            "predictions are not scored",
         )
     return None, (
         "the checkpoint names no classes: the folders' names are used, and predictions are not scored",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -36,4 +37,12 @@ def _warn(text: str, tell: Tell | None) -> None:
     if tell is not None:
         tell(f"warning: {text}")
     else:
-        warnings.warn(text, RecordWarning, stacklevel=5)
+        warnings.warn(text, RecordWarning, stacklevel=_users_level())
+
+
+def _users_level() -> int:
+    """Return how far up the line of the user's is that called into seviz; 1 is who asks."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_globals.get("__name__", "").partition(".")[0] == "seviz" and frame.f_back:
+        level, frame = level + 1, frame.f_back
+    return level

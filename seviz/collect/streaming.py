@@ -130,12 +130,15 @@ def _kind(labels: Any, images: int) -> tuple[str, str | None]:
     if labels is None:
         return "", "the batches have no labels: the images are one group"
     if isinstance(labels, list | tuple) and labels and all(isinstance(v, str) for v in labels):
-        return ("names", None) if len(labels) == images else ("", _no_classes("names", labels))
+        _check_length(len(labels), images)
+        return "names", None
     values = _array(labels)
     if values is None:
         return "", _no_classes(type(labels).__name__, labels)
     if values.dim() > 1 and values.numel() == images:
         values = values.flatten()
+    if values.dim() == 1:
+        _check_length(len(values), images)
     whole = not values.is_floating_point() and not values.is_complex()
     if values.dim() == 1 and len(values) == images and whole:
         return "numbers", None
@@ -148,7 +151,18 @@ def _kind(labels: Any, images: int) -> tuple[str, str | None]:
 
 
 def _no_classes(what: str, labels: Any) -> str:
-    return f"the labels ({what}) are no numbers of classes: the images are one group"
+    return (
+        f"the labels ({what}) are no whole numbers of classes, and the images are one group; convert them "
+        "with .long() if they number classes"
+    )
+
+
+def _check_length(labels: int, images: int) -> None:
+    if labels != images:
+        raise DataError(
+            f"expected a label for each of {images} images, found {labels} in a batch; change "
+            "what the loader gives"
+        )
 
 
 def _array(labels: Any) -> Tensor | None:

@@ -78,9 +78,12 @@ def find_layout(scan: Scan, path: bytes, split: str | None) -> Layout:
         below = os.path.join(below, inner)
         notes.append(f"the class folders are taken from {shown(below)!r}")
     if split and not chosen:
+        folders = scan.listing(path).folders
+        splits = split_kinds(map(shown, folders))
         raise DataError(
-            f"expected a folder {split!r} in {shown(path)}, found "
-            f"{_some(scan.listing(path).folders)}; name one of the splits there, or leave out --split"
+            f"expected a folder {split!r} in {shown(path)}, found {_some(folders)}; "
+            f"{'name one of the splits there, or leave' if splits else 'no split is among them: leave'} out "
+            "--split"
         )
     return _classes(scan, path, below, chosen, tuple(notes))
 
@@ -111,9 +114,11 @@ def _flat(
     folder = os.path.join(path, inner) if inner else path
     images = scan.listing(folder).images
     if not images:
+        empty = scan.listing(folder).folders
+        found = f"folders without images ({_some(empty)})" if empty else "no folders and no images"
         raise DataError(
-            f"expected one folder of images per class in {shown(folder)}, found no folders and no images; "
-            "put the images of each class in a folder of its name"
+            f"expected one folder of images per class in {shown(folder)}, found {found}; put the images of "
+            "each class in a folder of its name"
         )
     for place in dict.fromkeys((folder, os.path.join(path, below) if below else path)):
         listed = label_list(place, folder, images)

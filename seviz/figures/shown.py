@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.figure
 
+from seviz.figures.fonts import boxes_are_told
 from seviz.figures.style import figure_style
 
 # Twice the dots of a usual screen, shown at the size of the figure: sharp on a fine one, too.
@@ -17,6 +18,16 @@ class Figure(matplotlib.figure.Figure):
     """A figure of matplotlib's that shows itself; it is drawn again only when it was changed."""
 
     _shown: bytes | None = None
+
+    def draw(self, renderer: Any) -> None:
+        """Draw it; letters that no font has were told of."""
+        with boxes_are_told():
+            super().draw(renderer)
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        """Save it, likewise."""
+        with boxes_are_told():
+            super().savefig(*args, **options)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
         """Return the picture, and how wide it is to be shown."""

@@ -141,6 +141,14 @@ class Record:
             )
         return pandas.concat(parts, ignore_index=True)
 
+    def __repr__(self) -> str:
+        """Return one line: what the record is of."""
+        header, seen = self.header, int((self.count > 0).sum())
+        parts = [f"{header.images:,} images", f"{seen:,} classes", f"{len(self.blocks)} blocks"]
+        top1 = f", top-1 {self.top1:.2%}" if self.top1 is not None else ""
+        partial = ", partial" if header.partial else ""
+        return f"<Record of {header.checkpoint}: {', '.join(parts)}{top1}{partial}>"
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what the record is of, and how to draw it."""
         header = self.header

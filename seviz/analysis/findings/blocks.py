@@ -62,7 +62,8 @@ class BlockFindings:
         high: Share of gates above 0.95, over images and channels.
         low: Share of gates below 0.05.
         dead_channels: Channels whose standard deviation over images is below 0.01; from those where
-            the interval of the standard deviation is below, to those where it reaches below.
+            the interval of the standard deviation is below, to those where it reaches below; ``None`` of
+            fewer than ten images.
         constant: The value at which all gates sit, if they do: they differ by 0.01 at most.
         images: Images behind these numbers.
     """
@@ -81,7 +82,7 @@ class BlockFindings:
     factors: tuple[float, float] | None
     high: Estimate
     low: Estimate
-    dead_channels: Estimate
+    dead_channels: Estimate | None
     constant: float | None
     images: int
 
@@ -98,7 +99,7 @@ class BlockFindings:
     @property
     def is_mostly_constant(self) -> bool:
         """Return whether most channels surely do not move, more than three of four, and not all."""
-        if self.dead or self.constant is not None or self.images < FEWEST_IMAGES:
+        if self.dead or self.constant is not None or self.dead_channels is None:
             return False
         return self.dead_channels.above(MOSTLY_CONSTANT * self.channels)
 
@@ -129,7 +130,7 @@ class BlockFindings:
     @property
     def dead(self) -> bool:
         """Return whether every channel is dead, over ten images at least."""
-        return self.images >= FEWEST_IMAGES and self.dead_channels.value == self.channels
+        return self.dead_channels is not None and self.dead_channels.value == self.channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,10 +232,15 @@ def _corrected(share: Estimate | None, parts: VarianceParts) -> Estimate | None:
     return share.mapped(slope, 1 - slope)
 
 
-def _dead(std: Floats, reach: Floats | None, images: float) -> Estimate:
-    """Return how many channels do not move, from those that surely do not to those that may not."""
+def _dead(std: Floats, reach: Floats | None, images: float) -> Estimate | None:
+    """Return how many channels do not move, from those that surely do not to those that may not.
+
+    Of few images, which may be alike, it cannot be said.
+    """
+    if images < FEWEST_IMAGES:
+        return None
     value = float(np.count_nonzero(std < MOVES))
-    if reach is None or images < FEWEST_IMAGES:
+    if reach is None:
         return Estimate(value)
     surely = np.count_nonzero(std + reach < MOVES)
     return Estimate(value, float(surely), float(np.count_nonzero(std - reach < MOVES)))

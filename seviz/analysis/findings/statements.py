@@ -102,7 +102,9 @@ def _nothing_on_gates(
     if len(blocks) < 2:
         return "There is one block, which is neither shallow nor deep."
     if blocks[0].images < FEWEST_IMAGES:
-        return f"There are {blocks[0].images} images, and it needs about {FEWEST_IMAGES}."
+        few = blocks[0].images
+        there = "There is 1 image" if few == 1 else f"There are {few} images"
+        return f"{there}, and it needs about {FEWEST_IMAGES}."
     if drawn is None:
         return no_intervals(record)
     return None

@@ -52,7 +52,7 @@ def remark(block: BlockFindings) -> str:
         return "dead"
     if block.still:
         return "hardly moves"
-    if block.is_mostly_constant:
+    if block.is_mostly_constant and block.dead_channels is not None:
         return f"{block.dead_channels.value:.0f} of {block.channels} constant"
     if block.scaled and block.scale_only is not None:
         return f"{100 * block.scale_only.value:.1f}% scale-only"
@@ -80,7 +80,7 @@ def failures(blocks: Sequence[BlockFindings]) -> list[str]:
         f"{b.dead_channels.value:.0f} of {b.channels} gates of {b.block} are constant over {b.images:,} "
         "images (standard deviation below 0.01): they do nothing but scale their channel"
         for b in blocks
-        if b.is_mostly_constant
+        if b.is_mostly_constant and b.dead_channels is not None
     ]
     return found
 
