@@ -272,6 +272,8 @@ def test_everything_that_writes_a_file_writes_it_so() -> None:
     assert unsafe == [
         # Nothing that stays: standard output that has gone, a copy in a folder of its own.
         "cli/__init__.py: open(os.devnull, 'w')",
+        # A figure that a user saves where they say.
+        "figures/shown.py: super().savefig(*args, **options)",
         "networks/formats/keras/files.py: weights.open('wb')",
         "results/writing.py: self.open('w', encoding=encoding, newline=newline)",
         "results/writing.py: self.open('wb')",
