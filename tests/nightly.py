@@ -1,6 +1,7 @@
 """Run the tests that are marked ``nightly``, and write what came of them to ``nightly.md`` beside this file.
 
     make nightly
+    python tests/nightly.py tests/test_zoo_sweep.py
 
 They take every case of what other tests show on a few: each network of the zoos, each way of writing SE.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "nightly.md"
-HEADER = ("test", "cases", "passed", "skipped", "failed", "minutes", "outcomes")
+HEADER = ("test", "cases", "passed", "skipped", "failed", "minutes", "outcomes", "with")
 LIBRARIES = ("torch", "torchvision", "timm", "fvcore", "numpy")
 
 
@@ -39,19 +40,19 @@ class Sweep:
     seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    def row(self, name: str) -> tuple[str, ...]:
-        """Return the row of the table."""
+    def row(self, name: str, words: str) -> tuple[str, ...]:
+        """Return the row of the table; the words tell when it was, and with what."""
         known = [str(self.counts[kind]) for kind in ("passed", "skipped", "failed")]
         outcomes = ", ".join(f"{n} {what}" for what, n in self.outcomes.most_common())
-        return (name, str(self.counts.total()), *known, f"{self.seconds / 60:.1f}", outcomes)
+        return (name, str(self.counts.total()), *known, f"{self.seconds / 60:.1f}", outcomes, words)
 
 
 def sweeps(report: str) -> dict[str, Sweep]:
     """Return the sweeps of a report in JUnit's XML, by name: ``test_file.py::test_name``.
 
     >>> found = sweeps('<suite><testcase classname="tests.test_x" name="test_a[1]" time="3"/></suite>')
-    >>> found["test_x.py::test_a"].row("a")
-    ('a', '1', '1', '0', '0', '0.1', '')
+    >>> found["test_x.py::test_a"].row("a", "today")
+    ('a', '1', '1', '0', '0', '0.1', '', 'today')
     """
     found: dict[str, Sweep] = {}
     for case in ET.fromstring(report).iter("testcase"):
@@ -66,12 +67,11 @@ def sweeps(report: str) -> dict[str, Sweep]:
     return dict(sorted(found.items()))
 
 
-def page(found: dict[str, Sweep], words: Iterable[str]) -> Iterator[str]:
+def page(found: Iterable[Iterable[str]]) -> Iterator[str]:
     """Return the lines of ``nightly.md``."""
-    yield from ("# Last result of `make nightly`", "")
-    yield f"{datetime.now(UTC):%Y-%m-%d}; {', '.join(words)}."
-    yield from ("", "| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER))
-    yield from ("| " + " | ".join(sweep.row(name)) + " |" for name, sweep in found.items())
+    yield from ("# Last results of `make nightly`", "")
+    yield from ("| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER))
+    yield from ("| " + " | ".join(row) + " |" for row in found)
 
 
 def rows(text: str) -> dict[str, dict[str, str]]:
@@ -85,7 +85,7 @@ def rows(text: str) -> dict[str, dict[str, str]]:
 
 
 def main() -> int:
-    """Run them all and keep the result; with more words, which are for pytest, some, and keep nothing."""
+    """Run them all and keep the results; of files or tests that are named, those alone."""
     more = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
@@ -94,11 +94,13 @@ def main() -> int:
             [sys.executable, "-m", "pytest", *words, *more], check=False, cwd=HERE.parent
         ).returncode
         found = sweeps(report.read_text(encoding="utf-8"))
-    versions = [f"{name} {version(name)}" for name in LIBRARIES]
-    text = "\n".join(page(found, [f"Python {platform.python_version()}", *versions])) + "\n"
-    print(text)
-    if not more:
-        RESULT.write_text(text, encoding="utf-8")
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    made = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}"
+    kept = rows(RESULT.read_text(encoding="utf-8")) if more else {}
+    new = {name: sweep.row(name, made) for name, sweep in found.items()}
+    every = {**{name: tuple(row.values()) for name, row in kept.items()}, **new}
+    RESULT.write_text("\n".join(page(every[name] for name in sorted(every))) + "\n", encoding="utf-8")
+    print("\n".join(page(new.values())))
     return code
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from conftest import sampled
 from dialects import Block, Net, conv_se, images, net, settle, varies
 from dialects import Bottleneck as BroadcastBAM
 from mechanisms import (
@@ -136,7 +137,7 @@ def test_foreign_gates(entry: Foreign) -> None:
         assert not torch.equal(gate[0], gate[1])
 
 
-@pytest.mark.parametrize("entry", FOREIGN, ids=by_name)
+@pytest.mark.parametrize("entry", sampled(FOREIGN, 4), ids=by_name)
 def test_foreign_gates_are_no_se(entry: Foreign) -> None:
     model = entry.build()
     found = find(model, SIZE)
@@ -148,7 +149,9 @@ def test_foreign_gates_are_no_se(entry: Foreign) -> None:
         found.require_se()
 
 
-@pytest.mark.parametrize("entry", [e for e in FOREIGN if not BY_KEY[e.key].per_pixel], ids=by_name)
+@pytest.mark.parametrize(
+    "entry", sampled([e for e in FOREIGN if not BY_KEY[e.key].per_pixel], 4), ids=by_name
+)
 def test_all_kinds_give_the_same_blocks(entry: Foreign) -> None:
     model = entry.build()
     one, every = find(model, SIZE, entry.key), find(model, SIZE, "all")
@@ -157,7 +160,7 @@ def test_all_kinds_give_the_same_blocks(entry: Foreign) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("entry", FOREIGN, ids=by_name)
+@pytest.mark.parametrize("entry", sampled(FOREIGN, 4), ids=by_name)
 def test_reading_changes_nothing(entry: Foreign) -> None:
     model = entry.build()
     x = entry.example(2, seed=2)

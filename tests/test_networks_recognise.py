@@ -201,13 +201,14 @@ def test_classes_and_channels(name: str, kwargs: dict[str, int], tmp_path: Path)
     ("name", "arguments"),
     [
         ("se_resnet20", {"reduction": 4, "num_classes": 100}),
-        ("se_resnet110", {}),
         ("resnet20", {"num_classes": 3}),
         ("senet_notes", {"filters": 24, "blocks": 3, "reduction": 4, "num_classes": 3}),
-        ("se_resnet164", {"num_classes": 100}),
-        ("se_densenet121", {"num_classes": 12}),
         ("shared_bn_se_resnet18", {"num_classes": 5}),
-        ("se_bn_inception", {"num_classes": 9}),
+        # Large ones.
+        pytest.param("se_resnet110", {}, marks=pytest.mark.nightly),
+        pytest.param("se_resnet164", {"num_classes": 100}, marks=pytest.mark.nightly),
+        pytest.param("se_densenet121", {"num_classes": 12}, marks=pytest.mark.nightly),
+        pytest.param("se_bn_inception", {"num_classes": 9}, marks=pytest.mark.nightly),
     ],
     ids=str,
 )

@@ -18,10 +18,13 @@ JUNIT = """<testsuites><testsuite>
 
 
 def test_what_is_written_is_read() -> None:
-    found = rows("\n".join(page(sweeps(JUNIT), ["Python 3"])))
+    swept = sweeps(JUNIT).items()
+    found = rows("\n".join(page(sweep.row(name, "Python 3") for name, sweep in swept)))
     assert list(found) == ["test_x.py::test_a", "test_y.py::test_b"]
-    assert list(found["test_x.py::test_a"].values())[1:] == ["3", "1", "1", "1", "2.0", "1 found"]
-    assert list(found["test_y.py::test_b"].values())[1:] == ["1", "0", "0", "1", "0.0", ""]
+    assert list(found["test_x.py::test_a"].values())[1:] == [
+        *("3", "1", "1", "1", "2.0", "1 found", "Python 3")
+    ]
+    assert list(found["test_y.py::test_b"].values())[1:6] == ["1", "0", "0", "1", "0.0"]
 
 
 def test_the_last_result_is_of_the_tests_of_today_and_good(request: pytest.FixtureRequest) -> None:
