@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from seviz.cost.entry import audit as audit
     from seviz.cost.entry import insert_se as insert_se
     from seviz.data.loaders import Loader as Loader
+    from seviz.errors import RecordWarning as RecordWarning
     from seviz.errors import SevizError as SevizError
     from seviz.figures import reliability_diagram as reliability_diagram
     from seviz.gates import Tap as Tap
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from seviz.report import write_report as write_report
     from seviz.report.folder import write_results as write_results
     from seviz.results.ablation import Ablation as Ablation
-    from seviz.results.alarms import RecordWarning as RecordWarning
     from seviz.results.blocks import GateBlock as GateBlock
     from seviz.results.blocks import SEBlock as SEBlock
     from seviz.results.cost import Audit as Audit
@@ -75,7 +75,7 @@ _HOMES = {
     "PassOptions": "seviz.collect.prepare",
     "Preprocessing": "seviz.results.preprocessing",
     "Record": "seviz.results.record",
-    "RecordWarning": "seviz.results.alarms",
+    "RecordWarning": "seviz.errors",
     "SEBlock": "seviz.results.blocks",
     "SevizError": "seviz.errors",
     "Tap": "seviz.gates",

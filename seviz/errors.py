@@ -1,4 +1,4 @@
-"""Every error that seviz raises on purpose.
+"""Every error that seviz raises on purpose, and the one warning.
 
     SevizError              exit code
     ├── UsageError          2    the request cannot be understood
@@ -121,3 +121,7 @@ class DeviceError(SevizError):
     """The device does not exist, or its memory is not enough."""
 
     exit_code = 5
+
+
+class RecordWarning(UserWarning):
+    """The numbers of a record are not what they seem."""

@@ -99,7 +99,9 @@ def main() -> int:
     kept = rows(RESULT.read_text(encoding="utf-8")) if more else {}
     new = {name: sweep.row(name, made) for name, sweep in found.items()}
     every = {**{name: tuple(row.values()) for name, row in kept.items()}, **new}
-    RESULT.write_text("\n".join(page(every[name] for name in sorted(every))) + "\n", encoding="utf-8")
+    RESULT.write_text(
+        "\n".join(page(every[name] for name in sorted(every))) + "\n", encoding="utf-8"
+    )
     print("\n".join(page(new.values())))
     return code
 

@@ -6,10 +6,10 @@ import inspect
 from typing import Any
 
 import pytest
-from conftest import sampled
 import timm
 import torch
 import torchvision
+from conftest import sampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_architectures import on_meta

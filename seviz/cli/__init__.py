@@ -26,7 +26,7 @@ from seviz.cli import (
     merge,
     report,
 )
-from seviz.cli.console import say_details
+from seviz.cli.console import say_details, saying_warnings
 from seviz.cli.shared import INTERRUPTED, given_words
 from seviz.collect.distributed import launched
 from seviz.errors import SevizError, UsageError
@@ -80,12 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     given_words.set(words)
     try:
         _check_launch(words)
-        code = app(
-            words or ["--help"],
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with saying_warnings():
+            code = app(
+                words or ["--help"],
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
         sys.stdout.flush()  # here, where a reader that has gone is not an error
     except UnusedCliTokensError as exc:
         return _fail(_too_many(exc), USAGE, words)

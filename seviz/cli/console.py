@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from seviz.collect.distributed import launched
-from seviz.errors import SevizError, one_line, printable
+from seviz.errors import RecordWarning, SevizError, one_line, printable
 from seviz.results.files import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -133,6 +134,25 @@ class Speaker:
         ) as bar:
             task = bar.add_task(what, total=total)
             yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def saying_warnings() -> Iterator[None]:
+    """Say what passes inside of other work warn of as the command line says it: each once, on one line."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if not issubclass(category, RecordWarning):
+            plain(message, category, *rest)
+        elif str(message) not in said:
+            said.add(str(message))
+            print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        plain = warnings.showwarning
+        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.simplefilter("always", RecordWarning)
+        yield
 
 
 def share_of_rest(part: int, whole: int) -> str:

@@ -57,6 +57,7 @@ def _document(loaded: LoadedModel, found: Found) -> dict[str, Any]:
         "alternatives": list(loaded.alternatives),
         "prefix": loaded.prefix,
         "num_classes": found.outputs,
+        "outputs": list(found.heads),
         "classes": loaded.classes.labels if loaded.classes is not None else None,
         "params": loaded.params,
         "se_params": _se_params(loaded, found),
@@ -91,7 +92,10 @@ def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
     speaker.say(f"architecture  {loaded.architecture}")
     if loaded.prefix:
         speaker.say(f"weights       under {loaded.prefix}.")
-    speaker.say(f"classes       {found.outputs}{known}")
+    if found.heads:
+        speaker.say(f"outputs       {', '.join(found.heads)}; --head takes one of them")
+    else:
+        speaker.say(f"classes       {found.outputs}{known}")
     speaker.say(f"input         {loaded.preprocessing.describe()}")
     speaker.say(f"parameters    {loaded.params:,}")
     speaker.line()

@@ -59,6 +59,12 @@ class ModelOptions:
             help="Where in the file the weights are, where it has several sets: student, model_ema.module."
         ),
     ] = None
+    head: Annotated[
+        str | None,
+        Parameter(
+            help="Name or position of the output that counts, where the network gives several."
+        ),
+    ] = None
     unsafe_load: Annotated[
         bool,
         Parameter(

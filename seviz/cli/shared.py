@@ -77,6 +77,7 @@ def open_model(
             mapped,
             options.class_names,
             options.weights,
+            options.head,
         ),
     )
     if isinstance(opened, BareWeights):

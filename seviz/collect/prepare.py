@@ -410,7 +410,7 @@ def prepare(
         if classes is None and match.is_model:
             classes, notes = match.table, ()
     else:
-        match, classes, notes = _matched(source, classes, notes, found.outputs, options.labels)
+        match, classes, notes = _matched(source, classes, notes, found, options.labels)
     return Prepared(
         loaded,
         options,
@@ -443,13 +443,13 @@ def _matched(
     source: Source,
     classes: ClassTable | None,
     notes: tuple[str, ...],
-    outputs: int | None,
+    found: Found,
     labels: Labels,
 ) -> tuple[Match, ClassTable | None, tuple[str, ...]]:
     """Return how folders and classes go together, the network's classes, and remarks on them."""
     folders: Sequence[str] = source.folders
     if labels in ("sorted", "natural"):
-        folders, classes, notes = numbered_folders(source, outputs, labels)
+        folders, classes, notes = numbered_folders(source, found.outputs, labels, found.heads)
     match = match_classes(
         folders,
         source.counts,
@@ -478,6 +478,11 @@ def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, 
     if found.outputs == 1000:
         return imagenet_classes(), (
             "1,000 outputs without class names: taken for ImageNet-1k's classes in their usual order",
+        )
+    if found.heads:
+        return None, (
+            f"the network gives several outputs ({', '.join(found.heads)}), so predictions are not scored; "
+            "--head takes one of them",
         )
     if found.outputs is None:
         return None, (

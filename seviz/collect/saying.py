@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from seviz.results.alarms import RecordWarning, alarms
+from seviz.errors import RecordWarning
+from seviz.results.alarms import alarms
 from seviz.results.input_fit import InputFit
 from seviz.results.record import Record
 

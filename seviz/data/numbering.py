@@ -42,7 +42,7 @@ def other_order(names: Sequence[str], order: Order) -> tuple[Order, list[str]] |
 
 
 def numbered_folders(
-    source: Source, outputs: int | None, order: Order
+    source: Source, outputs: int | None, order: Order, heads: Sequence[str] = ()
 ) -> tuple[Sequence[str], ClassTable, tuple[str, ...]]:
     """Return a class for each folder, by its place.
 
@@ -50,6 +50,7 @@ def numbered_folders(
         source: The images.
         outputs: How many outputs the network has.
         order: How the folders are numbered.
+        heads: Names of its outputs, where it gives several.
 
     Returns:
         The name of each folder of the source, the classes, and remarks.
@@ -58,6 +59,11 @@ def numbered_folders(
         DataError: If there are not as many folders as outputs, or no folders at all.
     """
     folders: Sequence[str] = source.folders
+    if heads:
+        raise DataError(
+            f"expected a network with one output of scores for --labels {order}, found "
+            f"{', '.join(heads)}; take one of them with --head"
+        )
     if outputs is None:
         raise DataError(
             f"expected a network with one output of scores for --labels {order}, found one that returns "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from seviz.errors import CheckpointError, NoSEBlockError
+from seviz.errors import CheckpointError, NoSEBlockError, SevizError
 from seviz.gates.classify import Excitation
 from seviz.gates.flow import Flow, Site, follow, root
 from seviz.gates.graph import Graph, is_on_meta, meta_copy, record
@@ -22,6 +23,8 @@ from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock
 from seviz.results.mechanisms import BY_KEY, chosen
 
 _BATCH = 2
+# Channels of images, by which a size is seen to have them last.
+_COLOURS = (1, 3, 4)
 # A map of one pixel cannot be told from its squeeze; the trace is repeated on images up to this many
 # times larger.
 _ENLARGE = 16
@@ -58,6 +61,7 @@ class Found:
         mechanism: The kind that was asked for.
         readable: All kinds whose gates can be read in the network, in the order in which they come.
         quantised: Layers that are quantised: what they compute is not followed.
+        heads: Names of its outputs, where it gives several: ``--head`` takes one.
     """
 
     blocks: tuple[GateBlock, ...]
@@ -69,6 +73,7 @@ class Found:
     mechanism: str = "se"
     readable: tuple[str, ...] = ()
     quantised: int = 0
+    heads: tuple[str, ...] = ()
 
     @property
     def se_readings(self) -> dict[str, Reading]:
@@ -228,13 +233,36 @@ def recorded(model: nn.Module, example: Example) -> Graph:
         try:
             with evaluating(model):
                 return record(model, like_traced(example, _BATCH, model, _device(model)))
+        except SevizError:
+            raise  # says what is wrong
         except Exception as exc:
             reason = str(exc).strip().splitlines()
             raise CheckpointError(
                 f"expected the network to run on images of size {described(example)}, found "
-                f"{type(exc).__name__}: {reason[0] if reason else 'no message'}; give --input-size "
-                "as it was trained"
+                f"{type(exc).__name__}: {reason[0] if reason else 'no message'}; "
+                f"{_remedy(model, example, exc)}"
             ) from exc
+
+
+def _remedy(model: nn.Module, example: Example, exc: Exception) -> str:
+    """Return what to do about a network that does not run on a batch."""
+    args, named = (example.args, example.kwargs) if isinstance(example, Inputs) else ((None,), {})
+    try:
+        inspect.signature(unwrap(model).forward).bind(*args, **named)
+    except TypeError as other:  # as many inputs as it takes are not a matter of size
+        return (
+            f"its forward takes other inputs ({other}): give batches that have them, with inputs= where they "
+            "are among more, in Python or as --data file.py:function"
+        )
+    except ValueError:  # a compiled program does not tell
+        pass
+    if isinstance(example, Inputs):
+        if isinstance(exc, LookupError) and example.output is not None:
+            return f"give as output one that the network has, found {example.output!r}"
+        return "give batches as it was trained with: the size, the order of the axes, floating-point numbers"
+    if len(example) > 2 and example[-1] in _COLOURS and example[0] not in _COLOURS:
+        return "put the channels first, in front of height and width"
+    return "give the size with which it was trained (--input-size)"
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -277,6 +305,7 @@ def _describe(
         mechanism=mechanism,
         readable=tuple(dict.fromkeys(g.mechanism.key for g in seen.gates)),
         quantised=sum(map(_is_quantised, model.modules())),
+        heads=graph.heads,
     )
     blocks = (
         TracedBlock(g.block, tuple(p.site for p in g.parts), g.parts[0].excitation, g.dims)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from seviz.gates.inputs import call
+from seviz.gates.inputs import call, outputs_in
 from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
 from seviz.gates.shapes import run
@@ -107,6 +107,7 @@ class Graph:
         outputs: Width of the network's output if that is one tensor [N, outputs], else ``None``.
         batch: Images N in the pass.
         results: What the network returned.
+        heads: Names of its outputs, where it gives several.
     """
 
     ops: list[Op]
@@ -114,6 +115,7 @@ class Graph:
     outputs: int | None
     batch: int
     results: tuple[Value, ...]
+    heads: tuple[str, ...] = ()
 
 
 def op_name(func: Any) -> str:
@@ -263,6 +265,7 @@ def record(model: nn.Module, example: Any) -> Graph:
         output.shape[1] if logits else None,
         len(example),
         tuple(value for value in results if value is not None),
+        outputs_in(output),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
@@ -171,6 +172,29 @@ def _named(result: Any, name: str, otherwise: Any) -> Any:
     if isinstance(result, Mapping):
         return result.get(name, otherwise)
     return getattr(result, name, otherwise)
+
+
+def outputs_in(result: Any, prefix: str = "") -> tuple[str, ...]:
+    """Return the names of the tensors [N, ...] that a network gives, as ``--head`` takes them.
+
+    >>> outputs_in({"age": torch.zeros(1, 2), "maps": (torch.zeros(1, 3), torch.zeros(1, 4)), "note": "x"})
+    ('age', 'maps.0', 'maps.1')
+    >>> outputs_in(torch.zeros(1, 2))
+    ()
+    """
+    if isinstance(result, Tensor):
+        return (prefix,) if prefix and result.dim() else ()
+    if isinstance(result, Mapping):
+        named: Iterable[tuple[Any, Any]] = result.items()
+    elif isinstance(result, tuple | list):
+        names = getattr(result, "_fields", range(len(result)))
+        named = zip(names, result, strict=True)
+    elif is_dataclass(result):
+        named = vars(result).items()
+    else:
+        return ()
+    lead = f"{prefix}." if prefix else ""
+    return tuple(n for name, value in named for n in outputs_in(value, f"{lead}{name}"))
 
 
 def like_traced(example: Example, images: int, model: nn.Module, device: torch.device) -> Any:

@@ -26,6 +26,7 @@ from seviz.networks.formats.hub import facts_beside, weights_in
 from seviz.networks.formats.own import check_arguments
 from seviz.networks.formats.payload import Payload
 from seviz.networks.formats.read import read_checkpoint
+from seviz.networks.heads import with_head
 from seviz.networks.model import LoadedModel
 from seviz.networks.recognise.bare import BareWeights, excitations, largest_view
 from seviz.networks.recognise.fit import Fit, built_empty, compare, fit
@@ -56,6 +57,7 @@ class LoadOptions:
         class_names: What the outputs are called, in their order, or a file that says it; stronger than
             what the checkpoint says.
         weights: Where in the file they are, where it has several: ``student``, ``model_ema.module``.
+        head: Name or position of the output that counts, of a network that gives several.
     """
 
     arch: str | None = None
@@ -66,6 +68,7 @@ class LoadOptions:
     mapped: bool = False
     class_names: str | Path | Sequence[str] | None = None
     weights: str | None = None
+    head: str | None = None
 
 
 def load(
@@ -78,6 +81,7 @@ def load(
     allow_nan: bool = False,
     class_names: str | Path | Sequence[str] | None = None,
     weights: str | None = None,
+    head: str | None = None,
     preprocessing: Preprocessing | None = None,
     input_size: Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
@@ -99,6 +103,7 @@ def load(
         allow_nan: Take weights that are not finite.
         class_names: What the outputs are called, in their order, or a file that says it.
         weights: Where in the file they are, where it has several: ``student``, ``model_ema.module``.
+        head: Name or position of the output that counts, of a network that gives several.
         preprocessing: How images are prepared, in place of what the file says or what is assumed. The
             arguments below change parts of it, as the options of the same names do.
         input_size: Channels, height and width of the input.
@@ -118,7 +123,14 @@ def load(
     11776552
     """
     options = LoadOptions(
-        arch, arch_args, ema, unsafe, allow_nan, class_names=class_names, weights=weights
+        arch,
+        arch_args,
+        ema,
+        unsafe,
+        allow_nan,
+        class_names=class_names,
+        weights=weights,
+        head=head,
     )
     opened = open_checkpoint(spec, options)
     if isinstance(opened, BareWeights):
@@ -144,6 +156,8 @@ def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | Bar
         UsageError: If there is no such architecture, or two are named.
     """
     opened = _open(spec, options)
+    if options.head is not None and not isinstance(opened, BareWeights):
+        with_head(opened.model, options.head)
     return opened if isinstance(opened, BareWeights) else _with_names(opened, spec, options)
 
 

@@ -24,10 +24,6 @@ _BELOW = -4.0
 _HINT = " (preprocessing? the order of the classes? the weights?)"
 
 
-class RecordWarning(UserWarning):
-    """The numbers of a record are not what they seem."""
-
-
 def alarms(record: Record) -> tuple[str, ...]:
     """Return warnings: an input that does not fit the network, answers that are constant or at chance."""
     found = [record.header.fit.sentence] if is_misfit(record) and record.header.fit else []
