@@ -24,6 +24,7 @@ from seviz.networks import LoadedModel, save_checkpoint
 from seviz.networks.architectures.registry import build
 from seviz.results.classes import ClassTable
 from seviz.results.header import Header
+from seviz.results.input_fit import InputFit, OtherNetwork
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 
@@ -355,27 +356,59 @@ def test_it_depends_on_no_batch_size_and_leaves_no_trace(images: Path) -> None:
         assert fit.misfit == pytest.approx(fits[0].misfit, rel=1e-6)
 
 
-def test_networks_of_equal_weights_are_told_apart_over_all_norms(images: Path) -> None:
-    # The squeeze computed, or not: no tensor tells.
+@pytest.mark.parametrize("squeeze", [True, False])
+def test_networks_of_equal_weights_are_told_apart_over_all_norms(
+    images: Path, tmp_path: Path, squeeze: bool
+) -> None:
+    """The squeeze computed, or not: no tensor tells, and nobody says it; the norms remember which it was."""
     torch.manual_seed(0)
-    networks = {
-        squeeze: build("senet_notes", num_classes=6, squeeze=squeeze) for squeeze in (True, False)
-    }
+    trained_one = build("senet_notes", num_classes=6, squeeze=squeeze)
     source, transform = open_source(str(images)), build_transform(PLAIN)
-    batch = torch.stack([transform(source.image(i)) for i in range(0, len(source), 4)])
-    for module in networks[True].modules():
+    batch = torch.stack([transform(source.image(i)) for i in range(len(source))])
+    for module in trained_one.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
     with torch.no_grad():
-        networks[True].train()(batch)
-    networks[False].load_state_dict(networks[True].state_dict())
-    misfit = {}
-    for squeeze, network in networks.items():
-        loaded = LoadedModel(network.eval(), "net", "notes", "0" * 64, None, PLAIN)
-        options = {"require_se": False}
-        found = misfits(ready(loaded, images, **options), PLAIN, images=24, norms=99)
-        misfit[squeeze] = np.mean(found)
-    assert misfit[True] < 0.5 * misfit[False]
+        trained_one.train()(batch)
+    torch.save(trained_one.state_dict(), tmp_path / "bare.pt")
+
+    loaded = seviz.load(tmp_path / "bare.pt", preprocessing=PLAIN)
+    assert loaded.arch == "senet_notes"
+    now = ready(loaded, images, require_se=False)
+    fit = check_input(now)
+    other = fit.other
+    assert other is not None
+    assert other.option == "--arch-args squeeze=false"
+    assert (other.fits_worse, other.fits_better) == (squeeze, not squeeze)
+    assert fit.is_alarm == (not squeeze)
+    assert fit.sentence.endswith("give --arch-args squeeze=false") == (not squeeze)
+    assert fit.sentence.startswith("the input fits")
+    # By hand: what leaves a misfit is the network that was not trained.
+    built = build("senet_notes", num_classes=6, squeeze=not squeeze)
+    built.load_state_dict(trained_one.state_dict())
+    seen = NormInputs(built.eval(), 999)
+    seen.update(batch)
+    assert max(other.misfit, other.than) > 0.5 * np.mean(seen.compute()) > 0.005
+
+    assert InputFit.from_dict(json.loads(json.dumps(asdict(fit)))) == fit
+    # Who says which it is, is not asked.
+    for said in (True, False):
+        named = seviz.load(
+            tmp_path / "bare.pt",
+            arch="senet_notes",
+            arch_args={"squeeze": said},
+            preprocessing=PLAIN,
+        )
+        assert check_input(ready(named, images, require_se=False)).other is None
+
+
+def test_too_few_images_tell_no_networks_apart() -> None:
+    near = OtherNetwork("--arch-args squeeze=false", 0.02, 0.09, chance=0.1)
+    assert not near.fits_better
+    assert "do not tell" in near.sentence
+    assert not InputFit(images=20, norms=3, other=near).is_alarm
+    alike = OtherNetwork("--arch-args squeeze=false", 0.02, 0.03)
+    assert "do not tell" in alike.sentence
 
 
 # -------------------------------------------------------------------------------------------------

@@ -24,14 +24,16 @@ from seviz.collect.prepare import Prepared
 from seviz.collect.streaming import Stream
 from seviz.data import Batches, make_batches
 from seviz.gates import evaluating
+from seviz.networks.forms import other_form
 from seviz.networks.given import fed
-from seviz.results.input_fit import ENOUGH, FEWEST, InputFit, Limits
+from seviz.results.input_fit import ENOUGH, FEWEST, InputFit, Limits, OtherNetwork
 from seviz.results.preprocessing import Preprocessing
 
 # Norms that are looked at: in front of the first alone a size twice too large hardly shows.
 NORMS = 6
 # At most so many images, and no more than a sixteenth of a pass where that is enough.
 MOST, SHARE = 128, 16
+_ALL = 10_000
 _SEED, _BATCH = 0, 32
 # Images that are opened to learn whether all have one size.
 _SIZED = 8
@@ -62,12 +64,27 @@ def check_input(ready: Prepared) -> InputFit:
             ready.loaded.model.to(ready.device)
             if isinstance(ready.source, Stream):
                 return _of_loader(ready, ready.source)
-            return _Check(ready).result()
+            return replace(_Check(ready).result(), other=_of_the_other(ready))
     except torch.OutOfMemoryError:
         return InputFit(unknown="the memory is not enough; give a smaller --batch-size")
     except Exception as exc:  # a check ends no pass: whatever is wrong with it, that will tell
         reason = " ".join(str(exc).split())[:100]
         return InputFit(unknown=f"{type(exc).__name__}: {reason}")
+
+
+def _of_the_other(ready: Prepared) -> OtherNetwork | None:
+    """Return how the images fit the other network, where the weights fit two and nobody said which."""
+    found = other_form(ready.loaded)
+    if found is None:
+        return None
+    option, model = found
+    prepared = ready.loaded.preprocessing
+    of_the_other = replace(ready, loaded=replace(ready.loaded, model=model))
+    values = [misfits(one, prepared, norms=_ALL) for one in (of_the_other, ready)]
+    drawn = _Drawn(ready, MOST)
+    chance = drawn.limits(drawn.images).negligible
+    there, here = map(_mean, values)
+    return OtherNetwork(option, there, here, chance) if all(values) else None
 
 
 def _of_loader(ready: Prepared, stream: Stream) -> InputFit:

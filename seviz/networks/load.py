@@ -279,8 +279,8 @@ def _named(file: CheckpointFile, payload: Payload, name: str, options: LoadOptio
     shown = describe_architecture(name, {k: v for k, v in args.items() if k != "num_classes"})
     check_fit(best, shown, file.name)
     chosen, notes = choose([Recognised(f) for f in complete], payload, options.ema, file.name)
-    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in {**own, **(options.arch_args or {})}:
-        notes += (AMBIGUOUS[name][1],)
+    if name in AMBIGUOUS and AMBIGUOUS[name].argument not in {**own, **(options.arch_args or {})}:
+        notes += (AMBIGUOUS[name].note,)
     return _filled(file, whole, chosen.fit, (*more, *notes), options, built)
 
 
@@ -324,8 +324,8 @@ def _unnamed(
     if options.arch_args:
         found = fit(name, {**found.args, **options.arch_args}, found.view, file_name=file.name)
         check_fit(found, describe_architecture(name, found.args), file.name)
-    if name in AMBIGUOUS and AMBIGUOUS[name][0] not in found.args:
-        notes += (AMBIGUOUS[name][1],)
+    if name in AMBIGUOUS and AMBIGUOUS[name].argument not in found.args:
+        notes += (AMBIGUOUS[name].note,)
     loaded = _filled(file, payload, found, (*more, *notes), options, None)
     return replace(
         loaded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -38,18 +39,39 @@ SMALL_IMAGES: frozenset[str] = frozenset(
 # network is none of its family.
 READERS: tuple[Reader, ...] = tuple(network.read for network in _NETWORKS)
 
-# Architectures whose weights fit two different networks: the argument that chooses, and what to say
-# when nobody chose.
+
+@dataclass(frozen=True)
+class Ambiguous:
+    """An architecture whose weights fit two different networks.
+
+    Attributes:
+        argument: The argument that chooses.
+        other: Its value for the network that is not taken where nobody chose.
+        note: What to say then.
+    """
+
+    argument: str
+    other: bool
+    note: str
+
+    @property
+    def option(self) -> str:
+        """Return what takes the other network on the command line."""
+        return f"--arch-args {self.argument}={str(self.other).lower()}"
+
+
 AMBIGUOUS = {
-    "senet_notes": (
+    "senet_notes": Ambiguous(
         "squeeze",
+        False,
         "ambiguous: the published code of this network computes the squeeze and overwrites it, and its "
         "weights have the same names as those of the intended network; loaded with the squeeze, "
         "--arch-args squeeze=false loads the published form",
     ),
     **{
-        f"shared_bn_se_resnet{depth}": (
+        f"shared_bn_se_resnet{depth}": Ambiguous(
             "stride_in_1x1",
+            True,
             "ambiguous: whether the first block of a stage takes its step in the 1x1 or in the 3x3 "
             "convolution does not show in the weights; loaded with the step in the 3x3, --arch-args "
             "stride_in_1x1=true loads the other",
