@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from seviz.api import monitor as monitor
     from seviz.api import report as report
     from seviz.api import sample as sample
+    from seviz.api import track as track
     from seviz.collect.prepare import PassOptions as PassOptions
     from seviz.collect.run import collect as collect
     from seviz.cost.entry import Insertion as Insertion
@@ -105,6 +106,7 @@ _HOMES = {
     "save_checkpoint": "seviz.networks",
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
+    "track": "seviz.api",
     "write_report": "seviz.report",
     "write_results": "seviz.report.folder",
 }

@@ -26,6 +26,7 @@ from seviz.cli import (
     inspect,
     merge,
     report,
+    track,
 )
 from seviz.cli.console import say_details
 from seviz.cli.settings import begin
@@ -69,6 +70,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     confusion.confusion,
     audit.audit,
     compare.compare,
+    track.track,
     merge.merge,
     ablate.ablate,
     fold.fold,
