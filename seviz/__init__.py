@@ -114,7 +114,14 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a test holds it equal to the names above
 
 
-class _NamedLikeAFunction(ModuleType):
+class _Named(ModuleType):
+    """A module that travels by its name, as others do: Ray, Dask and Spark pickle what a function uses."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return import_module, (self.__name__,)
+
+
+class _NamedLikeAFunction(_Named):
     """A package with the name of a public function, which it is when called: ``seviz.collect(net, data)``.
 
     Python binds a package to its name in the parent when anything in it is first imported, whatever stood
@@ -131,7 +138,7 @@ class _NamedLikeAFunction(ModuleType):
         return inspect.signature(_public(self.__name__.rpartition(".")[2]))
 
 
-class _Seviz(ModuleType):
+class _Seviz(_Named):
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, ModuleType) and name in _HOMES:
             value.__class__ = _NamedLikeAFunction

@@ -377,7 +377,9 @@ def monitor(
         return {}
     with torch.random.fork_rng(devices=()):  # a DataLoader draws a seed whenever it is begun
         # Trying faster ways is for passes that are longer than this.
-        record = collect(network, data, options or PassOptions(fast=False), **loading)
+        chosen = options or PassOptions(fast=False)
+        # That a network is at chance is no news while it learns.
+        record = collect(network, data, chosen, tell=_LOG.info, **loading)
     return gate_numbers(record)
 
 
