@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from seviz.api import monitor as monitor
     from seviz.api import report as report
     from seviz.api import sample as sample
+    from seviz.api import track as track
     from seviz.collect.prepare import PassOptions as PassOptions
     from seviz.collect.run import collect as collect
     from seviz.cost.entry import Insertion as Insertion
@@ -105,6 +106,7 @@ _HOMES = {
     "save_checkpoint": "seviz.networks",
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
+    "track": "seviz.api",
     "write_report": "seviz.report",
     "write_results": "seviz.report.folder",
 }
@@ -112,7 +114,14 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a test holds it equal to the names above
 
 
-class _NamedLikeAFunction(ModuleType):
+class _Named(ModuleType):
+    """A module that travels by its name, as others do: Ray, Dask and Spark pickle what a function uses."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return import_module, (self.__name__,)
+
+
+class _NamedLikeAFunction(_Named):
     """A package with the name of a public function, which it is when called: ``seviz.collect(net, data)``.
 
     Python binds a package to its name in the parent when anything in it is first imported, whatever stood
@@ -129,7 +138,7 @@ class _NamedLikeAFunction(ModuleType):
         return inspect.signature(_public(self.__name__.rpartition(".")[2]))
 
 
-class _Seviz(ModuleType):
+class _Seviz(_Named):
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, ModuleType) and name in _HOMES:
             value.__class__ = _NamedLikeAFunction

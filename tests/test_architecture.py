@@ -177,6 +177,16 @@ def test_exported_names() -> None:
         _ = seviz.nothing
 
 
+def test_the_package_travels_by_its_name() -> None:
+    """Ray, Dask and Spark pickle the modules that a function uses."""
+    import pickle
+
+    import seviz.collect.run
+
+    for module in (seviz, sys.modules["seviz.collect"]):
+        assert pickle.loads(pickle.dumps(module)) is module
+
+
 def test_a_package_named_like_a_function_is_that_function() -> None:
     import inspect
 

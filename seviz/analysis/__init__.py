@@ -41,11 +41,13 @@ from seviz.analysis.proportions import (
     unpaired_difference,
     wilson,
 )
+from seviz.analysis.tracking import BlockMoment, Track, track_of
 
 __all__ = [
     "BlockComparison",
     "BlockContrast",
     "BlockFindings",
+    "BlockMoment",
     "CalibrationCurve",
     "ClassChange",
     "ClassScores",
@@ -62,6 +64,7 @@ __all__ = [
     "SelectiveChannel",
     "Share",
     "Statement",
+    "Track",
     "UnpairedDifference",
     "calibration_curve",
     "class_order",
@@ -83,6 +86,7 @@ __all__ = [
     "scores",
     "selective_channels",
     "single_effects",
+    "track_of",
     "unpaired_difference",
     "wilson",
 ]

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from inspect import signature
+from typing import Any
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
@@ -25,8 +26,10 @@ from seviz.cli import (
     inspect,
     merge,
     report,
+    track,
 )
 from seviz.cli.console import say_details, saying_warnings
+from seviz.cli.settings import begin
 from seviz.cli.shared import INTERRUPTED, given_words
 from seviz.collect.distributed import launched
 from seviz.errors import SevizError, UsageError
@@ -44,12 +47,20 @@ def _version() -> str:
     return version("seviz")
 
 
+def _defaults(*given: Any) -> None:
+    """Give options that no flag set the defaults of the project; only a command that is run needs them."""
+    from seviz.cli.config import apply
+
+    apply(*given)
+
+
 app = App(
     name="seviz",
     help="Look inside networks with Squeeze-and-Excitation.",
     help_epilogue="Each command explains its options: seviz activations --help",
     version=_version,
     help_format="plaintext",
+    config=_defaults,
     suppress_keyboard_interrupt=False,  # main says that it was interrupted
 )
 COMMANDS: tuple[Callable[..., int | None], ...] = (
@@ -59,6 +70,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     confusion.confusion,
     audit.audit,
     compare.compare,
+    track.track,
     merge.merge,
     ablate.ablate,
     fold.fold,
@@ -78,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     given_words.set(words)
+    begin()
     try:
         _check_launch(words)
         with saying_warnings():
@@ -140,8 +153,14 @@ def _check_launch(words: Sequence[str]) -> None:
     Raises:
         UsageError: If torchrun started several processes for anything but a pass.
     """
+    if not launched().several:
+        return
     with_data = any(w == "--data" or w.startswith("--data=") for w in words)
-    if launched().several and not (words and words[0] in SHARED and with_data):
+    if not with_data:
+        from seviz.cli.config import read_settings
+
+        with_data = "data" in read_settings().found
+    if not (words and words[0] in SHARED and with_data):
         raise UsageError(
             f"expected {', '.join(sorted(SHARED))} with --data under torchrun, found "
             f"{' '.join(words[:1]) or 'no command'!r}; run it in one process"

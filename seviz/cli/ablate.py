@@ -124,7 +124,7 @@ def _replace(
 
     result = run(
         loaded,
-        data.data or "",
+        require_data(spec, data),
         pass_options(data),
         by=asked.by,
         gates=asked.gates,

@@ -6,7 +6,7 @@ from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, OutputOptions, ReadOptions
 from seviz.cli.output import output_folder
 from seviz.cli.record_text import document, found_in, say_summary
-from seviz.cli.shared import INTERRUPTED, Asked, obtain_record, require_data
+from seviz.cli.shared import INTERRUPTED, Asked, obtain_record, require_data, with_default
 from seviz.errors import UsageError
 from seviz.results.spec import open_spec
 
@@ -37,12 +37,7 @@ def collect(
             f"expected a checkpoint, found the record {ckpt}; 'seviz activations {ckpt}' draws it"
         )
     folder = output_folder(spec, output.output)
-    asked = Asked(
-        model,
-        data,
-        earlier,
-        read,
-    )
+    asked = Asked(model, with_default(data), earlier, read)
     require_data(ckpt, asked.data)
     made = obtain_record(spec, asked, folder, speaker)
     found = found_in(made.record, made.path, speaker)

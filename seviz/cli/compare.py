@@ -12,11 +12,11 @@ from cyclopts import Parameter
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
-from seviz.cli.output import check_folder, check_formats
+from seviz.cli.output import check_folder, check_formats, default_folder
 from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
 from seviz.cli.record_text import ablation_beside
-from seviz.cli.shared import INTERRUPTED, load_model, pass_options, shown_command
+from seviz.cli.shared import INTERRUPTED, load_model, pass_options, shown_command, with_default
 from seviz.errors import DataError, UsageError
 from seviz.results.spec import Spec, open_spec
 
@@ -70,8 +70,10 @@ def compare(
             "expected --data with a checkpoint, found it with two records; leave it out, or name the "
             "checkpoints"
         )
+    if not all(spec.is_record for spec in specs):
+        data = with_default(data)
     stems = [_stem(spec) for spec in specs]
-    folder = Path(output.output or f"reports/{'_and_'.join(stems)}")
+    folder = Path(output.output) if output.output else default_folder("_and_".join(stems))
     check_folder(folder)
     subjects: list[Subject] = []
     for letter, spec, stem in zip("ab", specs, stems, strict=True):

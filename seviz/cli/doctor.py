@@ -5,23 +5,43 @@ from __future__ import annotations
 import os
 import platform
 import re
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import OutputOptions
 from seviz.cli.process import for_networks
+from seviz.cli.settings import Setting, settings
 
 
-def doctor(*, output: OutputOptions = OutputOptions()) -> int:
+def doctor(
+    *,
+    defaults: Annotated[
+        bool,
+        Parameter(
+            name="--config",
+            help="Show the defaults of this folder instead, and where each comes from: a variable, "
+            "seviz.toml, pyproject.toml.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False,
+    output: OutputOptions = OutputOptions(),
+) -> int:
     """Show versions and devices, and check that gates can be read here.
 
     Args:
+        defaults: Show the defaults of this folder instead.
         output: How much is output.
     """
+    speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    if defaults:
+        _say_defaults(speaker)
+        return 0
     for_networks()
     from seviz.tables.table import text_table
 
-    speaker = Speaker(as_json=output.json, quiet=output.quiet)
     versions = _versions()
     devices = _devices()
     healthy = _check()
@@ -31,6 +51,36 @@ def doctor(*, output: OutputOptions = OutputOptions()) -> int:
         speaker.line(f"{name}: {what}")
     speaker.line(f"reading gates: {'works' if healthy else 'FAILS'}")
     return 0 if healthy else 1
+
+
+def _say_defaults(speaker: Speaker) -> None:
+    """Print each default, and where it comes from."""
+    from seviz.cli.config import built_in, unknown_variables
+    from seviz.tables.table import text_table
+
+    here = settings()
+    own = {k: Setting(k, v) for k, v in built_in().items()} | dict(here.found)
+    unknown = sorted(set(unknown_variables()))
+    speaker.document(
+        {
+            "config": {
+                "file": str(here.file) if here.file else None,
+                "unknown_variables": unknown,
+                "values": {
+                    key: {"value": setting.value, "from": setting.origin or "default"}
+                    for key, setting in own.items()
+                },
+            }
+        }
+    )
+    speaker.line(f"file: {here.file or 'none; seviz.toml or [tool.seviz] in pyproject.toml'}")
+    rows = [
+        (key, "" if s.value in (None, ()) else " ".join(s.words), s.origin or "default")
+        for key, s in own.items()
+    ]
+    speaker.table(text_table("defaults", ["option", "value", "from"], rows))
+    for name in unknown:
+        speaker.line(f"not read: {name}, which no option takes")
 
 
 def _versions() -> dict[str, str]:

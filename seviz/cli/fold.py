@@ -14,7 +14,7 @@ from seviz.cli.options import FOLDING, OUTPUT, DataOptions, ModelOptions, Output
 from seviz.cli.output import check_folder
 from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
-from seviz.cli.shared import load_model, pass_options
+from seviz.cli.shared import load_model, pass_options, with_default
 from seviz.data.sources import known_forms
 from seviz.errors import UsageError
 from seviz.results.files import file_sha256
@@ -118,6 +118,8 @@ def fold(
     spec = open_spec(ckpt)
     gates = spec if spec.is_record else open_spec(what.record) if what.record else None
     target = _target(output.output)
+    if gates is None or what.budget is not None:  # else the record says all that is needed
+        data = with_default(data)
     _check(spec, what, data, gates)
 
     for_networks()

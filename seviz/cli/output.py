@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seviz.cli.settings import settings
 from seviz.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,10 +24,15 @@ def output_folder(spec: Spec, output: str | None) -> Path:
         folder = spec.file.parent
     else:
         name = path.stem if path.suffix else path.name
-        name = re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network"
-        folder = Path("reports") / name
+        folder = default_folder(re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network")
     check_folder(folder)
     return folder
+
+
+def default_folder(name: str) -> Path:
+    """Return where results go that nobody named a folder for: that of the project, else reports/<name>."""
+    own = settings().take("output")
+    return Path("reports") / name if own is None else Path(own.replace("{name}", name))
 
 
 def check_folder(folder: Path) -> None:

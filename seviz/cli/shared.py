@@ -6,7 +6,7 @@ import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, ReadOptions
 from seviz.cli.pass_text import say_network, say_what_happened
 from seviz.cli.process import for_networks
+from seviz.cli.settings import settings, used_flags
 from seviz.collect.distributed import launched
 from seviz.data.sources import known_forms
 from seviz.errors import DataError, UsageError
@@ -203,7 +204,7 @@ def _record_of(spec: Spec, folder: Path) -> Record | None:
 
 
 def require_data(spec: str, data: DataOptions) -> str:
-    """Return the images that are to be collected from.
+    """Return the images that are to be collected from: those of the flag, else the default of the project.
 
     Args:
         spec: What they are to go through.
@@ -213,14 +214,20 @@ def require_data(spec: str, data: DataOptions) -> str:
         CheckpointError: If there is no such network either: that is the first thing to know.
         UsageError: If none are named.
     """
-    if data.data is None:
+    found = data.data if data.data is not None else settings().take("data")
+    if found is None:
         if ":" not in spec:  # timm:NAME and its like are looked up later
             check_there(spec)
         raise UsageError(
-            f"expected --data ({known_forms()}), found none; {spec} is not a record, and the folder of its "
-            "results holds none of it"
+            f"expected --data ({known_forms()}), found none; {spec} is not a record, the folder of its "
+            "results holds none of it, and neither seviz.toml nor SEVIZ_DATA names images"
         )
-    return data.data
+    return found
+
+
+def with_default(data: DataOptions) -> DataOptions:
+    """Return options with the images of the project, where no flag names others."""
+    return data if data.data is not None else replace(data, data=settings().take("data"))
 
 
 def collect_record(
@@ -323,7 +330,11 @@ def check_classes(plan: PassPlan, names: Sequence[str]) -> None:
 
 
 def shown_command() -> str:
-    """Return the command line as it goes into a record: without the folders of this machine."""
+    """Return the command line as it goes into a record.
+
+    Without the folders of this machine; with the defaults that were taken from a file or a variable, which
+    another machine does not have.
+    """
     from seviz.results.header import without_folders
 
-    return shlex.join(["seviz", *without_folders(given_words.get())])
+    return shlex.join(["seviz", *without_folders([*given_words.get(), *used_flags()])])

@@ -149,7 +149,7 @@ def _open_image(asked: Asked) -> Source:
     return open_image(asked.path)
 
 
-def _names_code(asked: Asked) -> bool:
+def names_code(asked: Asked) -> bool:
     """Return whether this is ``file.py:function`` or ``package.module:function``."""
     place, _, function = asked.spec.rpartition(":")
     if not function.isidentifier():
@@ -192,7 +192,7 @@ FORMS = (
     Form(
         "an image or a folder of images (without classes)", lambda a: a.path.is_file(), _open_image
     ),
-    Form("file.py:function or package.module:function", _names_code, _open_code),
+    Form("file.py:function or package.module:function", names_code, _open_code),
     Form(
         "cifar10[:DIR]",
         lambda a: a.spec == "cifar10" or len(a.spec.partition("cifar10:")[2]) > 0,
@@ -201,6 +201,16 @@ FORMS = (
     ),
     Form(DIGITS, lambda a: a.spec == DIGITS, _open_digits, is_name=True),
 )
+
+
+def is_set_name(spec: str) -> bool:
+    """Return whether this is the name of a data set that comes with seviz, and no path.
+
+    >>> is_set_name("digits"), is_set_name("images/val")
+    (True, False)
+    """
+    asked = Asked(spec)
+    return any(form.is_name and form.fits(asked) for form in FORMS) and ":" not in spec
 
 
 def known_forms() -> str:

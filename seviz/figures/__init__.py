@@ -9,6 +9,8 @@ from seviz.figures.gate_confusion import gate_confusion_scatter
 from seviz.figures.gate_curves import gate_curves
 from seviz.figures.reliability import reliability_diagram
 from seviz.figures.saving import save_figure
+from seviz.figures.stripes import stripes_figure
+from seviz.figures.tracking import track_figure
 from seviz.tables.ablation import write_ablation_csv
 from seviz.tables.comparison import write_block_changes_csv, write_class_changes_csv
 from seviz.tables.confusion import (
@@ -19,6 +21,7 @@ from seviz.tables.confusion import (
 from seviz.tables.cost import write_cost_csv
 from seviz.tables.findings import write_findings_csv, write_selective_csv
 from seviz.tables.gates import write_gate_csv
+from seviz.tables.tracking import write_epochs_csv, write_track_csv
 
 __all__ = [
     "ablation_figure",
@@ -31,14 +34,18 @@ __all__ = [
     "reliability_diagram",
     "save_figure",
     "stage_bars",
+    "stripes_figure",
+    "track_figure",
     "write_ablation_csv",
     "write_block_changes_csv",
     "write_class_changes_csv",
     "write_classes_csv",
     "write_confusion_csv",
     "write_cost_csv",
+    "write_epochs_csv",
     "write_findings_csv",
     "write_gate_csv",
     "write_pairs_csv",
     "write_selective_csv",
+    "write_track_csv",
 ]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from seviz import figures
-from seviz.analysis import Comparison, Findings, GateConfusion, gate_confusion
+from seviz.analysis import Comparison, Findings, GateConfusion, Track, gate_confusion
 from seviz.analysis.curves import default_classes
 from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.analysis.ordering import Order
@@ -39,6 +39,7 @@ class Choices:
         log: Whether its colours are logarithmic.
         top: How much of a long list.
         gates: Gates against confusion, where that is known already.
+        epochs: Epochs of a training that are drawn apart.
     """
 
     classes: Sequence[ClassChoice] = ()
@@ -49,6 +50,7 @@ class Choices:
     log: bool = False
     top: int = 20
     gates: Sequence[GateConfusion] | None = None
+    epochs: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,14 @@ def _comparison(compared: Comparison, asked: Choices) -> Figure | None:
     return figures.comparison(compared, top=asked.top) if known else None
 
 
+def _track(track: Track, asked: Choices) -> Figure | None:
+    return figures.track_figure(track) if track.blocks else None
+
+
+def _stripes(track: Track, asked: Choices) -> Figure | None:
+    return figures.stripes_figure(track, asked.epochs, asked.blocks) if track.blocks else None
+
+
 # A new figure is a row here and a module beside.
 FIGURES = (
     Drawing("activations", "Mean gate by channel, a line per class", Record, _gates, "gates"),
@@ -186,6 +196,18 @@ FIGURES = (
         Comparison,
         _comparison,
     ),
+    Drawing(
+        "track",
+        "Accuracy, and spread, class share, saturation and constancy of each block, over training",
+        Track,
+        _track,
+    ),
+    Drawing(
+        "track_stripes",
+        "Gates as images by channels at some epochs of a training",
+        Track,
+        _stripes,
+    ),
 )
 
 
@@ -200,7 +222,7 @@ def drawn_from(
     """Yield every figure of a result, drawn.
 
     Args:
-        result: A record, findings, an evaluation, an audit, an ablation or a comparison.
+        result: A record, findings, an evaluation, an audit, an ablation, a comparison or a track.
         asked: What to draw of it.
         printed: Those that a report prints, in place of those that stand in files of their own.
         only: The file of a single one.

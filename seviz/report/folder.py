@@ -13,6 +13,7 @@ from seviz.analysis import (
     Findings,
     GateConfusion,
     SelectiveChannel,
+    Track,
     findings,
     gate_confusion,
     scores,
@@ -194,6 +195,34 @@ def write_comparison(
     if compared.blocks:
         tables.append(figures.write_block_changes_csv(compared, folder / "compare_blocks.csv"))
     return Written(_save([compared], folder, formats, Choices(top=top)), tuple(tables))
+
+
+def write_track(
+    track: Track,
+    folder: Path,
+    *,
+    epochs: Sequence[int] = (),
+    blocks: Sequence[str] = (),
+    formats: Sequence[str] = FORMATS,
+) -> Written:
+    """Draw a network over its training, and write the numbers of each epoch and of each block.
+
+    Args:
+        track: From `seviz.track`.
+        folder: Where files go.
+        epochs: Epochs whose gates are drawn as images by channels.
+        blocks: Blocks that are, as in `seviz.activations`.
+        formats: Formats of the figures.
+
+    Raises:
+        UsageError: If there is no such epoch or block.
+    """
+    tables = [figures.write_epochs_csv(track, folder / "track_epochs.csv")]
+    if track.blocks:
+        tables.append(figures.write_track_csv(track, folder / "track.csv"))
+    return Written(
+        _save([track], folder, formats, Choices(epochs=epochs, blocks=blocks)), tuple(tables)
+    )
 
 
 def write_results(

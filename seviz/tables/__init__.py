@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from seviz.analysis import Comparison, Findings, Scores, SelectiveChannel, scores
+from seviz.analysis import Comparison, Findings, Scores, SelectiveChannel, Track, scores
 from seviz.errors import UsageError
 from seviz.results.ablation import Ablation
 from seviz.results.blocks import GateBlock
 from seviz.results.cost import Audit
 from seviz.results.evaluation import Evaluation
 from seviz.results.record import Record
-from seviz.tables import ablation, blocks, comparison, confusion, cost, findings, gates
+from seviz.tables import ablation, blocks, comparison, confusion, cost, findings, gates, tracking
 from seviz.tables.csv_files import to_csv, write_csv
 from seviz.tables.markup import to_html, to_latex, to_markdown
 from seviz.tables.table import Column, Table
@@ -87,6 +87,11 @@ def _of_comparison(compared: Comparison) -> list[Table | None]:
     ]
 
 
+def _of_track(track: Track) -> list[Table | None]:
+    own = (tracking.changes_table(track), tracking.blocks_table(track)) if track.blocks else ()
+    return [tracking.epochs_table(track), *own]
+
+
 def _of_record(record: Record) -> list[Table | None]:
     names = [
         label for label, count in zip(record.classes.labels, record.count, strict=True) if count
@@ -106,6 +111,7 @@ _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (Findings, lambda f: [findings.blocks_table(f), findings.statements_table(f)]),
     (Record, _of_record),
     (Scores, _of_scores),
+    (Track, _of_track),
 )
 
 
@@ -113,8 +119,8 @@ def tables_of(result: Any) -> dict[str, Table]:
     """Return the tables of a result by name.
 
     Args:
-        result: An ablation, an audit, a comparison, an evaluation or its scores, findings, a record; or a
-            sequence of SE blocks, or of selective channels.
+        result: An ablation, an audit, a comparison, an evaluation or its scores, findings, a record, a
+            track; or a sequence of SE blocks, or of selective channels.
 
     Raises:
         UsageError: If it is none of these.
@@ -137,6 +143,6 @@ def tables_of(result: Any) -> dict[str, Table]:
         else:
             raise UsageError(
                 f"expected a result of seviz, found {type(result).__name__}; give what seviz.audit, ablate, "
-                "compare, evaluate, scores, findings or collect returns"
+                "compare, evaluate, scores, findings, track or collect returns"
             )
     return {table.name: table for table in made if table is not None}
