@@ -7,10 +7,18 @@ from typing import Any
 
 import mechanisms
 import pytest
+import timm
 import torch
+import torchvision
 from dialects import DIALECTS, SETTABLE, Dialect, as_matrix, set_by_hand, true_gates
 from mechanisms import FOREIGN, Foreign, noted
+from timm.layers import EffectiveSEModule as EffectiveSE
+from timm.layers import SqueezeExcite as TimmSE
+from timm.models._efficientnet_blocks import SqueezeExcite as EfficientNetSE
+from timm.models.ghostnet import SqueezeExcite as GhostSE
+from timm.models.senet import SEModule as LegacySE
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation as TorchvisionSE
 
 from seviz.errors import CheckpointError
 from seviz.gates import Trace, trace
@@ -189,6 +197,69 @@ def test_a_block_that_is_not_run_is_an_error() -> None:
     sites = Sites(model, trace(model, (3, 16, 16)).blocks)
     with pytest.raises(CheckpointError, match="found no SE_2_1"):
         sites.run(torch.rand(2, 3, 32, 32))
+
+
+# Networks of the zoos whose SE blocks are modules of these classes; two are looked at each day.
+SE_MODULES = (TimmSE, EfficientNetSE, LegacySE, TorchvisionSE, EffectiveSE, GhostSE)
+ZOO = (
+    "timm:mobilenetv3_small_050",
+    "torchvision:mobilenet_v3_small",
+    "timm:seresnet50",
+    "timm:legacy_seresnet18",
+    "timm:efficientnet_b0",
+    "timm:regnety_002",
+    "timm:semnasnet_075",
+    "timm:rexnet_100",
+    "timm:ese_vovnet19b_slim",
+    "torchvision:efficientnet_b0",
+)
+
+
+def hooked(model: nn.Module, example: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return what each SE module takes and gives, by forward hooks of our own."""
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+        found.append((args[0].clone(), output.clone()))
+
+    handles = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, SE_MODULES)]
+    with torch.no_grad():
+        model(example)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def check_network(name: str) -> None:
+    zoo, _, of = name.partition(":")
+    torch.manual_seed(0)
+    model = (
+        timm.create_model(of) if zoo == "timm" else getattr(torchvision.models, of)(weights=None)
+    )
+    model.eval()
+    example = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    traced, kept = trace(model, (3, 96, 96), "all"), Kept()
+    Sites(model, traced.blocks).run(example, kept)
+    truth = hooked(model, example)
+    assert len(truth) == len(traced.blocks) > 5
+    for (given, got), block in zip(truth, traced.found.blocks, strict=True):
+        (old,), (new,), (factor,) = (
+            own[block.name] for own in (kept.before, kept.after, kept.factor)
+        )
+        torch.testing.assert_close(old, given, rtol=0, atol=0)
+        torch.testing.assert_close(new, got, rtol=0, atol=0)
+        torch.testing.assert_close(old * factor, got, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ZOO[:2])
+def test_a_network_of_the_zoos(name: str) -> None:
+    check_network(name)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ZOO)
+def test_networks_of_the_zoos(name: str) -> None:
+    check_network(name)
 
 
 def test_the_mechanisms_are_there() -> None:

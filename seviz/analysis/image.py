@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 from seviz.results.image import MEAN, NEUTRAL, ExplainedBlock, ExplainedImage, ImageExplanation
 
-HELD = {MEAN: "at its mean over all images", NEUTRAL: "where it leaves the map as it is"}
-ALL_HELD = {
-    MEAN: "at their means over all images",
-    NEUTRAL: "where they leave the maps as they are",
-}
+HELD = {MEAN: "at its mean over all images", NEUTRAL: "at 1, as if it had no gate,"}
+ALL_HELD = {MEAN: "at their means", NEUTRAL: "at 1"}
 _MOST_NAMED = 4
 
 

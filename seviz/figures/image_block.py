@@ -12,12 +12,11 @@ from seviz.analysis.image import share
 from seviz.figures.image_overview import picture_of
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.overlay import Pixels, laid_over, limit, plane, resized, scale_strip
-from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
+from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, SUMMARY_STYLE, TEXT, figure_style
 from seviz.figures.text import set_plain, shown_name, text_width
 from seviz.results.image import (
     MEAN,
     NEUTRAL,
-    ChannelMaps,
     ExplainedBlock,
     ExplainedImage,
     ImageExplanation,
@@ -98,97 +97,91 @@ def image_block(explained: ImageExplanation, name: str) -> Figure:
     )
     with figure_style():
         figure = Figure(figsize=(PAGE_WIDTH, grid.height))
+        canvas = _Canvas(figure)
         top = grid.height - _HEAD
         for image, block in zip(explained.images, found, strict=True):
-            _maps(figure, grid, top, image, block, explained)
+            _maps(canvas, grid, top - _LINES, image, block, by_mean=explained.reference == MEAN)
             top -= grid.image_tall
-        box = (_LEFT + 0.16, _FOOT, PAGE_WIDTH - _LEFT - 0.16 - _MARGIN, _GATES)
-        panel = figure.add_axes(_shares(box, grid.height))
+        left = _LEFT + 0.16
+        box = (left, _FOOT, PAGE_WIDTH - left - _MARGIN, _GATES)
+        wide, tall = figure.get_size_inches()
+        panel = figure.add_axes((box[0] / wide, box[1] / tall, box[2] / wide, box[3] / tall))
         _gates(panel, explained, found)
         own = found[0].block
         size = "x".join(map(str, own.spatial))
-        title = figure.text(
-            _MARGIN / PAGE_WIDTH, 1 - 0.05 / grid.height, "", va="top", fontsize=TEXT + 1
-        )
-        set_plain(
-            title, f"{name}: {own.channels} channels, maps of {size}, before and after the gate"
-        )
+        title = f"{name}: {own.channels} channels, maps of {size}, before and after the gate"
+        canvas.write(_MARGIN, grid.height - 0.05, title, va="top", fontsize=TEXT + 1, color=INK)
     return figure
 
 
-def _shares(
-    box: tuple[float, float, float, float], height: float
-) -> tuple[float, float, float, float]:
-    left, bottom, wide, tall = box
-    return left / PAGE_WIDTH, bottom / height, wide / PAGE_WIDTH, tall / height
+class _Canvas:
+    """A figure on which pictures and texts are placed in inches: axes for each would take a second.
+
+    Args:
+        figure: The figure, of its size.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        wide, tall = figure.get_size_inches()
+        self._axes = figure.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(0, tall))
+        self._axes.set_axis_off()
+        self._axes.set_autoscale_on(False)
+
+    def place(self, left: float, bottom: float, wide: float, tall: float, pixels: Pixels) -> None:
+        self._axes.imshow(
+            pixels,
+            extent=(left, left + wide, bottom, bottom + tall),
+            interpolation="none",
+            aspect="auto",
+        )
+
+    def write(self, x: float, y: float, text: str, **how: Any) -> None:
+        style = {"va": "bottom", "fontsize": _TINY, "color": GREY, **how}
+        set_plain(self._axes.text(x, y, "", **style), text)
 
 
 def _maps(
-    figure: Figure,
+    canvas: _Canvas,
     grid: _Grid,
     top: float,
     image: ExplainedImage,
     block: ExplainedBlock,
-    explained: ImageExplanation,
+    *,
+    by_mean: bool,
 ) -> None:
     """Draw the rows of one image, before above after, each channel with one colour scale for both."""
     base = resized(picture_of(image), _SIDE)
-    by_mean = explained.reference == MEAN
-
-    def place(column: int, row: int, pixels: Pixels) -> Any:
-        bottom = top - _LINES - grid.tall - row * (grid.tall + _GAP)
-        panel = figure.add_axes(
-            _shares((grid.left(column), bottom, grid.wide, grid.tall), grid.height)
-        )
-        panel.set_axis_off()
-        panel.imshow(pixels, interpolation="none", aspect="auto")
-        return panel
-
-    def write(column: float, text: str, lift: float, **how: Any) -> None:
-        x, y = column / PAGE_WIDTH, (top - _LINES + lift) / grid.height
-        set_plain(figure.text(x, y, "", **{"va": "bottom", "fontsize": _TINY, **how}), text)
-
-    place(0, 0, base)
-    write(grid.left(0), shown_name(image.name, grid.wide + _BETWEEN, text_width(_TINY)), 0.02)
-    lines = _answer_lines(image, block)
-    for number, line in enumerate(lines):
-        x = grid.left(0) / PAGE_WIDTH
-        y = (top - _LINES - grid.tall - 0.1 - 0.115 * number) / grid.height
-        text = figure.text(x, y, "", va="top", fontsize=_TINY, color=INK if number == 0 else GREY)
-        set_plain(text, shown_name(line, grid.wide + _BETWEEN - 0.04, text_width(_TINY)))
-    ratio = base.shape[1] / base.shape[0]
+    room, width = grid.wide + _BETWEEN - 0.04, text_width(_TINY)
+    rows = [top - grid.tall, top - 2 * grid.tall - _GAP]
+    canvas.place(grid.left(0), rows[0], grid.wide, grid.tall, base)
+    canvas.write(grid.left(0), top + 0.02, shown_name(image.name, room, width), color=INK)
+    for number, line in enumerate(_answer_lines(image, block)):
+        y = rows[0] - 0.1 - 0.115 * number
+        colour = GREY if number else INK
+        canvas.write(grid.left(0), y, shown_name(line, room, width), va="top", color=colour)
     for column, maps in enumerate((*block.up, *block.down), 1):
-        _channel(maps, base, ratio, lambda row, pixels, c=column: place(c, row, pixels))
-        gate, usual = block.gates[maps.channel], block.reference[maps.channel]
-        most = limit(maps.before, maps.after)
-        write(grid.left(column), f"{maps.channel}: {gate:.3f}", 0.105, color=INK)
-        against = f"mean {usual:.3f}; " if by_mean else ""
-        write(grid.left(column), f"{against}±{most:.2g}", 0.015, color=GREY)
+        left, most = grid.left(column), limit(maps.before, maps.after)
+        for bottom, values in zip(rows, (maps.before, maps.after), strict=True):
+            over = laid_over(base, plane(values, base.shape[1] / base.shape[0]), most)
+            canvas.place(left, bottom, grid.wide, grid.tall, over)
+        usual = f"mean {block.reference[maps.channel]:.3f}; " if by_mean else ""
+        canvas.write(
+            left, top + 0.105, f"{maps.channel}: {block.gates[maps.channel]:.3f}", color=INK
+        )
+        canvas.write(left, top + 0.015, f"{usual}±{most:.2g}")
     ends = (
         ("turned up most", "turned down most") if by_mean else ("largest gates", "smallest gates")
     )
     for heading, column in zip(ends, (1, 1 + grid.up), strict=True):
         if column <= grid.up + grid.down:
-            write(grid.left(column), heading, 0.215, fontsize=SMALL, color=INK)
-    for row, word in enumerate(("before", "after")):
-        y = top - _LINES - grid.tall / 2 - row * (grid.tall + _GAP)
-        figure.text((grid.left(1) - 0.05) / PAGE_WIDTH, y / grid.height, word, rotation=90, fontsize=_TINY,
-                    va="center", ha="right", color=GREY)  # fmt: skip
-    strip = scale_strip(64, 6, signed=True)
-    bar = figure.add_axes(
-        _shares((0.2, top - _LINES - grid.tall + 0.06, 0.06, grid.tall - 0.12), grid.height)
-    )
-    bar.set_axis_off()
-    bar.imshow(strip, aspect="auto", interpolation="bilinear")
-    for y, mark in ((grid.tall - 0.06, "+"), (grid.tall / 2, "0"), (0.06, "\N{MINUS SIGN}")):
-        figure.text(0.17 / PAGE_WIDTH, (top - _LINES - grid.tall + y) / grid.height, mark, ha="right",
-                    va="center", fontsize=_TINY, color=GREY)  # fmt: skip
-
-
-def _channel(maps: ChannelMaps, base: Pixels, ratio: float, place: Any) -> None:
-    most = limit(maps.before, maps.after)
-    for row, values in enumerate((maps.before, maps.after)):
-        place(row, laid_over(base, plane(values, ratio), most))
+            canvas.write(grid.left(column), top + 0.215, heading, fontsize=SMALL, color=INK)
+    for bottom, word in zip(rows, ("before", "after"), strict=True):
+        place = (grid.left(1) - 0.05, bottom + grid.tall / 2)
+        canvas.write(*place, word, rotation=90, va="center", ha="right")
+    low, tall = rows[0] + 0.06, grid.tall - 0.12
+    canvas.place(0.2, low, 0.06, tall, scale_strip(64, 6))
+    for y, mark in ((low + tall, "+"), (low + tall / 2, "0"), (low, "\N{MINUS SIGN}")):
+        canvas.write(0.17, y, mark, va="center", ha="right")
 
 
 def _answer_lines(image: ExplainedImage, block: ExplainedBlock) -> list[str]:
@@ -214,17 +207,10 @@ def _gates(panel: Axes, explained: ImageExplanation, found: Sequence[ExplainedBl
     if by_mean:
         assert first.spread is not None
         mean, spread = first.reference[order], first.spread[order]
-        panel.fill_between(
-            places, mean - spread, mean + spread, color=PALE, lw=0, label="± one standard deviation"
-        )
-        panel.plot(
-            places,
-            mean,
-            color=INK,
-            linewidth=0.8,
-            linestyle=(0, (3, 2.2)),
-            label="mean of all images",
-        )
+        band: dict[str, Any] = {"color": PALE, "lw": 0, "label": "± one standard deviation"}
+        panel.fill_between(places, mean - spread, mean + spread, **band)
+        line: dict[str, Any] = {"linewidth": 0.8, "linestyle": SUMMARY_STYLE}
+        panel.plot(places, mean, color=INK, label="mean of all images", **line)
     else:
         panel.axhline(1, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
     for number, (image, block) in enumerate(zip(explained.images, found, strict=True)):
@@ -239,11 +225,7 @@ def _gates(panel: Axes, explained: ImageExplanation, found: Sequence[ExplainedBl
                 places, block.own_class[order], color=colour, linewidth=0.7, label=label, zorder=2
             )
     panel.set_xlim(-0.5, len(order) - 0.5)
-    panel.set_xlabel(
-        "channels, by their mean gate"
-        if by_mean
-        else f"channels, by their gate for {explained.images[0].name}"
-    )
+    panel.set_xlabel(f"channels, by their {'mean ' * by_mean}gate")
     panel.set_ylabel("gate")
     panel.set_xticks([])
     legend = panel.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=5, frameon=False, fontsize=_TINY,

@@ -17,6 +17,7 @@ MORE, LESS = np.array([0xD5, 0x5E, 0x00]), np.array([0x00, 0x72, 0xB2])
 _MOST, _PALER = 0.92, 0.45
 # Small numbers are seen, too: opacity is their root.
 _ROOT = 0.7
+_MIDDLE = 140.0  # grey of the strip
 
 
 def plane(values: npt.NDArray[Any], wide_by_tall: float = 1.0) -> Floats:
@@ -88,10 +89,10 @@ def laid_over(picture: Pixels, values: Floats, most: float) -> Pixels:
     return _coloured(base, upsampled(values, tall, wide), most)
 
 
-def scale_strip(tall: int, wide: int, *, signed: bool) -> Pixels:
-    """Return the colours from the lowest (at the foot) to the highest number, uint8 [tall, wide, 3]."""
-    values = np.repeat(np.linspace(1, -1 if signed else 0, tall)[:, None], wide, axis=1)
-    return _coloured(np.full((tall, wide, 1), _PALER * 255 + (1 - _PALER) * 140.0), values, 1.0)
+def scale_strip(tall: int, wide: int) -> Pixels:
+    """Return the colours from the lowest number, at the foot, to the highest, uint8 [tall, wide, 3]."""
+    values = np.repeat(np.linspace(1, -1, tall)[:, None], wide, axis=1)
+    return _coloured(np.full((tall, wide, 1), _PALER * 255 + (1 - _PALER) * _MIDDLE), values, 1.0)
 
 
 def _coloured(base: Floats, values: Floats, most: float) -> Pixels:
