@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from seviz.api import report as report
     from seviz.api import sample as sample
     from seviz.api import track as track
+    from seviz.collect.image import explain_image as explain_image
     from seviz.collect.prepare import PassOptions as PassOptions
     from seviz.collect.run import collect as collect
     from seviz.cost.entry import Insertion as Insertion
@@ -54,11 +55,13 @@ if TYPE_CHECKING:
     from seviz.pruning.folding import fold as fold
     from seviz.report import write_report as write_report
     from seviz.report.folder import write_results as write_results
+    from seviz.report.image import write_image as write_image
     from seviz.results.ablation import Ablation as Ablation
     from seviz.results.blocks import GateBlock as GateBlock
     from seviz.results.blocks import SEBlock as SEBlock
     from seviz.results.cost import Audit as Audit
     from seviz.results.evaluation import Evaluation as Evaluation
+    from seviz.results.image import ImageExplanation as ImageExplanation
     from seviz.results.merging import merge as merge
     from seviz.results.predictions import read_predictions as read_predictions
     from seviz.results.preprocessing import Preprocessing as Preprocessing
@@ -71,6 +74,7 @@ _HOMES = {
     "Folded": "seviz.pruning.folding",
     "Findings": "seviz.analysis",
     "GateBlock": "seviz.results.blocks",
+    "ImageExplanation": "seviz.results.image",
     "Insertion": "seviz.cost.entry",
     "Loader": "seviz.data.loaders",
     "PassOptions": "seviz.collect.prepare",
@@ -89,6 +93,7 @@ _HOMES = {
     "compare": "seviz.api",
     "confusion": "seviz.api",
     "evaluate": "seviz.api",
+    "explain_image": "seviz.collect.image",
     "explain_pair": "seviz.analysis",
     "find": "seviz.gates",
     "fold": "seviz.pruning.folding",
@@ -107,6 +112,7 @@ _HOMES = {
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
     "track": "seviz.api",
+    "write_image": "seviz.report.image",
     "write_report": "seviz.report",
     "write_results": "seviz.report.folder",
 }

@@ -15,6 +15,7 @@ DRAWING = Group("Figure", sort_key=3)
 AUDIT = Group("Audit", sort_key=3)
 ABLATION = Group("Ablation", sort_key=3)
 FOLDING = Group("Folding", sort_key=3)
+LOOKING = Group("What is looked at", sort_key=3)
 OUTPUT = Group("Output", sort_key=4)
 
 # A list of words; what its default means is said in its help.

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 def output_folder(spec: Spec, output: str | None) -> Path:
     """Return where results go: the user's folder, that of the record, or reports/<checkpoint name>."""
-    path = Path(spec.name)
-    if output is not None:
-        folder = Path(output)
-    elif spec.is_record:
-        folder = spec.file.parent
-    else:
-        name = path.stem if path.suffix else path.name
-        folder = default_folder(re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network")
+    folder = Path(output) if output is not None else usual_folder(spec)
     check_folder(folder)
     return folder
+
+
+def usual_folder(spec: Spec) -> Path:
+    """Return where results go if the command does not say it: the folder of the record, or the usual one."""
+    if spec.is_record:
+        return spec.file.parent
+    path = Path(spec.name)
+    name = path.stem if path.suffix else path.name
+    return default_folder(re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network")
 
 
 def default_folder(name: str) -> Path:

@@ -190,6 +190,22 @@ def obtain_record(
     )
 
 
+def record_beside(spec: Spec, folder: Path) -> tuple[Path, Record] | None:
+    """Return the record of a checkpoint in the folder of this command's results, or in the usual one.
+
+    Args:
+        spec: The checkpoint.
+        folder: Where this command's results go.
+    """
+    from seviz.cli.output import usual_folder
+
+    for place in dict.fromkeys((folder, usual_folder(spec))):
+        record = _record_of(spec, place)
+        if record is not None:
+            return record_path(place), record
+    return None
+
+
 def _record_of(spec: Spec, folder: Path) -> Record | None:
     """Return the record of this very file in a folder, if there is one."""
     from seviz.results.record import Record

@@ -404,7 +404,7 @@ def prepare(
         found.require_se()
     if options.blocks:
         blocks = tuple(select_blocks(blocks, options.blocks))
-    classes, notes = _class_table(loaded, found)
+    classes, notes = class_table(loaded, found)
     if isinstance(source, Stream):
         match = match_stream(source, classes, found.outputs, options.labels)
         if classes is None and match.is_model:
@@ -465,7 +465,7 @@ def _where(loaded: LoadedModel) -> torch.device:
     return next((t.device for t in tensors), torch.device("cpu"))
 
 
-def _class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:
+def class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:
     """Return the network's classes, checked against its output, and remarks on them."""
     table = loaded.classes
     if table is not None:

@@ -22,6 +22,7 @@ from seviz.gates.graph import Graph, op_name, record
 from seviz.gates.inputs import call
 from seviz.gates.mode import DispatchMode
 from seviz.gates.reading import ModeReading, multiplication
+from seviz.gates.sites import with_gate
 from seviz.gates.snapshot import Form, Keeper, Kept, Taker, writes
 from seviz.gates.tap import evaluating, unwrap
 
@@ -315,7 +316,7 @@ class _Pass(DispatchMode):
             if self._read is not None:
                 self._read(number, args[_place(func, reading)])
             if number in self._changed:
-                args = _with_gate(func, args, reading, self._changed[number])
+                args = with_gate(func, args, reading, self._changed[number])
         if self._keep is not None and targets:
             self._keeper.before_writing(targets)
         result = func(*args, **kwargs)
@@ -346,15 +347,3 @@ def _form(leaf: Any) -> Any:
 def _place(func: Any, reading: ModeReading) -> int:
     """Return the position of the gate among the arguments of a multiplication."""
     return reading.factor + (op_name(func) == "addcmul")
-
-
-def _with_gate(func: Any, args: Any, reading: ModeReading, gate: Tensor) -> Any:
-    """Return the arguments of a multiplication with another gate."""
-    place = _place(func, reading)
-    old = args[place]
-    shape = [1] * reading.rank
-    shape[0] = gate.shape[0] if gate.dim() == 2 else 1
-    for dim, size in zip(reading.dims, reading.sizes, strict=True):
-        shape[dim] = size
-    new = gate.to(device=old.device, dtype=old.dtype).reshape(shape)
-    return (*args[:place], new, *args[place + 1 :])

@@ -215,7 +215,7 @@ class _Watcher(DispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self._model, self._wanted, self._keep = model, wanted, keep
         self._counts: Counter[Call] = Counter()
-        self._stack = _CountingStack(model, self._counts)
+        self._stack = CountingStack(model, self._counts)
 
     def __enter__(self) -> Any:
         self._stack.__enter__()
@@ -237,7 +237,7 @@ class _Watcher(DispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-class _CountingStack(ModuleStack):
+class CountingStack(ModuleStack):
     """A module stack whose restart also restarts the count of multiplications."""
 
     def __init__(self, model: nn.Module, counts: Counter[Call]) -> None:

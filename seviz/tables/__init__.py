@@ -17,8 +17,19 @@ from seviz.results.ablation import Ablation
 from seviz.results.blocks import GateBlock
 from seviz.results.cost import Audit
 from seviz.results.evaluation import Evaluation
+from seviz.results.image import ImageExplanation
 from seviz.results.record import Record
-from seviz.tables import ablation, blocks, comparison, confusion, cost, findings, gates, tracking
+from seviz.tables import (
+    ablation,
+    blocks,
+    comparison,
+    confusion,
+    cost,
+    findings,
+    gates,
+    image,
+    tracking,
+)
 from seviz.tables.csv_files import to_csv, write_csv
 from seviz.tables.markup import to_html, to_latex, to_markdown
 from seviz.tables.table import Column, Table
@@ -102,6 +113,14 @@ def _of_record(record: Record) -> list[Table | None]:
     ]
 
 
+def _of_images(explained: ImageExplanation) -> list[Table | None]:
+    return [
+        image.answers_table(explained) if any(i.top for i in explained.images) else None,
+        image.image_blocks_table(explained),
+        image.image_channels_table(explained),
+    ]
+
+
 # What a result is, and the function that gives its tables; a new kind of result is a row here.
 _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (Ablation, lambda a: [ablation.ablation_table(a, k) for k in ("single", "cumulative")]),
@@ -109,6 +128,7 @@ _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (Comparison, _of_comparison),
     (Evaluation, _of_evaluation),
     (Findings, lambda f: [findings.blocks_table(f), findings.statements_table(f)]),
+    (ImageExplanation, _of_images),
     (Record, _of_record),
     (Scores, _of_scores),
     (Track, _of_track),
@@ -119,8 +139,8 @@ def tables_of(result: Any) -> dict[str, Table]:
     """Return the tables of a result by name.
 
     Args:
-        result: An ablation, an audit, a comparison, an evaluation or its scores, findings, a record, a
-            track; or a sequence of SE blocks, or of selective channels.
+        result: An ablation, an audit, a comparison, an evaluation or its scores, findings, explained images,
+            a record, a track; or a sequence of SE blocks, or of selective channels.
 
     Raises:
         UsageError: If it is none of these.
