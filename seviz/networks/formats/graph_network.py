@@ -57,7 +57,7 @@ class GraphStep(nn.Module):
     def __init__(self, step: Step, function: Function) -> None:
         super().__init__()
         self._function, self._operator = function, step.operator
-        self._attributes = dict(step.attributes)
+        self.attributes = dict(step.attributes)
         # For each input the name of the parameter or buffer that stands for it, if one does.
         self._held: list[str | None] = [None] * len(step.inputs)
 
@@ -78,7 +78,7 @@ class GraphStep(nn.Module):
         """Compute the operator from what it does not hold itself, in order."""
         rest = iter(given)
         taken = [next(rest) if name is None else getattr(self, name) for name in self._held]
-        return self._function(*taken, **self._attributes)
+        return self._function(*taken, **self.attributes)
 
     def extra_repr(self) -> str:
         """Return the operator."""
