@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
-from seviz.errors import printable
+from seviz.errors import CheckpointError, printable
 from seviz.networks.formats.file import CheckpointFile, Reader, Seen
 from seviz.networks.formats.graph_network import GraphNetwork
 from seviz.networks.formats.onnx.convert import converted
@@ -22,8 +23,10 @@ from seviz.networks.formats.onnx.graph import GraphValue, Node, OnnxGraph, read_
 from seviz.networks.formats.onnx.proto import is_onnx
 from seviz.networks.formats.onnx.quantised import rewritten
 from seviz.networks.formats.onnx.trial import first_run
+from seviz.networks.formats.onnx.write import write
 from seviz.results.files import file_sha256
 
+ONNX_SUFFIX = ".onnx"
 # Element types of a narrow network, by their numbers in a file.
 _NARROW = {10: "float16", 11: "float64", 16: "bfloat16"}
 # What the network's own input is called where images have to be turned first.
@@ -32,25 +35,21 @@ _IMAGES = "images [N, C, H, W]"
 
 def _read(seen: Seen, unsafe: bool) -> CheckpointFile:
     path = seen.path
-    graph = read_graph(path)
-    images = images_of(graph)
-    graph, quantised = rewritten(graph)
-    names, notes = outputs_of(graph)
-    network = _network(graph, images, names)
+    graph, images, network, quantised, notes = _opened(path)
     height, width = images.size
     if height is not None and width is not None:
         sizes = [(height, width)]
     else:
         sizes = list(dict.fromkeys((height or h, width or w) for h, w in UNKNOWN_SIZES))
     size, outputs = first_run(network, images.channels, sizes, images.batch, path.name)
-    network.num_classes = outputs
+    network.num_classes, network.source = outputs, path.absolute()
     facts = facts_of(graph.metadata)
     preprocessing, more = preprocessing_of(images, size, facts)
     classes = classes_of(facts, outputs)
     return CheckpointFile(
         path.name,
         "ONNX",
-        _sha256(seen, graph),
+        _sha256(path, graph),
         network=network,
         metadata={"classes": classes} if classes is not None else {},
         notes=(*_notes(graph, images, preprocessing.input_size, quantised), *notes, *more),
@@ -58,6 +57,41 @@ def _read(seen: Seen, unsafe: bool) -> CheckpointFile:
         preprocessing=preprocessing,
         num_classes=outputs,
     )
+
+
+def _opened(path: Path) -> tuple[OnnxGraph, Images, GraphNetwork, bool, tuple[str, ...]]:
+    graph = read_graph(path)
+    images = images_of(graph)
+    graph, quantised = rewritten(graph)
+    names, notes = outputs_of(graph)
+    return graph, images, _network(graph, images, names), quantised, notes
+
+
+def write_edited(network: GraphNetwork, sha256: str, target: Path) -> Path:
+    """Write a changed network as the ONNX model that it was read from, changed the same way.
+
+    Args:
+        network: The network; its ``edits`` and its weights tell what was changed.
+        sha256: Of the file that it was read from.
+        target: File to write; appears whole or not at all.
+
+    Raises:
+        CheckpointError: If that file is not there any more, or has changed; or if what was changed is
+            written in it in a way that has no place for the change.
+    """
+    source = network.source
+    if source is None or not source.is_file():
+        raise CheckpointError(
+            f"expected the ONNX model that the network was read from, found none at {source}; put it back, "
+            "or write a .pt2"
+        )
+    graph, _, before, _, _ = _opened(source)
+    if _sha256(source, graph) != sha256:
+        raise CheckpointError(
+            f"expected {source.name} as it was when it was read, found another file there; put it back, or "
+            "write a .pt2"
+        )
+    return write(source, before, network, target)
 
 
 def _network(graph: OnnxGraph, images: Images, outputs: tuple[str, ...]) -> GraphNetwork:
@@ -102,9 +136,9 @@ def _description(graph: OnnxGraph) -> str:
     return f"ONNX opset {graph.opset}{by}, {len(graph.nodes)} operators"
 
 
-def _sha256(seen: Seen, graph: OnnxGraph) -> str:
+def _sha256(path: Path, graph: OnnxGraph) -> str:
     """Return the hash of a file, with that of its weights where those lie beside it."""
-    hashes = [file_sha256(path) for path in (seen.path, *graph.external)]
+    hashes = [file_sha256(file) for file in (path, *graph.external)]
     if len(hashes) == 1:
         return hashes[0]
     return hashlib.sha256("".join(hashes).encode()).hexdigest()

@@ -100,15 +100,13 @@ def read_graph(path: Path) -> OnnxGraph:
     Raises:
         CheckpointError: If it is damaged, too old, or claims what is not there.
     """
-    model = read_model(path)
+    model = whole_model(path)
     opset = max((o.version for o in model.opset_import if o.domain in OWN_DOMAINS), default=0)
     if opset < _FIRST_OPSET:
         raise CheckpointError(
             f"expected an ONNX model of opset {_FIRST_OPSET} or newer, found {opset} in {path.name}; convert "
             "it with onnx.version_converter, or export it again"
         )
-    if model.functions:
-        model = _inlined(model, path.name)
     tensors = TensorReader(path)
     graph = model.graph
     if graph.sparse_initializer:
@@ -132,6 +130,16 @@ def read_graph(path: Path) -> OnnxGraph:
         " ".join(filter(None, (model.producer_name, model.producer_version))),
         tuple(tensors.external),
     )
+
+
+def whole_model(path: Path) -> Any:
+    """Return the ModelProto of a file, with its own functions put in place of the nodes that call them.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    model = read_model(path)
+    return _inlined(model, path.name) if model.functions else model
 
 
 class _Reading:
