@@ -110,7 +110,13 @@ class _Constants:
         if operator is None or not all(not n or n in self.numbers for n in inputs):
             return False
         if node.operator in ("Identity", "Dropout") and inputs:
-            self._same[node.outputs[0]] = inputs[0]
+            array = self.numbers[inputs[0]]
+            if array.ndim == 1 and array.dtype.kind == "f" and self._left >= array.size:
+                # Exporters write equal vectors once (biases that are all zero), not because they are shared.
+                self._left -= array.size
+                self.numbers[node.outputs[0]] = array.copy()
+            else:
+                self._same[node.outputs[0]] = inputs[0]
             return True
         given = [self.numbers[n] if n else None for n in inputs]
         try:

@@ -18,7 +18,7 @@ _MADE_UP = re.compile(r"onnx::|_output_\d|val_\d|node_|::|:dequantised")
 _NUMBER = re.compile(r"[._]?\d*$")
 # Endings of the names of weights, where they are more than one word.
 _ENDINGS = re.compile(
-    r"[._](weights?|bias(es)?|kernel|gamma|beta|scale|offset|mean|variance|moving_mean|moving_variance|"
+    r"[._/](weights?|bias(es)?|kernel|gamma|beta|scale|offset|mean|variance|moving_mean|moving_variance|"
     r"running_mean|running_var|[wb]_\d+(_\w+)?)(_\w+)?$"
 )
 

@@ -146,7 +146,12 @@ def gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
     if not isinstance(x, Tensor) and not isinstance(indices, Tensor):
         places = np.asarray(indices)
         _checked(places.size * max(x.size // max(x.shape[axis], 1), 1))
-        return np.take(x, places.astype(np.int64), axis)
+        taken = np.take(x, places.astype(np.int64), axis)
+        if isinstance(taken, np.ndarray):
+            return taken
+        one = np.empty((), np.asarray(x).dtype)  # of Python's own numbers NumPy gives the number
+        one[()] = taken
+        return one
     if not isinstance(x, Tensor):
         x = torch.as_tensor(x, device=indices.device)
     axis %= x.dim()
