@@ -96,7 +96,13 @@ def test_the_licence_is_whole() -> None:
 
 
 # Modules that are not called as what is installed.
-INSTALLED = {"absl": "absl-py", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+INSTALLED = {
+    "absl": "absl-py",
+    "google": "protobuf",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def imported() -> set[str]:
@@ -119,7 +125,9 @@ def test_each_dependency_is_imported_and_no_other_and_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     always = names_of(project["dependencies"])
     extras = project["optional-dependencies"]
-    optional = {name for e in ("keras", "parquet", "datasets") for name in names_of(extras[e])}
+    optional = {
+        name for e in ("keras", "onnx", "parquet", "datasets") for name in names_of(extras[e])
+    }
     assert imported() == always | optional
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| ([\w-]+) \|", page, re.MULTILINE)) - {"library"}

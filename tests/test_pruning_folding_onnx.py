@@ -1,0 +1,169 @@
+"""ONNX models folded and written back: what onnxruntime gives is what it gave with the gates held."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+import torch
+from conftest import Refuses
+from onnx import helper, numpy_helper
+from onnx_models import Floats, Small, apart, exported, graph_model, reference, saved, trained
+
+import seviz
+from seviz.cost.attribution import split
+from seviz.cost.twin import without_se
+from seviz.errors import CheckpointError, UsageError
+from seviz.gates import find, trace
+from seviz.networks import LoadedModel, load
+from seviz.networks.formats.graph_network import GraphNetwork
+from seviz.pruning.folding import fold
+
+SIZE = (3, 16, 16)
+IMAGES = np.random.default_rng(0).normal(size=(4, *SIZE)).astype(np.float32)
+Gates = dict[str, npt.NDArray[np.float64]]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fold") / "small.onnx"
+    return exported(trained(Small()), path, SIZE, new=False)
+
+
+def gates_of(loaded: LoadedModel) -> Gates:
+    blocks = find(loaded.model, loaded.preprocessing.input_size).blocks
+    return {b.name: np.linspace(0.2, 0.9, b.channels) for b in blocks}
+
+
+def held(file: Path, loaded: LoadedModel, gates: Gates) -> onnx.ModelProto:
+    """Return the model with constants in place of gates, made with the package onnx alone."""
+    assert isinstance(loaded.model, GraphNetwork)
+    model = onnx.load(file)
+    blocks = {b.name: b.path for b in find(loaded.model, SIZE).blocks}
+    for name, gate in gates.items():
+        (scale,) = (
+            n
+            for n in model.graph.node
+            if n.op_type == "Mul"
+            and n.name.endswith(f"{blocks[name].rpartition('.')[0][-1]}/se/Mul")
+        )
+        value = gate.astype(np.float32).reshape(1, -1, 1, 1)
+        model.graph.initializer.append(numpy_helper.from_array(value, f"{name}_held"))
+        scale.input[1] = f"{name}_held"
+    return model
+
+
+@pytest.mark.parametrize("names", [["SE_2_1"], ["SE_3_1", "SE_3_2"], ["all"]])
+def test_it_goes_back_to_where_it_came_from(file: Path, tmp_path: Path, names: list[str]) -> None:
+    loaded = load(file)
+    gates = gates_of(loaded)
+    folded = fold(loaded, names, gates)
+    slim = folded.save(tmp_path / "slim.onnx")
+    chosen = {b.name: gates[b.name] for b in folded.blocks}
+    expected = reference(held(file, loaded, chosen), IMAGES)[0]
+    assert apart(reference(slim, IMAGES)[0], expected) < 1e-5
+    model, before = onnx.load(slim), onnx.load(file)
+    onnx.checker.check_model(model, full_check=True)
+    again = load(slim)
+    assert again.params == folded.params_after < folded.params_before
+    assert len(find(again.model, SIZE).blocks) == len(gates) - len(chosen)
+    # Mean, two convolutions, two functions, multiplication; a cast that does nothing stays with the map.
+    left = [n for n in model.graph.node if "/se/" in n.name and n.op_type != "Cast"]
+    assert len(left) == 6 * (3 - len(chosen))
+    # Absorbed by the convolutions, with nothing left over: no multiplication, no number that is not used.
+    assert all("before" in b.how or "after" in b.how for b in folded.blocks)
+    used = {name for n in model.graph.node for name in n.input}
+    assert {t.name for t in model.graph.initializer} <= used
+    assert slim.stat().st_size < file.stat().st_size
+    assert np.array_equal(before.graph.input[0].name, model.graph.input[0].name)
+
+
+def test_the_program(file: Path, tmp_path: Path) -> None:
+    loaded = load(file)
+    folded = fold(loaded, ["SE_3_1"], gates_of(loaded))
+    program = torch.export.load(folded.export(tmp_path / "slim.pt2")).module()
+    with torch.no_grad():
+        ours = program(torch.from_numpy(IMAGES)).numpy()
+    slim = folded.save(tmp_path / "slim.onnx")
+    assert apart(ours, reference(slim, IMAGES)[0]) < 1e-5
+
+
+def fixed_scale(tmp_path: Path) -> Path:
+    """Write a block between two functions that no gate can be moved past."""
+    weights: dict[str, Floats] = {
+        "w": np.random.default_rng(0).normal(size=(6, 3, 3, 3)).astype(np.float32),
+        "w1": np.random.default_rng(1).normal(size=(2, 6, 1, 1)).astype(np.float32),
+        "w2": np.random.default_rng(2).normal(size=(6, 2, 1, 1)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("HardSwish", ["a"], ["m"]),
+        helper.make_node("GlobalAveragePool", ["m"], ["s"]),
+        helper.make_node("Conv", ["s", "w1"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("Conv", ["r", "w2"], ["e"]),
+        helper.make_node("Sigmoid", ["e"], ["g"]),
+        helper.make_node("Mul", ["m", "g"], ["scaled"], "scale"),
+        helper.make_node("Tanh", ["scaled"], ["t"]),
+        helper.make_node("GlobalAveragePool", ["t"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["y"]),
+    ]
+    return saved(graph_model(nodes, weights, ("N", *SIZE)), tmp_path / "x.onnx")
+
+
+def test_a_gate_that_nothing_takes_up_is_one_constant(tmp_path: Path) -> None:
+    file = fixed_scale(tmp_path)
+    loaded = load(file)
+    gate = np.linspace(0.2, 0.9, 6)
+    folded = fold(loaded, ["all"], {"SE_2_1": gate})
+    assert [b.how for b in folded.blocks] == ["fixed scale"]
+    slim = folded.save(tmp_path / "slim.onnx")
+    model = onnx.load(slim)
+    assert [n.op_type for n in model.graph.node] == [
+        "Conv",
+        "HardSwish",
+        "Mul",
+        "Tanh",
+        "GlobalAveragePool",
+        "Flatten",
+    ]
+    by_hand = onnx.load(file)
+    by_hand.graph.initializer.append(
+        numpy_helper.from_array(gate.astype(np.float32).reshape(1, 6, 1, 1), "held")
+    )
+    by_hand.graph.node[7].input[1] = "held"
+    assert apart(reference(slim, IMAGES)[0], reference(by_hand, IMAGES)[0]) < 1e-5
+
+
+def test_the_network_without_se_runs(file: Path) -> None:
+    loaded = load(file)
+    twin = without_se(loaded.model, split(trace(loaded.model, SIZE)))
+    ones = {name: np.ones_like(gate) for name, gate in gates_of(loaded).items()}
+    with torch.no_grad():
+        ours = twin(torch.from_numpy(IMAGES)).numpy()
+    assert apart(ours, reference(held(file, loaded, ones), IMAGES)[0]) < 1e-5
+    assert loaded.params - sum(p.numel() for p in twin.parameters()) == 3 * 8 + 2 * 9 * 8 + 9
+
+
+def test_other_names_and_gone_files_are_refused(
+    file: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    moved = tmp_path / "moved.onnx"
+    moved.write_bytes(file.read_bytes())
+    loaded = load(moved)
+    folded = fold(loaded, ["SE_3_1"], gates_of(loaded))
+    digits = load(seviz.sample("se_resnet_digits"))
+    with refuses(UsageError, "NAME.onnx"):
+        folded.save(tmp_path / "slim.pt")
+    with refuses(UsageError, "NAME.onnx"):
+        fold(digits, ["SE_2_1"], gates_of(digits)).save(tmp_path / "slim.onnx")
+    moved.write_bytes(fixed_scale(tmp_path).read_bytes())
+    with refuses(CheckpointError, "found another file"):
+        folded.save(tmp_path / "slim.onnx")
+    moved.unlink()
+    with refuses(CheckpointError, "found none at"):
+        folded.save(tmp_path / "slim.onnx")
+    assert not (tmp_path / "slim.onnx").exists()
