@@ -18,8 +18,6 @@ from seviz.networks.formats.read import READERS, read_checkpoint
 # A small ONNX model, written by hand after onnx.proto: ir_version 8, producer_name "me", graph.
 ONNX = bytes([0x08, 8, 0x12, 2]) + b"me" + bytes([0x3A, 4, 0x12, 2]) + b"gr"
 WHOLE = {
-    "a.tflite": (b"\x1c\0\0\0TFL3" + bytes(60), "TFLite"),
-    "renamed.pt": (b"\x20\0\0\0TFL3" + bytes(60), "TFLite"),
     "a.onnx": (ONNX, "ONNX"),
     "renamed.pth": (ONNX, "ONNX"),
     "a.engine": (b"ftrt" + bytes(60), "TensorRT"),

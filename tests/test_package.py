@@ -119,7 +119,9 @@ def test_each_dependency_is_imported_and_no_other_and_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     always = names_of(project["dependencies"])
     extras = project["optional-dependencies"]
-    optional = {name for e in ("keras", "parquet", "datasets") for name in names_of(extras[e])}
+    optional = {
+        name for e in ("keras", "tflite", "parquet", "datasets") for name in names_of(extras[e])
+    }
     assert imported() == always | optional
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| ([\w-]+) \|", page, re.MULTILINE)) - {"library"}

@@ -43,7 +43,6 @@ def _is_onnx(seen: Seen) -> bool:
 
 # By content where that tells, else by the end of the name.
 FOREIGN = (
-    Foreign("TFLite", _starts(b"TFL3", at=4)),
     Foreign("ONNX", _is_onnx),
     Foreign("ONNX", _ends(".onnx")),
     Foreign("TensorRT engine", _starts(b"ftrt", b"ptrt")),
