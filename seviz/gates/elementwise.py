@@ -20,6 +20,8 @@ from seviz.gates.ops import JOIN, LINEAR, NORM, POOL, REDUCE, SOFTMAX, STRUCTURE
 _RAMP = torch.linspace(-60, 60, 2401, dtype=torch.float64)
 # Constants of 8 bits, as the 1/6 of a hard sigmoid, are right to three digits.
 _NEARLY = 2e-3
+# A step of 8 bits between 0 and 1: the largest number may be one step below 1.
+_STEP = 1 / 255
 _NOT_ELEMENTWISE = LINEAR | NORM | REDUCE | POOL | SOFTMAX | JOIN | STRUCTURE
 
 
@@ -158,7 +160,8 @@ def function_name(gate: Value, start: Value) -> tuple[str, bool]:
             return name, False
     for name, expected in (("sigmoid", sigmoid), ("hardsigmoid", (_RAMP / 6 + 0.5).clamp(0, 1))):
         if low < high and torch.allclose(y, expected.clamp(low, high), rtol=0, atol=_NEARLY):
-            ends = "" if low < _NEARLY and high > 1 - _NEARLY else f" ({low:.3g} to {high:.3g})"
+            whole = low < _STEP and high > 1 - _STEP
+            ends = "" if whole else f" ({low if low > _STEP else 0:.3g} to {high:.3g})"
             return f"{name}{ends}", True
     bounded = low >= -1e-6 and 0 < high <= 2 + 1e-6
     return f"function with range {low:.3g} to {high:.3g}", bounded
