@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -184,12 +185,14 @@ class Reference:
 
     def __init__(self, content: bytes, *, plain: bool = False) -> None:
         resolver = OpResolverType.BUILTIN_REF if plain else OpResolverType.AUTO
-        self._run = Interpreter(
-            model_content=content,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=resolver,
-            num_threads=1,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # keeping every tensor takes memory
+            self._run = Interpreter(
+                model_content=content,
+                experimental_preserve_all_tensors=True,
+                experimental_op_resolver_type=resolver,
+                num_threads=1,
+            )
         self._run.allocate_tensors()
         self.input = self._run.get_input_details()[0]
         self.output = self._run.get_output_details()[0]
@@ -484,7 +487,7 @@ def images(count: int, size: int = 33, seed: int = 1) -> Array:
 
 
 def made(kind: str, seed: int = 0) -> Made:
-    """Return a network with SE: ``float``, ``half``, ``dynamic``, ``uint8``, ``int8`` or ``int8 per channel``."""
+    """Return a network with SE: ``float``, ``half``, ``dynamic``, ``uint8``, ``int8 per channel``."""
     graph, gates = se_network(seed)
     if kind == "half":
         graph = in_half(graph)

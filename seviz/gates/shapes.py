@@ -222,6 +222,7 @@ _IN_PLACE = {
     _aten.silu_.default,
     _aten.hardtanh_.default,
     _aten.clamp_.default,
+    _aten.floor_.default,
     _aten.round_.default,
     _aten.add_.Tensor,
     _aten.sub_.Tensor,
@@ -236,7 +237,7 @@ _RULES: dict[Any, Rule] = {
         for name in (
             *("relu", "sigmoid", "hardsigmoid", "hardswish", "silu", "hardtanh", "tanh"),
             *("relu_", "sigmoid_", "hardsigmoid_", "hardswish_", "silu_", "hardtanh_"),
-            *("clamp", "clamp_", "round", "round_"),
+            *("clamp", "clamp_", "floor", "floor_", "round", "round_"),
         )
     },
     **{

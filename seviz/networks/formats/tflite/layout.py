@@ -39,7 +39,7 @@ def held_axis(axis: int, rank: int) -> int:
     (1, 2, 1)
     """
     axis = axis % rank
-    return _PLAIN.index(axis) if rank == MAP else axis
+    return _PLAIN[axis] if rank == MAP else axis
 
 
 def held_order(values: Sequence[_Each]) -> tuple[_Each, ...]:

@@ -25,6 +25,9 @@ _LIMITS = {
 }
 
 
+_BESIDE = 5e-5
+
+
 class Rounding(NamedTuple):
     """What a map's bits can hold: ``scale * n`` for whole n from ``low`` to ``high``."""
 
@@ -57,10 +60,28 @@ def rounding_of(tensor: TensorEntry) -> Rounding | None:
 def rounded(x: Tensor, scale: float, low: int, high: int) -> Tensor:
     """Return the nearest of the numbers that the bits can hold.
 
+    >>> import torch
     >>> rounded(torch.tensor([0.2, 0.3, -9.0]), 0.5, -10, 245)
     tensor([ 0.0000,  0.5000, -5.0000])
     """
     return x.div(scale).round_().clamp_(low, high).mul_(scale)
+
+
+def rounded_up(x: Tensor, scale: float, low: int, high: int) -> Tensor:
+    """Return the nearest of the numbers that the bits can hold; of two as near, the larger.
+
+    >>> import torch
+    >>> rounded_up(torch.tensor([0.25, 0.75]), 0.5, -10, 245)
+    tensor([0.5000, 1.0000])
+    """
+    # A mean of thousands is computed a little beside the half, and the next mean is further away.
+    return x.div(scale).add_(0.5 + _BESIDE).floor_().clamp_(low, high).mul_(scale)
+
+
+def looked_up(x: Tensor, table: Tensor, *, scale: float, low: int) -> Tensor:
+    """Return what a table says of each number; ``x`` is ``scale * n`` for whole n from ``low`` on."""
+    places = x.div(scale).round_().sub_(low).clamp_(0, table.shape[0] - 1)
+    return table[places.long()]
 
 
 def real_numbers(numbers: npt.NDArray[Any], given: Quantised | None) -> npt.NDArray[Any]:

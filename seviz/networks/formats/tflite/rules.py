@@ -15,14 +15,16 @@ import torch
 
 from seviz.networks.formats.graph_network import Step
 from seviz.networks.formats.tflite import arithmetic, shaping, windows
+from seviz.networks.formats.tflite.fixed_point import hard_swish
 from seviz.networks.formats.tflite.layout import MAP, held_axis, held_order
-from seviz.networks.formats.tflite.rounding import rounded
+from seviz.networks.formats.tflite.rounding import looked_up, rounded, rounded_up, rounding_of
 from seviz.networks.formats.tflite.use import Use
 
 Rule = Callable[[Use], Step]
 # More than this many times larger than itself nothing is made: of a damaged file, it would fill the memory.
 _MOST_SIDES = 1 << 14
 _LAYER = ("", "weight", "bias")
+_BYTE = 255
 
 
 def _identity(x: Any) -> Any:
@@ -62,7 +64,9 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "global average": windows.global_average,
     "resize": windows.resize,
     "identity": _identity,
+    "looked up": looked_up,
     "rounding": rounded,
+    "rounding up": rounded_up,
 }
 
 
@@ -73,6 +77,15 @@ def _unary(use: Use) -> Step:
     if use.kind == "GELU" and use.option("Approximate", False):
         options["approximate"] = "tanh"
     return use.step(use.kind, (use.value(0),), **options)
+
+
+def _hard_swish(use: Use) -> Step:
+    given, made = rounding_of(use.tensor(0)), rounding_of(use.output)
+    if given is None or made is None or given.high - given.low > _BYTE:
+        return _unary(use)
+    table = use.constant("table", torch.from_numpy(hard_swish(given, made)))
+    options = {"scale": given.scale, "low": given.low}
+    return use.step("looked up", (use.value(0), table), ("", "table"), **options)
 
 
 def _binary(use: Use) -> Step:
@@ -408,6 +421,7 @@ def _same_numbers(use: Use) -> Step:
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(arithmetic.UNARY, _unary),
     **dict.fromkeys(arithmetic.BINARY, _binary),
+    "HARD_SWISH": _hard_swish,
     **dict.fromkeys(arithmetic.REDUCTIONS, _reduction),
     "ADD_N": _many,
     "AVERAGE_POOL_2D": _pool,
@@ -448,3 +462,27 @@ RULES: Mapping[str, Rule] = {
     "TRANSPOSE_CONV": _transposed,
     "UNPACK": _unpack,
 }
+
+# What only moves numbers, or takes some of them: what was rounded is rounded.
+MOVES = frozenset(
+    [
+        *(
+            "BATCH_TO_SPACE_ND",
+            "DEPTH_TO_SPACE",
+            "EXPAND_DIMS",
+            "GATHER",
+            "MAX_POOL_2D",
+            "PAD",
+            "RESHAPE",
+        ),
+        *(
+            "RESIZE_NEAREST_NEIGHBOR",
+            "SLICE",
+            "SPACE_TO_BATCH_ND",
+            "SPACE_TO_DEPTH",
+            "SPLIT",
+            "SQUEEZE",
+        ),
+        *("STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK"),
+    ]
+)

@@ -163,6 +163,12 @@ class Use:
             self.source.constants[name] = tensor.contiguous()
         return name
 
+    def constant(self, word: str, tensor: Tensor) -> str:
+        """Return the name of numbers that are not in the file, and are no weights."""
+        name = f"{word} of {value_name(self.entry.outputs[0])}"
+        self.source.constants[name] = tensor
+        return name
+
     def step(
         self,
         function: str,
