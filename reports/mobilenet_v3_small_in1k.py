@@ -385,8 +385,8 @@ def write_text(found: Found) -> None:
         f"p = {found.paired.p_value:.2g}",
         "",
         "gates of all images; correlations over images and channels",
-        f"{'block':6}  channels  {'interpreter':25}  spread  largest range  correlation  of its own two kernels"
-        "  largest difference",
+        f"{'block':6}  channels  {'interpreter':18}  spread  largest range  correlation  own two kernels  "
+        "largest difference",
     ]
     for row in found.blocks:
         ends = f"{row['smallest']:.4f} to {row['largest']:.4f}"
@@ -395,13 +395,14 @@ def write_text(found: Found) -> None:
             for v in (row["correlation"], row["correlation_of_kernels"])
         )
         lines.append(
-            f"{row['block']}  {row['channels']:8}  {ends:25}  {row['spread']:.4f}  {row['largest_range']:13.4f}"
-            f"  {ours:>11}  {kernels:>22}  {row['largest_difference']:18.4f}"
+            f"{row['block']}  {row['channels']:8}  {ends:18}  {row['spread']:.4f}  "
+            f"{row['largest_range']:13.4f}  {ours:>11}  {kernels:>15}  {row['largest_difference']:18.4f}"
         )
     lines.append("")
     for row in found.folds:
+        before, after = (f"{row[f'parameters_{when}']:,}" for when in ("before", "after"))
         lines.append(
-            f"folded {row['blocks']} at the {row['gates']} gate: parameters {row['parameters_before']:,} -> {row['parameters_after']:,}, "
+            f"folded {row['blocks']} at the {row['gates']} gate: parameters {before} -> {after}, "
             f"MACs {row['macs_before']:,} -> {row['macs_after']:,}, outputs equal to the last bit for "
             f"{row['equal_outputs']:,} of {row['images']:,} images, largest change of a probability "
             f"{row['largest_change']:.2g}, same answer for {row['equal_answers']:,}, top-1 "

@@ -15,11 +15,7 @@ from safetensors.torch import save
 from seviz.errors import CheckpointError
 from seviz.networks.formats.read import READERS, read_checkpoint
 
-# A small ONNX model, written by hand after onnx.proto: ir_version 8, producer_name "me", graph.
-ONNX = bytes([0x08, 8, 0x12, 2]) + b"me" + bytes([0x3A, 4, 0x12, 2]) + b"gr"
 WHOLE = {
-    "a.onnx": (ONNX, "ONNX"),
-    "renamed.pth": (ONNX, "ONNX"),
     "a.engine": (b"ftrt" + bytes(60), "TensorRT"),
     "inference.pdiparams": (bytes(64), "Paddle"),
     "a.mlmodel": (bytes([0x08, 0x05, 0x52, 4]) + b"abcd", "Core ML"),

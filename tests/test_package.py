@@ -96,7 +96,13 @@ def test_the_licence_is_whole() -> None:
 
 
 # Modules that are not called as what is installed.
-INSTALLED = {"absl": "absl-py", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+INSTALLED = {
+    "absl": "absl-py",
+    "google": "protobuf",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def imported() -> set[str]:
@@ -120,7 +126,9 @@ def test_each_dependency_is_imported_and_no_other_and_has_its_reason() -> None:
     always = names_of(project["dependencies"])
     extras = project["optional-dependencies"]
     optional = {
-        name for e in ("keras", "tflite", "parquet", "datasets") for name in names_of(extras[e])
+        name
+        for e in ("keras", "onnx", "tflite", "parquet", "datasets")
+        for name in names_of(extras[e])
     }
     assert imported() == always | optional
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")

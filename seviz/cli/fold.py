@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from seviz.results.record import Record
 
 _FAILED = 1
+_PROGRAM = ".pt2"
+# What `fold` writes.
+_SUFFIXES = (".pt", ".onnx", _PROGRAM)
 
 
 @Parameter(name="*", group=FOLDING)
@@ -78,7 +81,12 @@ class FoldOutput(OutputOptions):
     """Where the checkpoint goes and how much is said."""
 
     output: Annotated[
-        str | None, Parameter(alias="-o", help="The checkpoint to write: a file NAME.pt.")
+        str | None,
+        Parameter(
+            alias="-o",
+            help="The checkpoint to write: NAME.pt; NAME.onnx for a network that was read from ONNX; "
+            "NAME.pt2 for the program alone where there is no other.",
+        ),
     ] = None
 
 
@@ -131,7 +139,10 @@ def fold(
             f"expected --output to name a new file, found the checkpoint {target} itself; name another"
         )
     loaded = load_model(checkpoint, model)
-    check_saveable(loaded)
+    if target.suffix != _PROGRAM:
+        check_saveable(loaded, target)
+    elif loaded.arch:
+        raise _no_target(output.output)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
     options = pass_options(data)
     before: Right | None = None
@@ -153,8 +164,10 @@ def fold(
             f"nothing written: top-1 of the folded network is more than {what.budget:g} points lower"
         )
         return _FAILED
-    exported = folded.export(target.with_suffix(".pt2")) if what.export else None
-    folded.save(target)
+    alone = target.suffix == _PROGRAM
+    exported = folded.export(target.with_suffix(_PROGRAM)) if what.export or alone else None
+    if not alone:
+        folded.save(target)
     notes = _notes(loaded, what, judged)
     speaker.document(_document(folded, judged, target, exported, notes))
     _say(folded, judged, target, exported, speaker)
@@ -164,11 +177,8 @@ def fold(
 
 
 def _target(output: str | None) -> Path:
-    if output is None or Path(output).suffix != ".pt":
-        raise UsageError(
-            f"expected --output as the checkpoint to write, NAME.pt, found {output or 'none'}; for example "
-            "-o slim.pt"
-        )
+    if output is None or Path(output).suffix not in _SUFFIXES:
+        raise _no_target(output)
     target = Path(output)
     if target.is_dir():
         raise UsageError(
@@ -176,6 +186,13 @@ def _target(output: str | None) -> Path:
         )
     check_folder(target.parent)
     return target
+
+
+def _no_target(output: str | None) -> UsageError:
+    return UsageError(
+        f"expected --output as the checkpoint to write, NAME.pt, found {output or 'none'}; for example "
+        "-o slim.pt"
+    )
 
 
 def _check(spec: Spec, asked: FoldOptions, data: DataOptions, gates: Spec | None) -> None:
@@ -384,6 +401,6 @@ def _say(
         f"check       outputs within {folded.difference:.1g} of those with the gates held, relative to the "
         "largest"
     )
-    for file in (target, exported):
+    for file in dict.fromkeys((target, exported)):
         if file is not None:
             speaker.line(f"wrote {file}")

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from torch import nn
 
 from seviz.cost.attribution import Part, Split
+from seviz.cost.graph_sites import graph_site
 from seviz.cost.operators import TABLE, moves_memory
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Value
 from seviz.gates.ops import VIEW
 from seviz.networks.architectures.folded import PassThrough, shared_copy
+from seviz.networks.formats.graph_network import GraphNetwork
 
 
 def without_se(model: nn.Module, split: Split) -> nn.Module:
@@ -25,8 +27,10 @@ def without_se(model: nn.Module, split: Split) -> nn.Module:
     Raises:
         CheckpointError: If a block is not a module of its own.
     """
-    paths = block_modules(split)
     twin = shared_copy(model)
+    if isinstance(twin, GraphNetwork):
+        return _without_steps(twin, split)
+    paths = block_modules(split)
     _replace(twin, paths)
     return twin
 
@@ -38,12 +42,25 @@ def bypassed(model: nn.Module, split: Split) -> Iterator[nn.Module]:
     Raises:
         CheckpointError: If a block is not a module of its own.
     """
+    if isinstance(model, GraphNetwork):
+        yield without_se(model, split)
+        return
     undo = _replace(model, block_modules(split))
     try:
         yield model
     finally:
         for module, name, child in undo:
             module._modules[name] = child
+
+
+def _without_steps(twin: GraphNetwork, split: Split) -> GraphNetwork:
+    """Take every block out of a network made of steps; return it."""
+    sites = [graph_site(twin, part) for part in split.parts]
+    for part, site in zip(split.parts, sites, strict=True):
+        if site is None:
+            raise _no_module(part)
+        twin.without(site.path, site.scaled)
+    return twin
 
 
 def block_modules(split: Split) -> list[str]:
@@ -55,13 +72,17 @@ def block_modules(split: Split) -> list[str]:
     paths = []
     for part, path in zip(split.parts, modules_of(split), strict=True):
         if path is None:
-            where = part.scale[-1].call.path or "the network"
-            raise CheckpointError(
-                f"expected each SE block to be a module of its own, found {part.traced.block.name} "
-                f"written into {where}; its cost is counted, but the network cannot be run without it"
-            )
+            raise _no_module(part)
         paths.append(path)
     return paths
+
+
+def _no_module(part: Part) -> CheckpointError:
+    where = part.scale[-1].call.path or "the network"
+    return CheckpointError(
+        f"expected each SE block to be a module of its own, found {part.traced.block.name} "
+        f"written into {where}; its cost is counted, but the network cannot be run without it"
+    )
 
 
 def modules_of(split: Split) -> list[str | None]:

@@ -29,22 +29,8 @@ def _ends(*suffixes: str) -> Callable[[Seen], bool]:
     return lambda seen: seen.path.suffix.lower() in suffixes
 
 
-def _is_onnx(seen: Seen) -> bool:
-    # A protocol buffer without a magic number: ModelProto begins with its ir_version, field 1, a small
-    # number, and the name of who made it, field 2, or opset_import, field 8, or the graph, field 7.
-    start = seen.start
-    return (
-        len(start) > 2
-        and start[0] == 0x08
-        and 3 <= start[1] < 32
-        and start[2] in (0x12, 0x42, 0x3A)
-    )
-
-
 # By content where that tells, else by the end of the name.
 FOREIGN = (
-    Foreign("ONNX", _is_onnx),
-    Foreign("ONNX", _ends(".onnx")),
     Foreign("TensorRT engine", _starts(b"ftrt", b"ptrt")),
     Foreign("TensorRT engine", _ends(".engine", ".trt", ".plan")),
     Foreign("Paddle", _ends(".pdmodel", ".pdiparams", ".pdparams")),

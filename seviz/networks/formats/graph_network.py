@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,6 +47,23 @@ class Step:
     node: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """What was done to a step of the graph as the file has it.
+
+    Attributes:
+        output: Name of the value that the step makes.
+        kept: Name of its input that goes on in its place; empty where the step stays.
+        position: The input that a constant was given for, where the step stays.
+        value: That constant.
+    """
+
+    output: str
+    kept: str = ""
+    position: int = 0
+    value: Tensor | None = None
+
+
 class GraphStep(nn.Module):
     """One operator with its weights; called with the rest of what it takes.
 
@@ -57,7 +75,7 @@ class GraphStep(nn.Module):
     def __init__(self, step: Step, function: Function) -> None:
         super().__init__()
         self._function, self._operator = function, step.operator
-        self._attributes = dict(step.attributes)
+        self.attributes = dict(step.attributes)
         # For each input the name of the parameter or buffer that stands for it, if one does.
         self._held: list[str | None] = [None] * len(step.inputs)
 
@@ -78,7 +96,7 @@ class GraphStep(nn.Module):
         """Compute the operator from what it does not hold itself, in order."""
         rest = iter(given)
         taken = [next(rest) if name is None else getattr(self, name) for name in self._held]
-        return self._function(*taken, **self._attributes)
+        return self._function(*taken, **self.attributes)
 
     def extra_repr(self) -> str:
         """Return the operator."""
@@ -136,6 +154,9 @@ class GraphNetwork(nn.Module):
         # Attributes first: modules are named around them.
         self.steps: tuple[Step, ...] = ()
         self._plan: _Plan = []
+        # What was changed, in order, and the file that it was changed from, so that it can be written back.
+        self.edits: tuple[Edit, ...] = ()
+        self.source: Path | None = None
         placed = []
         for step in steps:
             module = GraphStep(step, functions[step.operator])
@@ -147,9 +168,9 @@ class GraphNetwork(nn.Module):
         self.steps = tuple(placed)
         self._plan = _plan(self, name)
 
-    def forward(self, *images: Any) -> Any:
+    def forward(self, images: Any, *others: Any) -> Any:
         """Return what the graph returns for its inputs."""
-        values = dict(zip(self.inputs, images, strict=True))
+        values = dict(zip(self.inputs, (images, *others), strict=True))
         for place, given, outputs, last in self._plan:
             module: Any = self
             for part in place:
@@ -186,6 +207,7 @@ class GraphNetwork(nn.Module):
             if step is not gone
         )
         self.outputs = tuple(kept if name == made else name for name in self.outputs)
+        self.edits += (Edit(made, kept=kept),)
         _remove(self, path)
         self._tidy()
 
@@ -201,7 +223,21 @@ class GraphNetwork(nn.Module):
         """
         module: Any = self.get_submodule(path)
         module.hold(position, "scale", value)
+        step = self.step_at(path)
+        assert step is not None, "a step of this network"
+        self.edits += (Edit(step.outputs[0], position=position, value=value),)
         self._tidy()
+
+    def held_values(self) -> dict[str, str]:
+        """Return the state-dict names of weights by ``output:position`` of the step that takes them."""
+        found = {}
+        for step in self.steps:
+            module: Any = self.get_submodule(step.name)
+            for position in range(len(step.inputs)):
+                name = module.held(position)
+                if name is not None:
+                    found[f"{step.outputs[0]}:{position}"] = f"{step.name}.{name}"
+        return found
 
     def needed(self) -> set[str]:
         """Return the names of the values that the outputs depend on."""

@@ -27,10 +27,12 @@ from seviz.gates.inputs import call, like_traced
 from seviz.gates.rerun import Rerun
 from seviz.networks import LoadedModel, save_checkpoint
 from seviz.networks.folds import Fold, apply_folds, separate
+from seviz.networks.formats.graph_network import GraphNetwork
+from seviz.networks.formats.onnx import ONNX, ONNX_SUFFIX, write_edited
 from seviz.networks.given import IN_MEMORY, as_loaded, first_example, prepared_elsewhere
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.pruning.folding.export import export
-from seviz.pruning.folding.planning import Planner
+from seviz.pruning.folding.planning import FoldPlan, Planner
 from seviz.results.blocks import GateBlock, select_blocks
 from seviz.results.mechanisms import ALL
 from seviz.results.mechanisms import chosen as kinds_of
@@ -97,13 +99,20 @@ class Folded:
         """Write the network as a checkpoint; it appears whole or not at all.
 
         `seviz.load` builds it again with nothing more than the file, as plain PyTorch reads it with
-        ``torch.load(path, weights_only=True)``.
+        ``torch.load(path, weights_only=True)``. A network that was read from an ONNX model becomes one
+        again: its own graph, without these blocks.
+
+        Args:
+            path: File to write: ``*.pt``; ``*.onnx`` for what was read from ONNX.
 
         Raises:
             UsageError: If its architecture has no name, so that nobody could build it again.
+            CheckpointError: If the ONNX model that it was read from is not there any more.
         """
         loaded = self.loaded
-        check_saveable(loaded)
+        check_saveable(loaded, path)
+        if isinstance(loaded.model, GraphNetwork):
+            return write_edited(loaded.model, self.original.sha256, Path(path))
         classes = loaded.classes.labels if loaded.classes is not None else None
         if is_zoo_name(loaded.arch) and zoo_config(loaded.arch, loaded.model)[1] == loaded.classes:
             classes = None  # The zoo's own names, with ids and synonyms, come back with its name.
@@ -128,13 +137,25 @@ class Folded:
         return export(_on_cpu(self.loaded.model), size, Path(path), self.loaded.name)
 
 
-def check_saveable(loaded: LoadedModel) -> None:
-    """Check that a network can be built again from its description.
+def check_saveable(loaded: LoadedModel, path: str | Path) -> None:
+    """Check that a network can be written so that it can be read again.
+
+    Args:
+        loaded: The network, before or after folding.
+        path: The file that is to be written.
 
     Raises:
-        UsageError: If its architecture has no name.
+        UsageError: If its architecture has no name, or the file is to be of a format that is not its own.
     """
-    if not loaded.arch:
+    suffix = Path(path).suffix.lower()
+    if loaded.format == ONNX.title or suffix == ONNX_SUFFIX:
+        if loaded.format != ONNX.title or suffix != ONNX_SUFFIX:
+            found = loaded.format or "no ONNX model"
+            raise UsageError(
+                f"expected NAME.onnx for a network that was read from ONNX, and for no other, found "
+                f"{Path(path).name} for {loaded.name} ({found}); name the file after its format"
+            )
+    elif not loaded.arch:
         raise UsageError(
             f"expected a network whose architecture has a name, found {loaded.name}, which holds the network "
             "itself or comes from a hub; save its state dict and give --arch"
@@ -307,6 +328,7 @@ def _folded(
     names = {b.name for b in chosen}
     planner = Planner(work, parts, names)
     folds, numbers, folded = [], {}, []
+    taken_out: list[FoldPlan] = []
     for part, path in zip(parts.parts, modules_of(parts), strict=True):
         block = part.traced.block
         if block.name not in names:
@@ -315,9 +337,24 @@ def _folded(
         into = tuple(dict.fromkeys(c.parameter.rpartition(".")[0] for c in plan.changes))
         folds.append(Fold(block.name, into, plan.how, plan.params, plan.places))
         folded.append(FoldedBlock(block, into, plan.how, plan.params))
-        if plan.numbers is not None:
+        if plan.site is not None:
+            taken_out.append(plan)
+        elif plan.numbers is not None:
             numbers[plan.places[0].path] = plan.numbers
+    for plan in taken_out:
+        _take_out(work, plan)
     return tuple(folds), numbers, tuple(folded)
+
+
+def _take_out(work: nn.Module, plan: FoldPlan) -> None:
+    """Take a block out of a network made of steps, or give its multiplication a fixed gate."""
+    assert isinstance(work, GraphNetwork)
+    assert plan.site is not None
+    if plan.numbers is None:
+        work.without(plan.site.path, plan.site.scaled)
+    else:
+        like = next(p for p in work.parameters() if p.is_floating_point())
+        work.fixed(plan.site.path, plan.site.gate, plan.numbers.to(like))
 
 
 @torch.no_grad()

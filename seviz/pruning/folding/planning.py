@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seviz.cost.attribution import Part, Split
+from seviz.cost.graph_sites import GraphSite, graph_site
 from seviz.errors import CheckpointError
 from seviz.networks.folds import Place
 from seviz.pruning.folding.absorbing import Absorber, Change
@@ -35,6 +36,7 @@ class FoldPlan:
         changes: Parameters that take the gate up; they have been changed.
         numbers: Numbers for the first of the places, where those hold the gate.
         params: Parameters that go.
+        site: In a network made of steps, the one that is taken out, or is given ``numbers`` for a gate.
     """
 
     how: str
@@ -42,6 +44,7 @@ class FoldPlan:
     changes: tuple[Change, ...]
     numbers: Tensor | None
     params: int
+    site: GraphSite | None = None
 
 
 class Planner:
@@ -54,7 +57,7 @@ class Planner:
     """
 
     def __init__(self, model: nn.Module, parts: Split, names: Collection[str]) -> None:
-        self._parts = parts
+        self._model, self._parts = model, parts
         self._modules = Modules(parts)
         self._kept = [p for p in parts.parts if p.traced.block.name not in names]
         self._tensors: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
@@ -78,11 +81,12 @@ class Planner:
         """
         own = own_parameters(part, self._parts, self._kept)
         params = self._params(own)
+        site = graph_site(self._model, part)
+        if site is not None:
+            return self._in_graph(part, site, gate, params)
         end = whole(part, path, self._modules)
         if end is not None and path is not None:
-            how, changes = self._absorbed(part, gate) if self._exact else ("", [])
-            for change in changes:
-                _apply(self._tensors[change.parameter], change)
+            how, changes = self._absorbed(part, gate)
             if changes:
                 return FoldPlan(how, (Place(path, "passed"),), tuple(changes), None, params)
             shape = scale_shape(*end)
@@ -99,7 +103,17 @@ class Planner:
         places, numbers = found
         return FoldPlan("fixed gate", tuple(places), (), numbers, params)
 
+    def _in_graph(self, part: Part, site: GraphSite, gate: Tensor, params: int) -> FoldPlan:
+        how, changes = self._absorbed(part, gate)
+        if changes:
+            return FoldPlan(how, (), tuple(changes), None, params, site)
+        shape = scale_shape(part.traced.site.op.outputs[0], channel(part))
+        return FoldPlan("fixed scale", (), (), gate.reshape(shape), params, site)
+
     def _absorbed(self, part: Part, gate: Tensor) -> tuple[str, list[Change]]:
+        """Multiply a gate into the parameters around it, if they can take it; return how, and which."""
+        if not self._exact:
+            return "", []
         absorber = Absorber(self._parts.graph, set(part.ops), self._tensors.__getitem__)
         site = part.traced.site
         changes = absorber.before(site.scaled, channel(part), gate)
@@ -107,6 +121,8 @@ class Planner:
         if changes is None:
             changes = absorber.after(site.op.outputs[0], channel(part), gate, site.scaled)
             where = "after"
+        for change in changes or ():
+            _apply(self._tensors[change.parameter], change)
         kinds = dict.fromkeys(change.kind for change in changes or ())
         return f"{' and '.join(kinds)} {where}", changes or []
 

@@ -53,17 +53,17 @@ UNARY: Mapping[str, Callable[..., Tensor]] = {
 def _two(compute: Callable[[Any, Any], Tensor], *, numbers: bool = True) -> Callable[..., Tensor]:
     """Return a function of two operands, of which one may be a number.
 
-    A number stays one: it is part of the operator then, and not another tensor.
+    A number stays one: it is part of the operator then, and not another tensor. ``widen`` tells the tensors
+    that have fewer dimensions than the map that they are combined with.
     """
 
-    def run(*tensors: Tensor, rank: int, left: Any = None, right: Any = None) -> Tensor:
-        rest = iter(tensors)
+    def run(
+        *tensors: Tensor, left: Any = None, right: Any = None, widen: tuple[int, ...] = ()
+    ) -> Tensor:
+        rest = iter(widened(t) if n in widen else t for n, t in enumerate(tensors))
         operands = [next(rest) if given is None else given for given in (left, right)]
-        like = tensors[0]
-        operands = [
-            widened(o, rank) if isinstance(o, Tensor) else (o if numbers else like.new_tensor(o))
-            for o in operands
-        ]
+        if not numbers:
+            operands = [torch.as_tensor(o).to(tensors[0]) for o in operands]
         return compute(*operands)
 
     return run
@@ -104,7 +104,7 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
     """Return ``x`` where it is positive, else ``slope * x``; one slope per channel, or per number."""
     if slope.dim() == 1 and x.dim() > 1:
         return F.prelu(x, slope)
-    return torch.where(x > 0, x, x * widened(slope, x.dim()))
+    return torch.where(x > 0, x, x * slope)
 
 
 def add_all(*tensors: Tensor) -> Tensor:

@@ -67,7 +67,8 @@ def _high_product(values: _Whole, factor: int) -> _Whole:
 
 
 def _saturated(values: _Whole, bits: int) -> _Whole:
-    return np.clip(values << bits, _LEAST, _MOST)
+    found: _Whole = np.clip(values << bits, _LEAST, _MOST)
+    return found
 
 
 def _divided(values: _Whole, bits: int) -> _Whole:

@@ -47,11 +47,13 @@ def held_order(values: Sequence[_Each]) -> tuple[_Each, ...]:
     return tuple(values[n] for n in _HELD) if len(values) == MAP else tuple(values)
 
 
-def widened(tensor: Tensor, rank: int) -> Tensor:
-    """Return a tensor as it is held so that it broadcasts over one of ``rank`` dimensions.
+def widened(tensor: Tensor) -> Tensor:
+    """Return a tensor of fewer dimensions as one that broadcasts over a map, as it is held.
 
     The file's dimensions are aligned at the last; those of a map are not where they are held.
+
+    >>> import torch
+    >>> widened(torch.zeros(16)).shape, widened(torch.zeros(7, 16)).shape
+    (torch.Size([1, 16, 1, 1]), torch.Size([1, 16, 1, 7]))
     """
-    if rank != MAP or tensor.dim() in (0, MAP):
-        return tensor
     return held(tensor.reshape((1,) * (MAP - tensor.dim()) + tuple(tensor.shape)))

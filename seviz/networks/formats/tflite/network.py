@@ -41,10 +41,9 @@ class TFLiteNetwork(GraphNetwork):
         )
         self.channels_first = channels_first(graph)
 
-    def forward(self, *images: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, images: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return what the graph returns: [N, outputs] of a classifier, else maps [N, C, H, W]."""
-        taken = tuple(map(held, images)) if self.channels_first else images
-        found = super().forward(*taken)
+        found = super().forward(held(images) if self.channels_first else images, *others)
         results = found if isinstance(found, tuple) else (found,)
         rows = tuple(
             r.flatten(1) if r.dim() == MAP and r.shape[2:] == (1, 1) else r for r in results

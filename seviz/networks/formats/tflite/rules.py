@@ -16,7 +16,7 @@ import torch
 from seviz.networks.formats.graph_network import Step
 from seviz.networks.formats.tflite import arithmetic, shaping, windows
 from seviz.networks.formats.tflite.fixed_point import hard_swish
-from seviz.networks.formats.tflite.layout import MAP, held_axis, held_order
+from seviz.networks.formats.tflite.layout import MAP, held_axis, held_order, widened
 from seviz.networks.formats.tflite.rounding import looked_up, rounded, rounded_up, rounding_of
 from seviz.networks.formats.tflite.use import Use
 
@@ -90,18 +90,23 @@ def _hard_swish(use: Use) -> Step:
 
 def _binary(use: Use) -> Step:
     use.count(2, 2)
-    rank = max(len(use.tensor(n).shape) for n in (0, 1))
-    options: dict[str, Any] = {"rank": rank}
-    inputs = []
+    is_map = any(len(use.tensor(n).shape) == MAP for n in (0, 1))
+    options: dict[str, Any] = {}
+    inputs: list[str] = []
+    widen: list[int] = []
     for position, side in enumerate(("left", "right")):
         numbers = use.numbers(position)
         if numbers is not None and numbers.size == 1 and numbers.dtype.kind == "f":
             options[side] = float(numbers.reshape(()))
-        else:
-            inputs.append(use.value(position))
+            continue
+        if is_map and 0 < len(use.tensor(position).shape) < MAP:
+            widen.append(len(inputs))
+        inputs.append(use.value(position))
     if not inputs:  # of two constants one has to be a tensor
         del options["left"]
         inputs.append(use.value(0))
+    if widen:
+        options["widen"] = tuple(widen)
     return use.step(use.kind, tuple(inputs), ("weight",) * len(inputs), **options)
 
 
@@ -219,6 +224,8 @@ def _prelu(use: Use) -> Step:
     numbers, shape = use.numbers(1), use.tensor(0).shape
     if numbers is not None and shape and numbers.size == numbers.shape[-1] == shape[-1]:
         slope = use.weight(1, torch.from_numpy(np.array(numbers)).reshape(-1))
+    elif numbers is not None and len(shape) == MAP and 0 < numbers.ndim < MAP:
+        slope = use.weight(1, widened(torch.from_numpy(np.array(numbers))))
     else:
         slope = use.value(1)
     return use.step("PRELU", (use.value(0), slope), ("", "weight"))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seviz.networks.formats.tflite.layout import held, plain, widened
+from seviz.networks.formats.tflite.layout import MAP, held, plain, widened
 
 
 def reshape(x: Tensor, *, shape: tuple[int | None, ...]) -> Tensor:
@@ -88,7 +88,7 @@ def tile(x: Tensor, *, times: tuple[int, ...]) -> Tensor:
 
 def broadcast(x: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     """Return a tensor repeated to a shape, as it is held; -1 keeps a dimension."""
-    return widened(x, len(shape)).expand(shape)
+    return (widened(x) if x.dim() < len(shape) == MAP else x).expand(shape)
 
 
 def depth_to_space(x: Tensor, *, block: int) -> Tensor:

@@ -1,0 +1,181 @@
+"""Changed networks written back as ONNX: the graph of the file, with the same steps taken out.
+
+Everything that was not changed stays as the exporter wrote it: names, types, metadata, operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seviz.errors import CheckpointError, printable
+from seviz.networks.formats.graph_network import Edit, GraphNetwork
+from seviz.networks.formats.onnx.graph import whole_model
+from seviz.networks.formats.onnx.proto import TensorReader
+from seviz.results.files import written_whole
+from seviz.results.stats import Array
+
+# What a protocol buffer holds; weights beyond it would have to lie beside the file.
+_MOST_BYTES = (1 << 31) - (1 << 20)
+
+
+def write(source: Path, before: GraphNetwork, after: GraphNetwork, target: Path) -> Path:
+    """Write a changed network.
+
+    Args:
+        source: The file that it was read from.
+        before: The network as that file holds it.
+        after: The network now.
+        target: File to write; appears whole or not at all.
+
+    Raises:
+        CheckpointError: If a change has no place in the file, or the result is none that ONNX accepts.
+    """
+    import onnx
+
+    writing = _Writing(source)
+    for output, position, value in _changed(before, after):
+        writing.give(output, position, value)
+    for edit in after.edits:
+        writing.edit(edit)
+    writing.tidy()
+    model = writing.model
+    if model.ByteSize() > _MOST_BYTES:
+        raise CheckpointError(
+            f"expected an ONNX model of less than 2 GiB, found {model.ByteSize():,} bytes; write a .pt2"
+        )
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as exc:
+        reason = " ".join(str(exc).split())[:160]
+        raise CheckpointError(
+            f"expected {source.name} to be a valid ONNX model without these blocks, found {reason}; write a "
+            ".pt2"
+        ) from exc
+    with written_whole(target, durable=True) as temporary, temporary.open("wb") as file:
+        file.write(model.SerializeToString())
+    return target
+
+
+def _changed(before: GraphNetwork, after: GraphNetwork) -> Iterator[tuple[str, int, Array]]:
+    """Yield the weights that differ: output of the step that takes them, which input, and numbers."""
+    old, new = before.state_dict(), after.state_dict()
+    places = before.held_values()
+    for key, name in after.held_values().items():
+        if key in places and not torch.equal(old[places[key]], new[name].cpu()):
+            output, _, position = key.rpartition(":")
+            yield output, int(position), new[name].cpu().numpy()
+
+
+class _Writing:
+    """Changes a model in memory."""
+
+    def __init__(self, source: Path) -> None:
+        import onnx
+
+        self._onnx, self._name = onnx, source.name
+        self.model = whole_model(source)
+        self._graph = self.model.graph
+        tensors = TensorReader(source)
+        for tensor in self._graph.initializer:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                array = tensors.array(tensor)
+                tensor.CopyFrom(self._tensor(array, tensor.data_type, tensor.name))
+        self._types = {t.name: t.data_type for t in self._graph.initializer}
+
+    def give(self, output: str, position: int, value: Array) -> None:
+        """Give a node other numbers for one of its inputs."""
+        node = self._maker(output)
+        taken = node.input[position]
+        name = self._free(f"{taken}_folded")
+        kind = self._types.get(taken, self._onnx.TensorProto.FLOAT)
+        if kind not in (
+            self._onnx.TensorProto.FLOAT16,
+            self._onnx.TensorProto.BFLOAT16,
+            self._onnx.TensorProto.DOUBLE,
+        ):
+            kind = self._onnx.TensorProto.FLOAT
+        self._graph.initializer.append(self._tensor(value, kind, name))
+        node.input[position] = name
+
+    def edit(self, edit: Edit) -> None:
+        """Take a node out, or give it a constant."""
+        if edit.value is not None:
+            self.give(edit.output, edit.position, edit.value.cpu().numpy())
+            return
+        node = self._maker(edit.output)
+        for other in self._graph.node:
+            for i, name in enumerate(other.input):
+                if name == edit.output:
+                    other.input[i] = edit.kept
+        if edit.output in {v.name for v in self._graph.output}:
+            node.CopyFrom(
+                self._onnx.helper.make_node("Identity", [edit.kept], [edit.output], node.name)
+            )
+
+    def tidy(self) -> None:
+        """Remove what nothing needs any more, and say what was done."""
+        graph = self._graph
+        wanted = {v.name for v in graph.output}
+        kept = []
+        for node in reversed(graph.node):
+            if wanted.intersection(node.output):
+                wanted.update(_taken(node))
+                kept.append(node)
+        kept.reverse()
+        _replaced(graph.node, kept)
+        _replaced(graph.initializer, [t for t in graph.initializer if t.name in wanted])
+        numbers = {t.name for t in graph.initializer}
+        made = {name for node in graph.node for name in node.output}
+        free = {v.name for v in graph.input if v.name not in self._types}
+        _replaced(graph.input, [v for v in graph.input if v.name in numbers | free])
+        _replaced(graph.value_info, [v for v in graph.value_info if v.name in made])
+        _replaced(
+            graph.quantization_annotation,
+            [a for a in graph.quantization_annotation if a.tensor_name in made | numbers],
+        )
+
+    def _maker(self, output: str) -> Any:
+        for node in self._graph.node:
+            if output in node.output:
+                return node
+        raise CheckpointError(
+            f"expected {printable(output)} as a value of {self._name}, found it in none of its operators "
+            "(they compute with whole numbers); write a .pt2"
+        )
+
+    def _tensor(self, value: Array, kind: int, name: str) -> Any:
+        dtype = self._onnx.helper.tensor_dtype_to_np_dtype(kind)
+        return self._onnx.numpy_helper.from_array(np.ascontiguousarray(value).astype(dtype), name)
+
+    def _free(self, name: str) -> str:
+        taken = {t.name for t in self._graph.initializer}
+        taken |= {output for node in self._graph.node for output in node.output}
+        while name in taken:
+            name += "_"
+        return name
+
+
+def _taken(node: Any) -> Iterator[str]:
+    """Yield the names of the values that a node takes, in its branches too."""
+    yield from filter(None, node.input)
+    for attribute in node.attribute:
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            for inner in graph.node:
+                yield from _taken(inner)
+            yield from (v.name for v in graph.output)
+
+
+def _replaced(field: Any, values: list[Any]) -> None:
+    """Put other values into a repeated field of a protocol buffer."""
+    copies = []
+    for value in values:
+        copy = type(value)()
+        copy.CopyFrom(value)
+        copies.append(copy)
+    del field[:]
+    field.extend(copies)
