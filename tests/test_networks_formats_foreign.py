@@ -16,8 +16,6 @@ from seviz.errors import CheckpointError
 from seviz.networks.formats.read import READERS, read_checkpoint
 
 WHOLE = {
-    "a.tflite": (b"\x1c\0\0\0TFL3" + bytes(60), "TFLite"),
-    "renamed.pt": (b"\x20\0\0\0TFL3" + bytes(60), "TFLite"),
     "a.engine": (b"ftrt" + bytes(60), "TensorRT"),
     "inference.pdiparams": (bytes(64), "Paddle"),
     "a.mlmodel": (bytes([0x08, 0x05, 0x52, 4]) + b"abcd", "Core ML"),

@@ -126,7 +126,9 @@ def test_each_dependency_is_imported_and_no_other_and_has_its_reason() -> None:
     always = names_of(project["dependencies"])
     extras = project["optional-dependencies"]
     optional = {
-        name for e in ("keras", "onnx", "parquet", "datasets") for name in names_of(extras[e])
+        name
+        for e in ("keras", "onnx", "tflite", "parquet", "datasets")
+        for name in names_of(extras[e])
     }
     assert imported() == always | optional
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")

@@ -86,7 +86,7 @@ def gate_curves(
     centres = {b.name: means(record, b, curves)[:, picked[b.name]] for b in blocks}
     widths = {b.name: stds(record, b, curves)[:, picked[b.name]] for b in blocks} if spread else {}
     painted = _painted(curves.all_names[:-1], colors)
-    notes = _notes(record, blocks, Layout(len(blocks)).inner_width)
+    notes = _notes(record, classes, blocks, Layout(len(blocks)).inner_width)
     with figure_style():
         figure = figure or Figure()
         figure.clear()
@@ -192,11 +192,17 @@ def _weight(points: int, width: float) -> float:
     return float(np.clip(np.sqrt(30 * width / points), 0.3, 1.0))
 
 
-def _notes(record: Record, blocks: Sequence[GateBlock], width: float) -> list[str]:
+def _notes(
+    record: Record, classes: Sequence[ClassChoice], blocks: Sequence[GateBlock], width: float
+) -> list[str]:
     """Return the small print, in lines: what a reader must know before trusting the figure."""
     notes = []
     if record.header.partial:
         notes.append(f"Partial record: interrupted after {record.header.images:,} images.")
+    single = [c.name for c in classes if record.count[c.row] == 1]
+    if single:
+        whose = "Each class has" if len(single) == len(classes) else f"{', '.join(single)}:"
+        notes.append(f"{whose} one image: its line is the gates of that image, no mean of a class.")
     notes += [
         f"{_MARK} {kind}: the gate differs from pixel to pixel; its spatial mean is drawn."
         for kind in dict.fromkeys(b.kind for b in blocks if b.mechanism.per_pixel)

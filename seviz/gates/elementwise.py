@@ -18,6 +18,10 @@ from seviz.gates.graph import Op, Value
 from seviz.gates.ops import JOIN, LINEAR, NORM, POOL, REDUCE, SOFTMAX, STRUCTURE
 
 _RAMP = torch.linspace(-60, 60, 2401, dtype=torch.float64)
+# Constants of 8 bits, as the 1/6 of a hard sigmoid, are right to three digits.
+_NEARLY = 2e-3
+# A step of 8 bits between 0 and 1: the largest number may be one step below 1.
+_STEP = 1 / 255
 _NOT_ELEMENTWISE = LINEAR | NORM | REDUCE | POOL | SOFTMAX | JOIN | STRUCTURE
 
 
@@ -56,7 +60,12 @@ def starts(value: Value, stop: Callable[[Value], bool]) -> list[Value]:
 
 
 def replay(
-    value: Value, start: Value, numbers: Tensor, parameters: Callable[[str], Tensor]
+    value: Value,
+    start: Value,
+    numbers: Tensor,
+    parameters: Callable[[str], Tensor],
+    *,
+    rounding: bool = True,
 ) -> Tensor:
     """Compute ``value`` from ``start``, whose numbers are given; changes of shape are passed over.
 
@@ -65,6 +74,7 @@ def replay(
         start: Where the numbers come from.
         numbers: The numbers of ``start``, in any shape; the result has the same.
         parameters: Look-up of the one-element parameters that may take part, by state-dict name.
+        rounding: Whether numbers are rounded where the network rounds them.
 
     Raises:
         CannotReplayError: If something else than ``start`` and plain numbers takes part.
@@ -79,7 +89,7 @@ def replay(
         op = current.op
         if op is None:
             raise CannotReplayError(f"a constant of shape {current.shape} takes part")
-        if op.name in STRUCTURE:
+        if op.name in STRUCTURE or (op.name == "round" and not rounding):
             result = compute(op.inputs[0])
         elif is_elementwise(op):
             result = _apply(op, compute)
@@ -108,7 +118,8 @@ def function_name(gate: Value, start: Value) -> tuple[str, bool]:
     """Return which function of ``start`` the gate is, and whether it is a bounded, non-negative one.
 
     The function is recognised by its values on a ramp, not by the operators it is written with: a hard
-    sigmoid may be ``relu6(x + 3) / 6``, ``clamp(0.2 * x + 0.5, 0, 1)`` or a single operator.
+    sigmoid may be ``relu6(x + 3) / 6``, ``clamp(0.2 * x + 0.5, 0, 1)`` or a single operator. In a quantised
+    network numbers are rounded on the way, which the ramp is not, and kept in a range, which is told.
     """
 
     def no_parameters(name: str) -> Tensor:
@@ -117,7 +128,7 @@ def function_name(gate: Value, start: Value) -> tuple[str, bool]:
     if gate is start:
         return "identity", False
     try:
-        y = replay(gate, start, _RAMP, no_parameters).double()
+        y = replay(gate, start, _RAMP, no_parameters, rounding=False).double()
     except (CannotReplayError, RuntimeError, TypeError):
         return "unrecognised", False
     low, high = y.min().item(), y.max().item()
@@ -147,5 +158,10 @@ def function_name(gate: Value, start: Value) -> tuple[str, bool]:
     ):
         if same(expected):
             return name, False
+    for name, expected in (("sigmoid", sigmoid), ("hardsigmoid", (_RAMP / 6 + 0.5).clamp(0, 1))):
+        if low < high and torch.allclose(y, expected.clamp(low, high), rtol=0, atol=_NEARLY):
+            whole = low < _STEP and high > 1 - _STEP
+            ends = "" if whole else f" ({low if low > _STEP else 0:.3g} to {high:.3g})"
+            return f"{name}{ends}", True
     bounded = low >= -1e-6 and 0 < high <= 2 + 1e-6
     return f"function with range {low:.3g} to {high:.3g}", bounded

@@ -201,6 +201,15 @@ def _joined(tensors: Sequence[Tensor], dim: int = 0) -> Shape | None:
     return first
 
 
+def _padded(of: Tensor, amounts: Shape, value: float = 0) -> Shape | None:
+    if len(amounts) % 2 or len(amounts) > 2 * of.dim():
+        return None
+    shape = list(of.shape)
+    for i in range(0, len(amounts), 2):  # of the last dimension first
+        shape[-1 - i // 2] += amounts[i] + amounts[i + 1]
+    return shape if min(shape) > 0 and min(amounts, default=0) >= 0 else None
+
+
 def _normalised(of: Tensor, dim: int, to_float: bool) -> Shape | None:
     return of.shape if not to_float and -of.dim() <= dim < of.dim() else None
 
@@ -212,6 +221,9 @@ _IN_PLACE = {
     _aten.hardswish_.default,
     _aten.silu_.default,
     _aten.hardtanh_.default,
+    _aten.clamp_.default,
+    _aten.floor_.default,
+    _aten.round_.default,
     _aten.add_.Tensor,
     _aten.sub_.Tensor,
     _aten.mul_.Tensor,
@@ -225,6 +237,7 @@ _RULES: dict[Any, Rule] = {
         for name in (
             *("relu", "sigmoid", "hardsigmoid", "hardswish", "silu", "hardtanh", "tanh"),
             *("relu_", "sigmoid_", "hardsigmoid_", "hardswish_", "silu_", "hardtanh_"),
+            *("clamp", "clamp_", "floor", "floor_", "round", "round_"),
         )
     },
     **{
@@ -241,6 +254,7 @@ _RULES: dict[Any, Rule] = {
     _aten.mm.default: _product,
     _aten.addmm.default: _sum_and_product,
     _aten.cat.default: _joined,
+    _aten.constant_pad_nd.default: _padded,
     _aten._softmax.default: _normalised,
     _aten._log_softmax.default: _normalised,
 }

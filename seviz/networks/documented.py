@@ -24,7 +24,7 @@ def documented(
 ) -> tuple[Preprocessing, ClassTable | None, tuple[str, ...]]:
     """Return preprocessing, classes and remarks: the file's own, else the zoo's, else assumed and none."""
     preprocessing = file.preprocessing or Preprocessing(origin="ImageNet's", assumed=ASSUMED)
-    table: ClassTable | None = None
+    table = file.classes
     if found is not None and found.name in SMALL_IMAGES:
         preprocessing = replace(
             preprocessing,

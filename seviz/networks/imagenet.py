@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 from seviz.results.classes import ClassInfo, ClassTable
 
 NUM_CLASSES = 1000
+# TensorFlow's networks have one output more, before the others: none of these classes.
+WITH_BACKGROUND = NUM_CLASSES + 1
 
 
 @cache
@@ -36,3 +39,14 @@ def imagenet_classes() -> ClassTable:
             )
         )
     return ClassTable(tuple(classes))
+
+
+@cache
+def imagenet_with_background() -> ClassTable:
+    """Return the classes of TensorFlow's networks of 1001 outputs: background, then ImageNet-1k's.
+
+    >>> imagenet_with_background().classes[405].describe()
+    'airliner (index 405, n02690373: a commercial airplane that carries passengers)'
+    """
+    known = (replace(c, index=c.index + 1) for c in imagenet_classes().classes)
+    return ClassTable((ClassInfo("background", 0), *known))

@@ -12,6 +12,7 @@ from torch import nn
 
 from seviz.errors import CheckpointError
 from seviz.networks.formats.payload import Payload
+from seviz.results.classes import ClassTable
 from seviz.results.preprocessing import Preprocessing
 
 # Of a file's beginning, what readers are recognised by.
@@ -67,6 +68,7 @@ class CheckpointFile:
         ran_code: Whether the file was allowed to run code.
         preprocessing: What the file says of the network's input, besides ``metadata``.
         num_classes: Outputs of that network, where they are known.
+        classes: What they are called, where the file tells.
     """
 
     name: str
@@ -80,6 +82,7 @@ class CheckpointFile:
     ran_code: bool = False
     preprocessing: Preprocessing | None = None
     num_classes: int | None = None
+    classes: ClassTable | None = None
 
 
 def check_sizes(payload: Payload, name: str) -> None:

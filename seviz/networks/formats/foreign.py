@@ -31,7 +31,6 @@ def _ends(*suffixes: str) -> Callable[[Seen], bool]:
 
 # By content where that tells, else by the end of the name.
 FOREIGN = (
-    Foreign("TFLite", _starts(b"TFL3", at=4)),
     Foreign("TensorRT engine", _starts(b"ftrt", b"ptrt")),
     Foreign("TensorRT engine", _ends(".engine", ".trt", ".plan")),
     Foreign("Paddle", _ends(".pdmodel", ".pdiparams", ".pdparams")),

@@ -13,11 +13,12 @@ from seviz.networks.formats.keras import KERAS
 from seviz.networks.formats.onnx import ONNX
 from seviz.networks.formats.programs import EXPORTED, TORCHSCRIPT
 from seviz.networks.formats.safetensors import SAFETENSORS
+from seviz.networks.formats.tflite import TFLITE
 from seviz.networks.formats.torch_save import TORCH_SAVE
 from seviz.results.spec import check_there
 
 # Every kind of file that is read; the first that recognises a file reads it.
-READERS = (KERAS, TORCHSCRIPT, EXPORTED, SAFETENSORS, ONNX, TORCH_SAVE)
+READERS = (KERAS, TFLITE, TORCHSCRIPT, EXPORTED, SAFETENSORS, ONNX, TORCH_SAVE)
 TITLES = ", ".join(reader.title for reader in READERS)
 
 
