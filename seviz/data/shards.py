@@ -311,6 +311,8 @@ def members(file: Window, length: int) -> Iterator[tuple[bytes, int, int]]:
         else:
             longer = b"" if kind != b"g" else longer
         place = begin + -(-size // _BLOCK) * _BLOCK
+    if place != length:  # in the padding of a file, or in a header
+        raise OSError("it is cut short")
 
 
 class Window:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -115,9 +116,8 @@ def _read(path: Path) -> list[str] | None:
     if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
         return names_within(json.loads(text))
     if suffix in (".csv", ".tsv"):
-        return _columns(
-            list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","))
-        )
+        stream = io.StringIO(text, newline="")
+        return _columns(list(csv.reader(stream, delimiter="\t" if suffix == ".tsv" else ",")))
     return _lines([line.strip() for line in text.splitlines() if line.strip()])
 
 

@@ -49,6 +49,22 @@ def _of_another_length(change: Callable[[bytes], bytes]) -> Callable[[], bytes]:
     return make
 
 
+def _cleared_without_checksums() -> bytes:
+    """Zeros over some weights and their headers, where no checksum tells."""
+    content = _torch_save()
+    name = next(n for n in content if n.endswith("data/1"))
+    whole = bytearray(mutants.packed(content))
+    for info in zipfile.ZipFile(io.BytesIO(whole)).infolist():
+        whole[info.header_offset + 14 : info.header_offset + 18] = bytes(4)
+        directory = whole.index(b"PK\x01\x02")
+    while directory >= 0:
+        whole[directory + 16 : directory + 20] = bytes(4)
+        directory = whole.find(b"PK\x01\x02", directory + 4)
+    begin = whole.index(name.encode()) - 30
+    whole[begin : begin + 100] = bytes(100)
+    return bytes(whole)
+
+
 def _tar_with_a_damaged_header() -> bytes:
     """The checksum of the second header is wrong; tar ends there, and says nothing."""
     from fuzz.images import encoded
@@ -63,6 +79,21 @@ def _tar_with_a_damaged_header() -> bytes:
     whole = bytearray(stream.getvalue())
     whole[whole.index(b"ant/1.png") + 4] = ord("7")
     return bytes(whole)
+
+
+def _tar_that_is_cut() -> bytes:
+    """After the first image, in the padding behind it."""
+    from fuzz.images import encoded
+
+    return _tar_with_a_damaged_header()[: 512 + len(encoded("PNG", 0)) + 1]
+
+
+def _npz_with_a_member_that_is_no_array() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, images=np.zeros((2, 9, 9, 3), np.uint8), labels=np.zeros(2, np.int64))
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("names.npy", b"no array")
+    return stream.getvalue()
 
 
 def _array_header(text: str) -> Callable[[], bytes]:
@@ -158,9 +189,17 @@ def _number_of_5000_digits() -> bytes:
 CASES: dict[str, Case] = {
     "a storage that is too long": Case("torch.save", _of_another_length(lambda b: b"\0" * 51 + b)),
     "a storage that is too short": Case("torch.save", _of_another_length(lambda b: b[:-8])),
+    "zeros where no checksum tells": Case("torch.save", _cleared_without_checksums),
     "a tar archive with a damaged header": Case("shard.tar", _tar_with_a_damaged_header),
     "a tar archive that is packed": Case(
         "shard.tar", lambda: gzip.compress(_tar_with_a_damaged_header())
+    ),
+    "a tar archive that is cut": Case("shard.tar", _tar_that_is_cut),
+    "an archive with a member that is no array": Case(
+        "images.npz", _npz_with_a_member_that_is_no_array
+    ),
+    "a name of two lines": Case(
+        "classes.csv", lambda: b'id,name\n0,"ant"\n1,"tench,\n\x1c Tinca"\n'
     ),
     "an array with half a header": Case(
         "classes.npy", _array_header("{'descr': '<U4', 'shape': (4,")

@@ -83,6 +83,14 @@ def _by_torchvision(path: Path) -> Content:
     return {"image 0": found[..., 0] if found.shape[-1] == 1 else found, "labels": ["all"]}
 
 
+def _by_both(path: Path) -> Content:
+    """Read with torchvision, else with Pillow: a JPEG that lacks its end is shown everywhere."""
+    try:
+        return _by_torchvision(path)
+    except RuntimeError:
+        return _by_pillow(path)
+
+
 def _by_pillow(path: Path) -> Content:
     """Read with any of Pillow's decoders: that ours reads no other image."""
     from PIL import Image
@@ -106,7 +114,7 @@ def _fits_first(name: str, value: Any, judged: Content) -> bool:
 
 IMAGES = {
     "PNG": (".png", _by_torchvision),
-    "JPEG": (".jpg", _by_torchvision),
+    "JPEG": (".jpg", _by_both),
     "GIF": (".gif", _by_pillow),
     "BMP": (".bmp", _by_pillow),
     "PPM": (".ppm", _by_pillow),
@@ -218,6 +226,8 @@ def _write_images(folder: Path) -> None:
 def _judge_list(path: Path) -> Content:
     rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
     filled = [row for row in rows[1:] if any(map(str.strip, row))]
+    if rows[0][0].endswith(".png"):  # no names of columns
+        return {"labels": [row[1].strip() for row in rows if any(map(str.strip, row))]}
     if "label" not in rows[0]:  # of another name: paths alone
         return {"labels": ["all"] * len(filled)}
     place = rows[0].index("label")
@@ -292,8 +302,10 @@ def _judge_names(path: Path) -> Content:
 
         content = yaml.safe_load(text)["names"]
     elif path.suffix == ".csv":
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
-        content = {row[0]: row[1].strip() for row in rows[1:]}
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if "".join(row).strip()]
+        if all(len(row) == 1 for row in rows):
+            return {"names": [row[0].strip() for row in rows]}
+        content = {row[0]: row[1].strip() for row in rows[not rows[0][0].strip().isdecimal() :]}
     else:
         return {"names": [line.strip() for line in text.splitlines() if line.strip()]}
     if isinstance(content, dict):
