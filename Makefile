@@ -12,7 +12,7 @@ NEVER_IMPORTED := /site-packages/(.*/)?(tests?|testing/_internal|_inductor|pip|s
 	|playwright|pymupdf|pygments|networkx|keras)/
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly check format docs bench gpu reports index clean
+.PHONY: help demo test nightly fuzz check format docs bench gpu reports index clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test: $(READY) ## Run the tests
 
 nightly: $(READY) ## Run what takes long: every network of the zoos; the result goes to tests/nightly.md
 	OMP_NUM_THREADS=1 $(BIN)/python tests/nightly.py
+
+fuzz: $(READY) ## Read 300 damaged files of every format; the result goes to tests/fuzz.md
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz
 
 check: $(READY) ## Lint and types
 	$(BIN)/ruff check .

@@ -131,8 +131,16 @@ ARRAYS: Mapping[str, Callable[[Array, random.Random], Array]] = {
 
 def members(path: Path) -> Members:
     """Return what is in an archive."""
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+    return members_of(path.read_bytes())
+
+
+def members_of(content: bytes) -> Members:
+    """Return what is in an archive, whatever its checksums are."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        listed = [copy.copy(info) for info in archive.infolist()]
+        for info in listed:
+            del info.CRC
+        return {info.filename: archive.open(info).read() for info in listed}
 
 
 def packed(content: Members, **how: Any) -> bytes:
@@ -174,8 +182,11 @@ def archive(content: Members, described: str, rng: random.Random) -> tuple[bytes
         return packed(content), what
     if how == "array":
         what = rng.choice(list(ARRAYS))
-        changed = ARRAYS[what](unpack_array(content[name]), rng)
-        content[name] = pack_array(changed)
+        array = unpack_array(content[name])
+        changed = ARRAYS[what](np.atleast_1d(array), rng)
+        content[name] = pack_array(
+            changed.reshape(()) if array.ndim < changed.size == 1 else changed
+        )
         return packed(content), f"{what}: {name}"
     if how == "drop":
         name = rng.choice(list(content))

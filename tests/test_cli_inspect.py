@@ -1,4 +1,4 @@
-"""``seviz inspect``: what is in a checkpoint, in text and as one JSON document; ``seviz doctor``."""
+"""``seviz inspect``: what is in a checkpoint, in text and as one JSON document."""
 
 from __future__ import annotations
 
@@ -181,29 +181,6 @@ def test_help_and_version(run: Run) -> None:
     names += " --arch --arch-args --input-size --mean --std --crop-pct --device --amp --num-samples"
     for name in (*names.split(), "-b", "-j", "-o", "-q", "-v", "--json"):
         assert name in said.out, name
-
-
-# -------------------------------------------------------------------------------------------------
-# Doctor
-
-
-def test_doctor(run: Run) -> None:
-    assert "reading gates: works" in run("doctor").out
-    said = run("doctor", "--json")
-    assert (said.code, said.err) == (0, "")
-    values = document(said)
-    assert values["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
-    assert values["versions"]["timm"] == timm.__version__
-    assert values["versions"]["seviz"] == seviz.__version__
-    assert "cpu" in values["devices"]
-    assert values["gates_readable"] is True
-
-
-def test_a_doctor_with_bad_news(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seviz.cli.doctor._check", lambda: False)
-    said = run("doctor")
-    assert said.code == 1
-    assert said.out.splitlines()[-1] == "reading gates: FAILS"
 
 
 # -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont, get_font
 from PIL import Image
 
 from seviz.figures import save_figure
-from seviz.figures.fonts import _TOLD, _families, families
+from seviz.figures.fonts import _TOLD, _chosen, families
 from seviz.figures.text import set_plain, text_width
 
 OWN = set(get_font(findfont("DejaVu Sans")).get_charmap())
@@ -45,7 +45,7 @@ def test_letters_of_other_fonts(tmp_path: Path) -> None:
 def test_boxes_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     if set(map(ord, NOWHERE)) & set().union(*map(set, _charmaps())):
         pytest.skip("this machine has a font with every letter")
-    _families.cache_clear()
+    _chosen.cache_clear()
     _TOLD.clear()
     with caplog.at_level(logging.WARNING, "seviz"):
         drawn(NOWHERE[0], tmp_path)

@@ -13,14 +13,13 @@ from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
 from seviz.cli.output import output_folder
 from seviz.cli.process import for_networks
 from seviz.cli.shared import open_model
+from seviz.cli.thresholds import FAILED
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.networks import BareWeights, LoadedModel
     from seviz.results.cost import Audit
-
-_FAILED = 1
 
 
 @Parameter(name="*", group=AUDIT)
@@ -133,7 +132,7 @@ def audit(
         speaker.remark(f"note: {note}")
     for what in failed:
         speaker.remark(f"exceeded: {what}")
-    return _FAILED if failed else 0
+    return FAILED if failed else 0
 
 
 def _check(spec: Spec, asked: AuditOptions) -> None:

@@ -17,6 +17,7 @@ from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
 from seviz.cli.record_text import ablation_beside
 from seviz.cli.shared import INTERRUPTED, load_model, pass_options, shown_command, with_default
+from seviz.cli.thresholds import FAILED, LeastTop1AndDrop
 from seviz.errors import DataError, UsageError
 from seviz.results.spec import Spec, open_spec
 
@@ -41,6 +42,7 @@ def compare(
     figure: ComparisonOptions = ComparisonOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
+    threshold: LeastTop1AndDrop = LeastTop1AndDrop(),
     output: OutputOptions = OutputOptions(),
 ) -> int:
     """Compare two networks: accuracy, cost, the classes that gained and lost, gates.
@@ -56,6 +58,7 @@ def compare(
         figure: What is output and drawn.
         model: How checkpoints become networks.
         data: The images, the same for both.
+        threshold: What the top-1 of B must not be below, and how far below that of A it may be.
         output: Where results go.
     """
     from seviz.report.folder import write_comparison
@@ -64,7 +67,13 @@ def compare(
     check_formats(figure.formats)
     if figure.top < 1:
         raise UsageError(f"expected --top as at least 1, found {figure.top}; give a larger number")
+    threshold.check()
     specs = [open_spec(each) for each in (a, b)]
+    if threshold.given and data.data is None and not all(spec.is_record for spec in specs):
+        raise UsageError(
+            f"expected --data with {threshold.given}, or two records, found neither; without images there is "
+            "no top-1"
+        )
     if data.data is not None and all(spec.is_record for spec in specs):
         raise UsageError(
             "expected --data with a checkpoint, found it with two records; leave it out, or name the "
@@ -84,9 +93,28 @@ def compare(
             return INTERRUPTED
     compared = _compared(*subjects)
     written = write_comparison(compared, folder, top=figure.top, formats=figure.formats).files
-    speaker.document(document(compared, written))
+    exceeded = _exceeded(compared, threshold)
+    speaker.document({**document(compared, written), "exceeded": exceeded})
     say(compared, figure.top, written, speaker)
-    return 0
+    for what in exceeded:
+        speaker.remark(f"exceeded: {what}")
+    return FAILED if exceeded else 0
+
+
+def _exceeded(compared: Comparison, threshold: LeastTop1AndDrop) -> list[str]:
+    """Return a line for each threshold that B does not hold.
+
+    Raises:
+        DataError: If there is one, and the top-1 of both is not known.
+    """
+    if not threshold.given:
+        return []
+    if compared.top1 is None:
+        raise DataError(
+            f"expected the top-1 of both for {threshold.given}, found records without predictions; collect "
+            "them again"
+        )
+    return threshold.exceeded(compared.top1.before, compared.top1.after)
 
 
 def _subject(

@@ -23,6 +23,7 @@ from seviz.cli.options import (
 from seviz.cli.output import check_formats, output_folder
 from seviz.cli.pass_text import remarked_warnings
 from seviz.cli.shared import INTERRUPTED, Asked, check_classes, obtain_record
+from seviz.cli.thresholds import FAILED, LeastTop1
 from seviz.errors import DataError, UsageError
 from seviz.results.spec import Spec, open_spec
 
@@ -99,6 +100,7 @@ def confusion(
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     earlier: EarlierOptions = EarlierOptions(),
+    threshold: LeastTop1 = LeastTop1(),
     output: OutputOptions = OutputOptions(),
 ) -> int:
     """Evaluate a network: confusion matrix, precision, recall, calibration.
@@ -116,6 +118,7 @@ def confusion(
         model: How the checkpoint becomes a network.
         data: The images.
         earlier: What becomes of an earlier pass.
+        threshold: What top-1 must not be below.
         output: Where results go.
     """
     from seviz.report.folder import write_confusion
@@ -123,6 +126,7 @@ def confusion(
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     spec = open_spec(ckpt)
     _check_options(spec, figure, data, earlier)
+    threshold.check()
     folder = output_folder(spec, output.output)
     if spec.kind == "predictions":
         evaluated = _read_table(spec, figure, speaker)
@@ -140,9 +144,14 @@ def confusion(
         top=figure.top,
         formats=figure.formats,
     )
-    speaker.document(document(evaluated, drawn, figure.top))
+    missed = threshold.missed(evaluated.scores.top1.value)
+    speaker.document({**document(evaluated, drawn, figure.top), "exceeded": missed})
     say(evaluated, drawn, figure.top, speaker)
-    return INTERRUPTED if evaluated.interrupted else 0
+    for what in missed:
+        speaker.remark(f"exceeded: {what}")
+    if evaluated.interrupted:
+        return INTERRUPTED
+    return FAILED if missed else 0
 
 
 def _check_options(

@@ -15,6 +15,7 @@ from seviz.cli.output import check_folder
 from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
 from seviz.cli.shared import load_model, pass_options, with_default
+from seviz.cli.thresholds import FAILED, LeastTop1AndDrop
 from seviz.data.sources import known_forms
 from seviz.errors import UsageError
 from seviz.results.files import file_sha256
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from seviz.results.cost import Latency
     from seviz.results.record import Record
 
-_FAILED = 1
 _PROGRAM = ".pt2"
 # What `fold` writes.
 _SUFFIXES = (".pt", ".onnx", _PROGRAM)
@@ -106,6 +106,7 @@ def fold(
     what: FoldOptions = FoldOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
+    threshold: LeastTop1AndDrop = LeastTop1AndDrop(),
     output: FoldOutput = FoldOutput(),
 ) -> int:
     """Replace SE blocks by their mean gates, and write the smaller checkpoint.
@@ -120,6 +121,7 @@ def fold(
         what: Which blocks are folded.
         model: How the checkpoint becomes a network.
         data: The images that give the mean gates and judge the result.
+        threshold: What top-1 must not be below afterwards, and how far it may fall.
         output: Where the checkpoint goes.
     """
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
@@ -129,6 +131,7 @@ def fold(
     if gates is None or what.budget is not None:  # else the record says all that is needed
         data = with_default(data)
     _check(spec, what, data, gates)
+    _check_threshold(threshold, data)
 
     for_networks()
     from seviz.pruning.folding import fold as fold_blocks
@@ -158,24 +161,28 @@ def fold(
             speaker.remark(
                 f"nothing written: no block can be folded for {what.budget:g} points of top-1"
             )
-            return _FAILED
+            return FAILED
     folded = fold_blocks(loaded, names, record)
     judged = _judge(folded, data.data, options, before, what, speaker)
-    if what.budget is not None and _exceeds(judged, what.budget):
+    if what.budget is not None and _over_budget(judged, what.budget):
         speaker.remark(
             f"nothing written: top-1 of the folded network is more than {what.budget:g} points lower"
         )
-        return _FAILED
+        return FAILED
     alone = target.suffix == _PROGRAM
     exported = folded.export(target.with_suffix(_PROGRAM)) if what.export or alone else None
     if not alone:
         folded.save(target)
     notes = _notes(loaded, what, judged)
-    speaker.document(_document(folded, judged, target, exported, notes))
+    exceeded = _exceeded(judged, threshold)
+    document = _document(folded, judged, target, exported, notes)
+    speaker.document({**document, "exceeded": exceeded})
     _say(folded, judged, target, exported, speaker)
     for note in notes:
         speaker.remark(f"note: {note}")
-    return 0
+    for line in exceeded:
+        speaker.remark(f"exceeded: {line}")
+    return FAILED if exceeded else 0
 
 
 def _target(output: str | None) -> Path:
@@ -226,6 +233,30 @@ def _check(spec: Spec, asked: FoldOptions, data: DataOptions, gates: Spec | None
         )
     if asked.pairs < 0:
         raise UsageError(f"expected --pairs of at least 0, found {asked.pairs}; 20 is the default")
+
+
+def _check_threshold(threshold: LeastTop1AndDrop, data: DataOptions) -> None:
+    threshold.check()
+    if threshold.given and data.data is None:
+        raise UsageError(
+            f"expected --data with {threshold.given}, found none; the accuracy is measured on images"
+        )
+
+
+def _exceeded(judged: Judged, threshold: LeastTop1AndDrop) -> list[str]:
+    """Return a line for each threshold that the folded network does not hold.
+
+    Raises:
+        UsageError: If there is one, and the folders are not the network's classes.
+    """
+    if not threshold.given:
+        return []
+    if judged.top1 is None:
+        raise UsageError(
+            f"expected images of the network's classes with {threshold.given}, found folders that are none; "
+            "give --labels sorted if they are its outputs in sorted order"
+        )
+    return threshold.exceeded(judged.top1.before, judged.top1.after)
 
 
 def _checkpoint_of(spec: Spec) -> str:
@@ -315,7 +346,7 @@ def _judge(
     return Judged(before_macs, after_macs, top1, latency)
 
 
-def _exceeds(judged: Judged, budget: float) -> bool:
+def _over_budget(judged: Judged, budget: float) -> bool:
     top1 = judged.top1
     return top1 is not None and 100 * (top1.lost - top1.won) > budget * top1.images * (1 + 1e-12)
 

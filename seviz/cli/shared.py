@@ -60,11 +60,11 @@ def open_model(
         options: How it becomes a network.
         mapped: Leave the weights in the file; for commands that only look at it.
     """
+    for_networks()
     from seviz.data.foreign import import_code
     from seviz.errors import CheckpointError
     from seviz.networks import BareWeights, LoadOptions, open_checkpoint, parse_arch_args
 
-    for_networks()
     for place in options.imports:
         import_code(place, "--import", CheckpointError)
     opened = open_checkpoint(

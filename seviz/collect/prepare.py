@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from seviz.collect.cache_key import digest, dtype_name, network_request, runs_versioned_code
-from seviz.collect.fast import Choice, Reduced, Speed, reduced
+from seviz.collect.distributed import launched
+from seviz.collect.fast import Choice, Reduced, Speed, reduced, slower_here
 from seviz.collect.observers import resolve_device
 from seviz.collect.stream_classes import match_stream
 from seviz.collect.streaming import (
@@ -411,6 +412,11 @@ def prepare(
             classes, notes = match.table, ()
     else:
         match, classes, notes = _matched(source, classes, notes, found, options.labels)
+    if shorter is not None:
+        alone = not launched().several
+        remark = slower_here(loaded.model, example, shorter, device, measured=alone)
+        if remark is not None:
+            shorter, options, notes = None, replace(options, amp_dtype=None), (*notes, remark)
     return Prepared(
         loaded,
         options,

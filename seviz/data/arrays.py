@@ -70,7 +70,11 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
                 f"into {path.stat().st_size:,}; save them with numpy.savez"
             )
         with np.load(path, allow_pickle=False) as loaded:
-            return {name: loaded[name] for name in loaded.files}
+            arrays = {name: loaded[name] for name in loaded.files}
+        # NumPy gives a member that does not begin as an array as bytes.
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("a member that is no array")
+        return arrays
     except DataError:
         raise
     except Exception as exc:  # what a damaged header makes NumPy do is anybody's guess

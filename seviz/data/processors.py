@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_DESCRIBED = Path("/proc/cpuinfo")
+# What Linux calls the instructions of x86 and of ARM that compute in a type.
+_INSTRUCTIONS = {
+    "bfloat16": frozenset({"avx512_bf16", "amx_bf16", "bf16"}),
+    "float16": frozenset({"avx512_fp16", "amx_fp16", "asimdhp"}),
+}
 # A GPU is soon faster than four processes decode; on processors the network itself is what takes time.
 _MOST_WORKERS = {"cpu": 4, "gpu": 16}
 
@@ -53,6 +59,23 @@ def available(cgroups: Path = _CGROUPS) -> int:
         seen = len(os.sched_getaffinity(0))
     quota = _quota(cgroups)
     return seen if quota is None else max(1, min(seen, round(quota)))
+
+
+def computes_in(name: str, described: Path = _DESCRIBED) -> bool:
+    """Return whether the processor is known to have instructions for a shorter type than float32.
+
+    Args:
+        name: ``bfloat16`` or ``float16``.
+        described: Where Linux says what the processor has.
+    """
+    if "ONEDNN_MAX_CPU_ISA" in os.environ:  # the user holds back what there is
+        return False
+    try:
+        lines = described.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    found = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
+    return not _INSTRUCTIONS[name].isdisjoint(next(found, "").split())
 
 
 def _quota(cgroups: Path) -> float | None:

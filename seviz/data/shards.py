@@ -293,9 +293,10 @@ def members(file: Window, length: int) -> Iterator[tuple[bytes, int, int]]:
         header = file.at(place, _BLOCK)
         if header == _ZEROS:
             return  # the end is blocks of zeros
-        if header[257:262] != b"ustar" and not _sums_up(header):
+        if not _sums_up(header):
             compressed = header[:2] == b"\x1f\x8b"
-            raise OSError("compressed: store it as it is" if compressed else "no tar file")
+            other = "a damaged header" if header[257:262] == b"ustar" else "no tar file"
+            raise OSError("compressed: store it as it is" if compressed else other)
         size, kind = _octal(header[124:136]), header[156:157]
         begin = place + _BLOCK
         if size < 0 or begin + size > length:
@@ -310,6 +311,8 @@ def members(file: Window, length: int) -> Iterator[tuple[bytes, int, int]]:
         else:
             longer = b"" if kind != b"g" else longer
         place = begin + -(-size // _BLOCK) * _BLOCK
+    if place != length:  # in the padding of a file, or in a header
+        raise OSError("it is cut short")
 
 
 class Window:
@@ -348,9 +351,13 @@ def _pax_path(content: bytes) -> bytes:
 
 
 def _sums_up(header: bytes) -> bool:
-    """Return whether the checksum of a header of the time before ustar is right."""
+    """Return whether the checksum of a header is right: of its bytes, or, from old systems, with signs."""
     try:
         told = _octal(header[148:156])
     except OSError:
         return False
-    return told == sum(header) - sum(header[148:156]) + 8 * 32
+    summed = sum(header) - sum(header[148:156]) + 8 * 32
+    if told == summed:
+        return True
+    signed = sum(byte >= 128 for byte in header) - sum(byte >= 128 for byte in header[148:156])
+    return told == summed - 256 * signed

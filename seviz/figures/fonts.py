@@ -61,10 +61,23 @@ def boxes_are_told() -> Iterator[None]:
         yield
 
 
-@cache
+def has_letters(text: str) -> bool:
+    """Return whether figures can show a text; nothing is told."""
+    return not _chosen("".join(sorted(c for c in set(text) if ord(c) > 127)))[1]
+
+
 def _families(letters: str) -> tuple[str, ...]:
+    chosen, missing = _chosen(letters)
+    if missing:
+        _tell(chr(min(missing)))
+    return chosen
+
+
+@cache
+def _chosen(letters: str) -> tuple[tuple[str, ...], frozenset[int]]:
+    """Return the fonts for letters, and those that none has."""
     if not letters:
-        return ()
+        return (), frozenset()
     missing = {ord(c) for c in letters} - _own_letters()
     chosen: list[str] = []
     for name, path in _others() if missing else ():
@@ -73,9 +86,7 @@ def _families(letters: str) -> tuple[str, ...]:
             missing -= found
         if not missing:
             break
-    if missing:
-        _tell(chr(min(missing)))
-    return tuple(chosen)
+    return tuple(chosen), frozenset(missing)
 
 
 def _tell(letter: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from seviz.errors import UsageError
 from seviz.networks.class_names import (
@@ -100,7 +102,7 @@ def _read(path: Path) -> list[str] | None:
         raise ValueError(f"over {MOST_BYTES:,} bytes")
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return names_from(np.load(path, allow_pickle=False))
+        return names_from(_array(path))
     raw = path.read_bytes()
     wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = raw.decode("utf-16" if wide else "utf-8-sig")
@@ -114,10 +116,21 @@ def _read(path: Path) -> list[str] | None:
     if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
         return names_within(json.loads(text))
     if suffix in (".csv", ".tsv"):
-        return _columns(
-            list(csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","))
-        )
+        stream = io.StringIO(text, newline="")
+        return _columns(list(csv.reader(stream, delimiter="\t" if suffix == ".tsv" else ",")))
     return _lines([line.strip() for line in text.splitlines() if line.strip()])
+
+
+def _array(path: Path) -> npt.NDArray[np.generic]:
+    """Return an array, mapped: a header that claims more than the file holds is refused by the system.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as exc:  # what a damaged header makes NumPy do is anybody's guess
+        raise ValueError(f"no array of text: {exc}") from exc
 
 
 def _lines(lines: list[str]) -> list[str] | None:

@@ -4,6 +4,7 @@ from seviz.collect.fast.ahead import sent_ahead
 from seviz.collect.fast.backends import Answer, Backend, Eager
 from seviz.collect.fast.choice import Choice
 from seviz.collect.fast.chosen import Chosen, Speed
+from seviz.collect.fast.emulated import slower_here
 from seviz.collect.fast.halving import Halving
 from seviz.collect.fast.memory import keeping_memory
 from seviz.collect.fast.precision import full_float32, sums_device
@@ -25,5 +26,6 @@ __all__ = [
     "keeping_memory",
     "reduced",
     "sent_ahead",
+    "slower_here",
     "sums_device",
 ]

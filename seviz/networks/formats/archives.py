@@ -68,6 +68,9 @@ def check_archive(source: Path | BinaryIO, name: str) -> bool:
                 damaged = archive.testzip()
                 if damaged is not None:
                     raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+            else:
+                for member in archive.infolist():
+                    archive.open(member).close()  # its own header says what the directory says
     except CheckpointError:
         raise
     except Exception as exc:
