@@ -215,6 +215,9 @@ def test_the_last_blocks_need_an_ablation() -> None:
     assert verdicts(found)[LAST] == "cannot be said"
     assert "'seviz ablate' measures it" in found.statements[3].reason
     assert "SE_4_1 hardly moves" in found.statements[3].reason
+    # Where none moves, the last ones are not compared with anything.
+    found = findings(network([0.2, 0.8, 0.8], still=(0, 1, 2)))
+    assert "plausible" not in found.statements[3].reason
 
 
 @pytest.mark.parametrize(
