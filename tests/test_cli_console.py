@@ -102,3 +102,17 @@ def test_json_says_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     speaker.wrote([Path("a")])
     speaker.document({"a": 1})
     assert capsys.readouterr().out == '{"schema_version": 1, "a": 1}\n'
+
+
+def test_a_note_is_said_once_and_all_else_as_often_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    speaker = Speaker(as_json=False, quiet=False)
+    for text in ("note: assumed", "wrote a", "note: assumed", "wrote a", "note: other"):
+        speaker.remark(text)
+    assert capsys.readouterr().err.split("\n")[:-1] == [
+        "note: assumed",
+        "wrote a",
+        "wrote a",
+        "note: other",
+    ]

@@ -41,6 +41,7 @@ class Speaker:
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self._json, self._quiet = as_json, quiet
         self._mute = not launched().first
+        self._noted: set[str] = set()
         terminal = sys.stdout.isatty()
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
         self._colours = terminal and not plain
@@ -49,9 +50,12 @@ class Speaker:
         self._width = max(NARROWEST, get_terminal_size().columns - room) if terminal else None
 
     def remark(self, text: str) -> None:
-        """Say something on stderr that is no result."""
-        if not (self._quiet or self._mute):
-            print(printable(text), file=sys.stderr)
+        """Say something on stderr that is no result; a note is said once."""
+        if self._quiet or self._mute or text in self._noted:
+            return
+        if text.startswith("note: "):
+            self._noted.add(text)
+        print(printable(text), file=sys.stderr)
 
     def line(self, text: str = "") -> None:
         """Print one line of the result, however long it is."""
