@@ -488,7 +488,8 @@ seviz activations mobilenet_v3_small_in1k.tflite --data path/to/val --classes se
 - **SE_3_4 does not look at the image.** Its gates differ from channel to channel, from 0 to 1, but no
   channel's gate
   moves by more than {fourth["largest_range"]:.4f} over the {images} images (standard deviation
-  {fourth["spread"]:.4f} on average, {fourth["largest_spread"]:.4f} at most). For these images it is a fixed scale.
+  {fourth["spread"]:.4f} on average, {fourth["largest_spread"]:.4f} at most). For these images it
+is a fixed scale.
 - The gates of the last block, SE_4_3, differ most from image to image (standard deviation
   {by_name["SE_4_3"]["spread"]:.3f}); those of SE_3_1 are 1 for most channels.
 
