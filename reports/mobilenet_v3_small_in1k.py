@@ -17,6 +17,7 @@ import csv
 import io
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,9 @@ HERE = Path(__file__).resolve().parent / "mobilenet_v3_small_in1k"
 CLASSES = "senet-paper"
 FOLDED = ("SE_2_1", "SE_3_4")
 PAIRS = 200
+WIDTH = 110
+# What is read beside the gates: the numbers that those of SE_2_1 are made from.
+SUMS = "sums of SE_2_1"
 Numbers = npt.NDArray[np.float32]
 
 
@@ -145,7 +149,11 @@ def gate_places(graph: GraphEntry, blocks: Sequence[str]) -> dict[str, int]:
         shapes = [graph.tensors[t] for t in operator.inputs]
         if operator.kind == "MUL" and all(t.numbers is None for t in shapes):
             found.append(min(operator.inputs, key=lambda t: np.prod(graph.tensors[t].shape)))
-    return dict(zip(blocks, found, strict=True))
+    places = dict(zip(blocks, found, strict=True))
+    makers = {t: o for o in graph.operators for t in o.outputs}
+    # A gate is a sixth of what relu6(x + 3) gives: two operators, whose first input is the one that counts.
+    added = makers[places[FOLDED[0]]].inputs[0]
+    return {**places, SUMS: makers[added].inputs[0]}
 
 
 def agreement(mine: Run, theirs: Run, kernels: Run) -> list[dict[str, Any]]:
@@ -252,6 +260,7 @@ class Found:
     blocks: list[dict[str, Any]]
     folds: list[dict[str, Any]]
     latency: Latency
+    sums: tuple[float, float]
 
 
 def share(right: npt.NDArray[np.bool_]) -> Share:
@@ -368,8 +377,10 @@ def make(file: str, data: str) -> None:
         blocks,
         [row for row, _ in each],
         latency,
+        (float(theirs.gates[SUMS].min()), float(theirs.gates[SUMS].max())),
     )
     write_text(found)
+    write_readme(found)
 
 
 def write_text(found: Found) -> None:
@@ -414,6 +425,135 @@ def write_text(found: Found) -> None:
         f"before takes {time.ratio:.3f} times as long [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
     )
     (HERE / "numbers.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def wrapped(text: str) -> str:
+    """Return Markdown with its paragraphs and lists in lines of one width."""
+    blocks = []
+    for block in text.strip().split("\n\n"):
+        if block.startswith("- "):
+            items = [" ".join(item.split()) for item in block.split("\n- ")]
+            items = [items[0], *(f"- {item}" for item in items[1:])]
+            filled = [textwrap.fill(item, WIDTH, subsequent_indent="  ") for item in items]
+            blocks.append("\n".join(filled))
+        elif block.startswith(("|", "#", "`" * 3, "!")):
+            blocks.append(block)
+        else:
+            blocks.append(textwrap.fill(" ".join(block.split()), WIDTH))
+    return "\n\n".join(blocks) + "\n"
+
+
+def write_readme(found: Found) -> None:
+    """Write what was found, for people."""
+    by_name = {row["block"]: row for row in found.blocks}
+    first, fourth = (by_name[name] for name in FOLDED)
+    numbers = [
+        row["correlation"] for row in found.blocks if not isinstance(row["correlation"], str)
+    ]
+    own = [
+        row["correlation_of_kernels"]
+        for row in found.blocks
+        if not isinstance(row["correlation_of_kernels"], str)
+    ]
+    alone, flat, _, both, _ = found.folds
+    time, images = found.latency, f"{found.images:,}"
+    gone = both["parameters_before"] - both["parameters_after"]
+    less = both["macs_before"] - both["macs_after"]
+    text = f"""# MobileNetV3-Small, trained on ImageNet by Google
+
+`mobilenet_v3_small_in1k.tflite` is the quantised network (uint8, 224 x 224) of TensorFlow's model
+garden: nine SE
+blocks, 1,001 outputs, really trained on ImageNet-1k. The images are {images}, one of each class. Neither is
+here; `reports/mobilenet_v3_small_in1k.py` makes everything in this folder from the two.
+
+```bash
+seviz activations mobilenet_v3_small_in1k.tflite --data path/to/val --classes senet-paper --blocks all
+```
+
+![Gate by channel for one image of goldfish, pug, plane and cliff](activations.png)
+
+*The paper's four classes. Each line is the gates of one image, and "all" the mean over the {images} images;
+50 channels of each block are drawn.*
+
+![Gates of all images by channel, channels in the order of their mean](gates_of_all_images.png)
+
+*All {images} images, all channels. A block without a band gives every image the same gates.*
+
+## What was found
+
+- **Accuracy**: {found.mine.value:.2%} top-1, 95 % interval {found.mine.low:.2%} to {found.mine.high:.2%}.
+- **SE_2_1 does nothing.** Its gates are {first["smallest"]:.5f}, the largest number that their 8 bits
+  can say, for
+  every one of 16 channels and {images} images, in the TFLite interpreter too.
+- **SE_3_4 does not look at the image.** Its gates differ from channel to channel, from 0 to 1, but no
+  channel's gate
+  moves by more than {fourth["largest_range"]:.4f} over the {images} images (standard deviation
+  {fourth["spread"]:.4f} on average, {fourth["largest_spread"]:.4f} at most). For these images it
+is a fixed scale.
+- The gates of the last block, SE_4_3, differ most from image to image (standard deviation
+  {by_name["SE_4_3"]["spread"]:.3f}); those of SE_3_1 are 1 for most channels.
+
+## Folding the two
+
+| folded | gates held at | parameters | MACs | equal outputs | same answer | top-1 |
+|---|---|---|---|---|---|---|
+"""
+    for row in found.folds:
+        text += (
+            f"| {row['blocks'].replace(' ', ', ')} | {row['gates']} | "
+            f"-{row['parameters_before'] - row['parameters_after']:,} | "
+            f"-{row['macs_before'] - row['macs_after']:,} | {row['equal_outputs']:,} | "
+            f"{row['equal_answers']:,} | {row['top1_before']:.2%} -> {row['top1_after']:.2%} "
+            f"({row['lost']} lost, {row['won']} won) |\n"
+        )
+    text += f"""
+Folding SE_2_1 changes nothing: all {alone["equal_outputs"]:,} outputs are equal to the last bit.
+Folding SE_3_4 is
+no such thing: its gates move by single steps of their 8 bits, and a change by a part of a step at one place
+becomes other roundings everywhere behind it. {flat["equal_answers"]:,} of {images} answers stay, and
+the accuracy does
+({flat["lost"]} images lost, {flat["won"]} won). Rounding alone does as much: the
+interpreter's own two sets of kernels give the same answer for {found.same_kernels.count:,} images.
+
+Saved are {gone:,} of {both["parameters_before"]:,} parameters ({gone / both["parameters_before"]:.2%}) and
+{less:,} of {both["macs_before"]:,} MACs ({less / both["macs_before"]:.3%}): the two blocks are small.
+In time, nothing that
+could be told from the noise of a busy machine: one image took {time.with_se_ms:.2f} ms before and
+{time.without_se_ms:.2f} ms after, in PyTorch on a CPU (medians of {time.pairs} pairs; the ratio of the
+pairs was {time.ratio:.3f}, 95 % interval {time.ratio_low:.3f} to {time.ratio_high:.3f}). The interpreter's
+time was not measured, as nothing is written back to TFLite.
+
+## How near the interpreter
+
+seviz computes in float32 on the numbers that the 8 bits stand for, and rounds every map as the file
+says. On the
+same pixels, with the TFLite interpreter (ai-edge-litert, XNNPACK, as it runs by default) as the reference:
+
+| | top-1 | same answer as the interpreter | gates: correlation by block |
+|---|---|---|---|
+| seviz | {found.mine.value:.2%} | {found.same.value:.2%} | {min(numbers):.4f} to {max(numbers):.4f} |
+| the interpreter without XNNPACK | {found.kernels.value:.2%} | {found.same_kernels.value:.2%} | \
+{min(own):.4f} to {max(own):.4f} |
+| the interpreter | {found.theirs.value:.2%} | | |
+
+So seviz is nearer to the interpreter than the interpreter's two sets of kernels are to each other.
+SE_2_1 has no
+correlation: it is the same constant in all three. The numbers of each block are in `interpreter.csv`, of each
+channel in `gates.csv`, of each fold in `folding.csv`.
+
+## What cannot be said
+
+- One image of each class is no class: there are no class means, no spread within a class, and no share of the
+  gates that class explains. Two lines that differ in the figure are two images that differ.
+- The images are a sample of their own, not ImageNet's validation set, and the accuracy is of these
+  {images}; the
+  labels are taken as they came, and a few may be wrong.
+- How images were cut is not in the file: the central 87.5 % is assumed.
+- That two blocks do nothing is seen on these images. The sums behind SE_2_1's gates, which are 1 from
+  3 on, are
+  {found.sums[0]:.2f} to {found.sums[1]:.2f} there; other kinds of images (noise, drawings) were not tried.
+"""
+    (HERE / "README.md").write_text(wrapped(text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1069,6 +1069,11 @@ def module(name: str, se: Callable[[int], nn.Module], **facts: Any) -> Dialect:
     return Dialect(name, partial(net, se), **facts)
 
 
+def _in_steps(x: Tensor, step: float) -> Tensor:
+    """Return the nearest of 511 numbers, as a quantised network does between its layers."""
+    return x.div(step).round_().clamp_(-255, 255).mul_(step)
+
+
 def function(name: str, written: Piece, **facts: Any) -> Dialect:
     """A dialect that is a gate function after 1x1 convolutions, inside an SE module."""
     return module(name, partial(conv_se, gate=written), **facts)
@@ -1186,6 +1191,19 @@ GATE_FUNCTIONS = [
         gate="hardsigmoid (slope 0.2)",
     ),
     function("clamp-slope-half", HardSigmoid2, gate="hardsigmoid (slope 0.5)"),
+    function(
+        "quantised",
+        lambda z: _in_steps(_in_steps(F.relu6(_in_steps(z, 0.05) + 3), 6 / 255) / 6, 1 / 255),
+        gate="hardsigmoid",
+    ),
+    function(
+        "quantised-sigmoid",
+        lambda z: _in_steps(torch.sigmoid(_in_steps(z, 0.05)), 1 / 256),
+        gate="sigmoid",
+    ),
+    function(
+        "kept-in-range", lambda z: F.hardsigmoid(z.clamp(0, 4)), gate="hardsigmoid (0.5 to 1)"
+    ),
     function("clamp-alone", lambda z: z.clamp(0, 1), gate=None),
 ]
 

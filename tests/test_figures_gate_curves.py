@@ -264,6 +264,19 @@ def test_names_are_shown_as_they_are_written(tmp_path):
     figure.savefig(tmp_path / "figure.png")
 
 
+def test_the_gates_of_one_image_are_no_mean_of_a_class(record):
+    single = make_record(images=1)
+    figure = gate_curves(single, single.classes.choose(["pug", "cliff"]), single.blocks)
+    assert "Each class has one image: its line is the gates of that image" in all_text(figure)
+    gates = np.random.default_rng(0).random((6, 8))
+    mixed = record_of_gates([gates], np.asarray([0, 1, 1, 1, 1, 1]), ["goldfish", "pug"])
+    figure = gate_curves(mixed, mixed.classes.choose(["pug", "goldfish"]), mixed.blocks)
+    assert "goldfish: one image: its line" in all_text(figure)
+    assert "one image" not in all_text(
+        gate_curves(record, record.classes.choose(["pug"]), record.blocks)
+    )
+
+
 def test_a_partial_record_says_so(record):
     partial = replace(record, header=replace(record.header, partial=True, images=1234))
     for blocks in (paper_like(record), record.blocks[:1]):

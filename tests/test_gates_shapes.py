@@ -138,6 +138,25 @@ def test_one_tensor(func, shape, kind) -> None:
     same_as_torch(func, formed(kind, shape))
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(SMALL, min_size=1, max_size=4),
+    st.lists(st.integers(-2, 3), max_size=5),
+    st.sampled_from([(), (0.5,), (None, 0.5), (0.2, 0.7)]),
+)
+def test_padding_and_ranges(shape, amounts, ends) -> None:
+    same_as_torch(aten.constant_pad_nd.default, torch.rand(shape), amounts, 0.0)
+    for func in (aten.clamp.default, aten.clamp_.default):
+        same_as_torch(func, torch.rand(shape), *ends)
+
+
+def test_padding_and_ranges_go_by_their_rules() -> None:
+    maps = torch.rand(2, 3, 5, 6)
+    assert same_as_torch(aten.constant_pad_nd.default, maps, [0, 1, 2, 0], -1.0)
+    assert same_as_torch(aten.clamp_.default, maps, -128, 127)
+    assert same_as_torch(aten.round_.default, maps)
+
+
 def formed(kind, shape):
     """Return a tensor of a shape whose numbers lie in memory in one way or another."""
     if kind == "turned":

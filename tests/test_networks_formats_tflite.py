@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from tflite_models import Graph, Made, Op, Reference, Tensor, images, made, se_network
 
 import seviz
+from seviz.cli import main
 from seviz.collect.prepare import PassOptions
 from seviz.cost.audit import network_cost
 from seviz.gates import Tap
@@ -227,6 +229,47 @@ def test_folders_count_for_the_outputs_behind_the_background(tmp_path: Path) -> 
     assert record.classes.labels == ["tench", "goldfish"]
     assert record.top1 == 0.5
     assert imagenet_with_background().classes[2].label == "goldfish"
+
+
+def photos(folder: Path) -> Path:
+    """Write two folders of noise."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / "data" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 256, size=(33, 33, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "data" / name / f"{number}.png")
+    return folder / "data"
+
+
+@pytest.mark.parametrize("kind", ["float", "uint8"])
+def test_folding_gives_the_network_with_its_gates_held(kind: str, tmp_path: Path) -> None:
+    loaded = load(network(kind).content, tmp_path)
+    gates = {
+        b.name: np.linspace(0.1, 0.9, b.channels)
+        for b in seviz.find(loaded.model, (3, 33, 33)).blocks
+    }
+    folded = seviz.fold(loaded, ["SE_2_1", "SE_3_1"], gates)
+    assert folded.difference < 1e-5
+    assert folded.params_before - folded.params_after == (8 * 4 * 2 + 4 + 8) + (16 * 4 * 2 + 4 + 16)
+    assert [b.name for b in seviz.find(folded.loaded.model, (3, 33, 33)).blocks] == ["SE_2_1"]
+    with pytest.raises(seviz.SevizError, match=r"NAME.pt2 for network.tflite"):
+        folded.save(tmp_path / "slim.pt")
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(network("uint8").content, tmp_path)
+    file, data = str(tmp_path / "network.tflite"), str(photos(tmp_path))
+    assert main(["inspect", file, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [b["name"] for b in document["blocks"]] == ["SE_2_1", "SE_3_1", "SE_4_1"]
+    assert main(["activations", file, "--data", data, "-o", str(tmp_path / "out"), "-q"]) == 0
+    assert (tmp_path / "out" / "activations.png").is_file()
+    words = ["--blocks", "SE_2_1", "--record", str(tmp_path / "out"), "--pairs", "0"]
+    assert main(["fold", file, *words, "-o", str(tmp_path / "slim.pt2"), "-q"]) == 0
+    program = torch.export.load(tmp_path / "slim.pt2").module()
+    with torch.no_grad():
+        assert program(torch.zeros(3, 3, 33, 33)).shape == (3, 10)
 
 
 # Google's MobileNetV3-Small, where it is at hand

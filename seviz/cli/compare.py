@@ -178,4 +178,4 @@ def _stem(spec: Spec) -> str:
 
 def _name(checkpoint: str) -> str:
     """Return a checkpoint's name without the suffix of its file."""
-    return re.sub(r"\.(pt|pth|ckpt|bin|safetensors|keras|h5|hdf5|pt2|tar)$", "", checkpoint)
+    return re.sub(r"\.(pt|pth|ckpt|bin|safetensors|keras|h5|hdf5|pt2|tflite|tar)$", "", checkpoint)

@@ -69,6 +69,10 @@ def _same(of: Tensor, *_: Any) -> Shape:
     return of.shape
 
 
+def _between(of: Tensor, low: Any = None, high: Any = None) -> Shape | None:
+    return None if low is None and high is None else of.shape
+
+
 def _broadcast(a: Any, b: Any) -> Shape | None:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor | float | int):
         return None
@@ -237,7 +241,7 @@ _RULES: dict[Any, Rule] = {
         for name in (
             *("relu", "sigmoid", "hardsigmoid", "hardswish", "silu", "hardtanh", "tanh"),
             *("relu_", "sigmoid_", "hardsigmoid_", "hardswish_", "silu_", "hardtanh_"),
-            *("clamp", "clamp_", "floor", "floor_", "round", "round_"),
+            *("floor", "floor_", "round", "round_"),
         )
     },
     **{
@@ -255,6 +259,8 @@ _RULES: dict[Any, Rule] = {
     _aten.addmm.default: _sum_and_product,
     _aten.cat.default: _joined,
     _aten.constant_pad_nd.default: _padded,
+    _aten.clamp.default: _between,
+    _aten.clamp_.default: _between,
     _aten._softmax.default: _normalised,
     _aten._log_softmax.default: _normalised,
 }

@@ -155,6 +155,11 @@ def check_saveable(loaded: LoadedModel, path: str | Path) -> None:
                 f"expected NAME.onnx for a network that was read from ONNX, and for no other, found "
                 f"{Path(path).name} for {loaded.name} ({found}); name the file after its format"
             )
+    elif isinstance(loaded.model, GraphNetwork):
+        raise UsageError(
+            f"expected NAME.pt2 for {loaded.name}, a network that was read from {loaded.format}, found "
+            f"{Path(path).name}; a program is all that it can be written as"
+        )
     elif not loaded.arch:
         raise UsageError(
             f"expected a network whose architecture has a name, found {loaded.name}, which holds the network "

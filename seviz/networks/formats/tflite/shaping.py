@@ -22,13 +22,19 @@ def transpose(x: Tensor, *, order: tuple[int, ...]) -> Tensor:
 
 
 def concatenate(*tensors: Tensor, axis: int) -> Tensor:
-    """Return tensors behind each other; ``axis`` as they are held."""
-    return torch.cat(tensors, axis)
+    """Return tensors behind each other; ``axis`` as they are held. Constants stand with every image."""
+    return torch.cat(_for_all(tensors) if axis else tensors, axis)
+
+
+def _for_all(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors of as many images each: what the file has once goes with all of them."""
+    images = max(t.shape[0] for t in tensors)
+    return [t.expand(images, *t.shape[1:]) if t.shape[0] == 1 else t for t in tensors]
 
 
 def stack(*tensors: Tensor, axis: int) -> Tensor:
     """Return tensors beside each other in a new dimension, that of the file."""
-    return held(torch.stack([plain(t) for t in tensors], axis))
+    return held(torch.stack([plain(t) for t in _for_all(tensors)], axis))
 
 
 def unstack(x: Tensor, *, axis: int) -> tuple[Tensor, ...]:
