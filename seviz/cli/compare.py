@@ -69,6 +69,8 @@ def compare(
         raise UsageError(f"expected --top as at least 1, found {figure.top}; give a larger number")
     threshold.check()
     specs = [open_spec(each) for each in (a, b)]
+    if not all(spec.is_record for spec in specs):
+        data = with_default(data)
     if threshold.given and data.data is None and not all(spec.is_record for spec in specs):
         raise UsageError(
             f"expected --data with {threshold.given}, or two records, found neither; without images there is "
@@ -79,8 +81,6 @@ def compare(
             "expected --data with a checkpoint, found it with two records; leave it out, or name the "
             "checkpoints"
         )
-    if not all(spec.is_record for spec in specs):
-        data = with_default(data)
     stems = [_stem(spec) for spec in specs]
     folder = Path(output.output) if output.output else default_folder("_and_".join(stems))
     check_folder(folder)

@@ -128,7 +128,8 @@ def fold(
     spec = open_spec(ckpt)
     gates = spec if spec.is_record else open_spec(what.record) if what.record else None
     target = _target(output.output)
-    if gates is None or what.budget is not None:  # else the record says all that is needed
+    # Else the record says all that is needed.
+    if gates is None or what.budget is not None or threshold.given:
         data = with_default(data)
     _check(spec, what, data, gates)
     _check_threshold(threshold, data)

@@ -13,7 +13,6 @@ from typing import Literal
 
 from seviz.cli import process
 from seviz.collect.distributed import launched
-from seviz.data.cifar10 import cache_folder
 from seviz.data.processors import available
 from seviz.errors import SevizError, printable
 from seviz.results.writing import claim_folder, release_folder, written_whole
@@ -127,6 +126,8 @@ def _temporary() -> tuple[State, str]:
 
 
 def _cache() -> tuple[State, str]:
+    from seviz.data.cifar10 import cache_folder  # NumPy, which the help does without
+
     try:
         folder = cache_folder()
     except RuntimeError:  # no home

@@ -15,7 +15,7 @@ from torch import nn
 from seviz.data.foreign import callable_in, import_code
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.architectures.registry import BUILDERS
-from seviz.networks.zoo import check_zoo_name, is_zoo_name, zoo_names
+from seviz.networks.zoo import build_torchvision, check_zoo_name, is_zoo_name, zoo_names
 from seviz.results.header import without_folders
 
 
@@ -110,13 +110,11 @@ def _from_zoo(name: str) -> Callable[..., Any]:
 
         return build
 
-    import torchvision
-
     def build_other(pretrained: bool = False, weights: Any = None, **kwargs: Any) -> Any:
         with warnings.catch_warnings():
             # GoogLeNet and Inception tell that they will be initialised otherwise one day: they are filled.
             warnings.filterwarnings("ignore", "The default weight initialization", FutureWarning)
-            return torchvision.models.get_model(entry, weights=None, **kwargs)
+            return build_torchvision(entry, None, kwargs)
 
     return build_other
 

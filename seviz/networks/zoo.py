@@ -21,6 +21,8 @@ from seviz.results.classes import ClassTable
 from seviz.results.preprocessing import ASSUMED, Preprocessing
 
 ZOOS = ("timm", "torchvision")
+# Height and width at which detectors are looked at where nobody says another; they resize images themselves.
+_DETECTED = 320
 
 
 # Where timm finds networks that it has no name for: Hugging Face's hub, and folders laid out like it.
@@ -125,7 +127,7 @@ def check_zoo_name(zoo: str, name: str) -> None:
     else:
         import torchvision
 
-        known = torchvision.models.list_models(module=torchvision.models)
+        known = torchvision.models.list_models()  # detectors and segmenters too
         base = name
         if name in known:
             return
@@ -143,10 +145,27 @@ def _build(zoo: str, name: str, pretrained: bool, args: dict[str, Any]) -> nn.Mo
 
         model = timm.create_model(name, pretrained=pretrained, **args)
     else:
-        import torchvision
+        model = build_torchvision(name, "DEFAULT" if pretrained else None, args)
+    return model
 
-        weights = "DEFAULT" if pretrained else None
-        model = torchvision.models.get_model(name, weights=weights, **args)
+
+def build_torchvision(name: str, weights: str | None, args: Mapping[str, Any]) -> nn.Module:
+    """Build a network of torchvision; without weights, none are fetched for its backbone either.
+
+    Args:
+        name: As torchvision lists it: networks that classify, detect or segment.
+        weights: ``DEFAULT`` or none.
+        args: Further arguments.
+    """
+    import inspect
+
+    import torchvision
+
+    builder = torchvision.models.get_model_builder(name)
+    more = dict(args)
+    if weights is None and "weights_backbone" in inspect.signature(builder).parameters:
+        more.setdefault("weights_backbone", None)
+    model: nn.Module = builder(weights=weights, **more)
     return model
 
 
@@ -186,6 +205,24 @@ def _timm_config(model: nn.Module) -> tuple[Preprocessing, ClassTable | None]:
     return preprocessing, None
 
 
+def _uncropped(shown: Any) -> Preprocessing:
+    """Return the preprocessing of a network that takes images of any size: a segmenter or a detector.
+
+    Detectors standardise and resize images themselves.
+    """
+    side = int((getattr(shown, "resize_size", None) or [_DETECTED])[0])
+    return Preprocessing(
+        (3, side, side),
+        tuple(getattr(shown, "mean", (0.0, 0.0, 0.0))),
+        tuple(getattr(shown, "std", (1.0, 1.0, 1.0))),
+        "bilinear",
+        1.0,
+        "torchvision",
+        "squash",
+        assumed=("input_size", "crop_pct"),
+    )
+
+
 def _torchvision_config(name: str, model: nn.Module) -> tuple[Preprocessing, ClassTable | None]:
     import torchvision
 
@@ -194,6 +231,8 @@ def _torchvision_config(name: str, model: nn.Module) -> tuple[Preprocessing, Cla
     if default is None:
         return Preprocessing(origin="ImageNet's", assumed=ASSUMED), None
     shown = default.transforms()
+    if not hasattr(shown, "crop_size"):
+        return _uncropped(shown), None
     size = int(shown.crop_size[0])
     preprocessing = Preprocessing(
         (3, size, size),

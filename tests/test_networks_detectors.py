@@ -1,0 +1,138 @@
+"""Networks that detect and segment: torchvision's by name and from weights, a U-Net with scSE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Run
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import seviz
+from seviz.networks import load as load_network
+
+SMALL = ("--input-size", "3", "64", "64")
+# name, number of SE blocks: eight in the backbone of MobileNetV3-Large, all of which both use.
+NAMES = [
+    pytest.param("lraspp_mobilenet_v3_large", 8),
+    pytest.param("ssdlite320_mobilenet_v3_large", 8, marks=pytest.mark.nightly),
+    pytest.param("fasterrcnn_mobilenet_v3_large_fpn", 8, marks=pytest.mark.nightly),
+]
+
+
+@pytest.fixture
+def images(elsewhere: Path) -> Path:
+    """Return a folder of images without classes, of several sizes."""
+    rng = np.random.default_rng(0)
+    (elsewhere / "images").mkdir()
+    for i in range(4):
+        pixels = rng.integers(0, 255, (60 + 8 * i, 90, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(elsewhere / "images" / f"{i}.png")
+    return elsewhere / "images"
+
+
+def own_hooks(net: nn.Module, inputs: Tensor) -> list[np.ndarray]:
+    """Return what the hard sigmoids of excitations give: of one value per channel."""
+    seen: list[np.ndarray] = []
+    handles = [
+        m.register_forward_hook(lambda m, i, o: seen.append(o.flatten(1).double().numpy()))
+        for name, m in net.named_modules()
+        if name.endswith("scale_activation")
+    ]
+    with torch.no_grad():
+        net(inputs)
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(("name", "blocks"), NAMES)
+def test_by_name_and_from_weights(name: str, blocks: int, images: Path, run: Run) -> None:
+    arch = f"torchvision:{name}"
+    built = load_network(arch, arch_args={"pretrained": False, "num_classes": 5})
+    torch.save(built.model.state_dict(), "net.pt")
+    words = ("--arch", arch, "--arch-args", "num_classes=5", *SMALL)
+    said = run("collect", "net.pt", *words, "--data", images, "-o", "out", "--workers", 0)
+    assert said.code == 0, said.err
+    record = seviz.Record.load("out")
+    assert len(record.blocks) == blocks
+    assert record.classes.labels == ["all"]
+    inputs = torch.rand(3, 3, 64, 64)
+    collected = seviz.collect(built.model, [inputs])
+    for block, gates in zip(collected.blocks, own_hooks(built.model, inputs), strict=True):
+        found = collected.stats(block.name)
+        assert found.mean[0] == pytest.approx(gates.mean(0), abs=1e-6)
+    assert run("audit", "net.pt", *words).code == 0
+
+
+class ChannelAndSpatial(nn.Module):
+    """Concurrent spatial and channel squeeze and excitation (Roy et al., MICCAI 2018)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.down, self.up = (
+            nn.Conv2d(channels, channels // 2, 1),
+            nn.Conv2d(channels // 2, channels, 1),
+        )
+        self.pixel = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = torch.sigmoid(self.up(F.relu(self.down(F.adaptive_avg_pool2d(x, 1)))))
+        self.last = gate.detach()
+        return x * gate + x * torch.sigmoid(self.pixel(x))
+
+
+class UNet(nn.Module):
+    """Two steps down and two up, with scSE after each."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+
+        def step(a: int, b: int) -> nn.Sequential:
+            conv = nn.Conv2d(a, b, 3, padding=1)
+            return nn.Sequential(conv, nn.BatchNorm2d(b), nn.ReLU(), ChannelAndSpatial(b))
+
+        self.first, self.second, self.lowest = step(3, 8), step(8, 16), step(16, 32)
+        self.up2, self.up1 = step(48, 16), step(24, 8)
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.first(x)
+        b = self.second(F.max_pool2d(a, 2))
+        c = self.lowest(F.max_pool2d(b, 2))
+        b = self.up2(torch.cat([b, F.interpolate(c, scale_factor=2)], 1))
+        a = self.up1(torch.cat([a, F.interpolate(b, scale_factor=2)], 1))
+        return self.head(a)
+
+
+@pytest.fixture
+def unet() -> UNet:
+    torch.manual_seed(0)
+    return UNet().eval()
+
+
+def test_a_unet_with_scse(unet: UNet, tmp_path: Path) -> None:
+    inputs = torch.randn(5, 3, 32, 32)
+    record = seviz.collect(unet, [inputs])
+    with torch.no_grad():
+        maps = unet(inputs)
+    modules: dict[str, Any] = dict(unet.named_modules())
+    assert [b.channels for b in record.blocks] == [8, 16, 32, 16, 8]
+    # Down and up again, in the order of the pass; as large a map is as early a stage.
+    assert {b.name.rpartition("_")[0] for b in record.blocks} == {"SE_2", "SE_3", "SE_4"}
+    for block in record.blocks:
+        path = block.path if hasattr(modules[block.path], "last") else block.path.rpartition(".")[0]
+        own = modules[path].last.flatten(1).double().numpy()
+        assert record.stats(block.name).mean[0] == pytest.approx(own.mean(0), abs=1e-6)
+    audit = seviz.audit(unet, [inputs])
+    by_hand = sum(p.numel() for n, p in unet.named_parameters() if ".down." in n or ".up." in n)
+    assert sum(b.params for b in record.blocks) == by_hand
+    assert audit.totals is not None
+    assert record.header.notes  # maps are no scores, and that is said
+    assert maps.shape == (5, 3, 32, 32)
