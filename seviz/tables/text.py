@@ -37,8 +37,7 @@ def to_text(table: Table, width: int | None = None, mark: Mark | None = None) ->
             columns.remove(gone)
             left.append(gone.column.title)
     if width is not None and _least(columns) > width and len(columns) > 1:
-        lines = _lists(table, columns, width, mark)
-        return "\n".join([*lines, *_left_out(left, width)])
+        return "\n".join([*_lists(table, columns, width, mark), *_left_out(left, width)])
     widths = _widths(columns, width)
     lines = _lines(columns, [c.column.heading for c in columns], widths, mark, "head")
     for row, texts in zip(table.rows, zip(*(c.cells for c in columns), strict=True), strict=True):
