@@ -222,7 +222,8 @@ def test_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("launch").said == "one process"
     monkeypatch.setenv("RANK", "x")
     assert found("launch").state == "note"
-    for name in ("WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+    for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.setenv(name, "2")
-    monkeypatch.setenv("RANK", "1")
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "1")
     assert found("launch").said == "process 1 of 2"

@@ -379,8 +379,12 @@ def test_the_device_of_a_process(monkeypatch: pytest.MonkeyPatch, refuses: Refus
 
 def test_variables_of_another_launcher_are_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, "2")
+        monkeypatch.setenv(name, "1" if "RANK" in name else "2")
     assert launched().several
-    for wrong in ("x", "", "-1", "1.5"):
-        monkeypatch.setenv("RANK", wrong)
-        assert not launched().several
+    for name, wrong in (
+        *(("RANK", number) for number in ("x", "", "-1", "1.5", "2", "5")),
+        *(("WORLD_SIZE", "0"), ("LOCAL_RANK", "2"), ("LOCAL_WORLD_SIZE", "3")),
+    ):
+        with monkeypatch.context() as changed:
+            changed.setenv(name, wrong)
+            assert not launched().several, (name, wrong)

@@ -13,6 +13,7 @@ from conftest import Refuses
 from safetensors.torch import save
 
 from seviz.errors import CheckpointError
+from seviz.networks.formats.hub import weights_in
 from seviz.networks.formats.read import READERS, read_checkpoint
 
 WHOLE = {
@@ -53,3 +54,22 @@ def test_a_damaged_file_is_not_called_foreign(tmp_path: Path, refuses: Refuses) 
     (file := tmp_path / "a.pt").write_bytes(pickle.dumps({"a": 1})[:-3])
     with refuses(CheckpointError, "is it complete?", READERS[0].title):
         read_checkpoint(file)
+
+
+@pytest.mark.parametrize(
+    ("files", "title"),
+    [
+        (("Manifest.json", "Data"), "Core ML"),
+        (("saved_model.pb", "fingerprint.pb"), "TensorFlow SavedModel"),
+        (("inference.pdmodel", "inference.pdiparams"), "Paddle"),
+    ],
+)
+def test_a_folder_that_is_a_network(
+    files: tuple[str, ...], title: str, tmp_path: Path, refuses: Refuses
+) -> None:
+    for name in files:
+        (tmp_path / name).write_bytes(b"x" * 64)
+    with refuses(CheckpointError, f"a folder of another format, {title}"):
+        weights_in(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    assert weights_in(tmp_path).name == "model.safetensors"

@@ -127,7 +127,7 @@ def audit(
         speaker.wrote(files)
     else:
         for line in for_paper(result, count.format).split("\n"):
-            speaker.line(line)
+            speaker.raw(line)
     for note in (*loaded.notes, *result.notes):
         speaker.remark(f"note: {note}")
     for what in failed:

@@ -58,7 +58,18 @@ class Speaker:
         print(printable(text), file=sys.stderr)
 
     def line(self, text: str = "") -> None:
-        """Print one line of the result, however long it is."""
+        """Print one line of the result; on a terminal that is narrower several, but a path stays whole."""
+        if self._json or self._mute:
+            return
+        from seviz.tables.text import columns_of, wrapped
+
+        shown, width = printable(text), self._width
+        if width is not None and max(map(columns_of, shown.split()), default=0) < width:
+            shown = wrapped(shown, width, indent="  ")
+        print(shown)
+
+    def raw(self, text: str) -> None:
+        """Print text for a program, as it is."""
         if not (self._json or self._mute):
             print(printable(text))
 
@@ -93,7 +104,7 @@ class Speaker:
         for file in files:
             kinds.setdefault(file.with_suffix(""), []).append(file.suffix)
         for stem, suffixes in kinds.items():
-            self.line(f"wrote {stem}{' '.join(dict.fromkeys(suffixes))}")
+            self.raw(f"wrote {stem}{' '.join(dict.fromkeys(suffixes))}")
 
     def _marked(self, text: str, how: str) -> str:
         return f"{MARKS[how]}{text}\x1b[0m" if how and self._colours else text

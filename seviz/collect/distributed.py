@@ -147,7 +147,9 @@ def launched() -> Ranks:
     numbers.append(os.environ.get("LOCAL_WORLD_SIZE", numbers[1]))
     if not all(number.isdecimal() for number in numbers):
         return Ranks()  # left behind by some other launcher
-    return Ranks(*map(int, numbers))
+    ranks = Ranks(*map(int, numbers))
+    possible = ranks.rank < ranks.size and ranks.local < ranks.neighbours <= ranks.size
+    return ranks if possible else Ranks()  # not of one launch
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ def to_text(table: Table, width: int | None = None, mark: Mark | None = None) ->
     """Return a table as lines of text, names to the left and numbers to the right.
 
     Where the lines would be wider than ``width``, titles are broken, then columns left out, the last to be
-    missed first, then sentences broken. Words stay whole.
+    missed first, then sentences broken; and where that is not enough, each row becomes a list. Words stay
+    whole.
 
     Args:
         table: The table.
@@ -35,14 +36,33 @@ def to_text(table: Table, width: int | None = None, mark: Mark | None = None) ->
             gone = next(c for c in reversed(columns) if c.column.rank == most)
             columns.remove(gone)
             left.append(gone.column.title)
+    if width is not None and _least(columns) > width and len(columns) > 1:
+        return "\n".join([*_lists(table, columns, width, mark), *_left_out(left, width)])
     widths = _widths(columns, width)
     lines = _lines(columns, [c.column.heading for c in columns], widths, mark, "head")
     for row, texts in zip(table.rows, zip(*(c.cells for c in columns), strict=True), strict=True):
         lines += _lines(columns, texts, widths, mark, _how(row))
-    if left:
-        said = f"left out, for the terminal is narrow: {', '.join(reversed(left))}"
-        lines.append(wrapped(said, width))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_left_out(left, width)])
+
+
+def _left_out(columns: Sequence[str], width: int | None) -> list[str]:
+    if not columns:
+        return []
+    said = f"left out, for the terminal is narrow: {', '.join(reversed(columns))}"
+    return [wrapped(said, width)]
+
+
+def _lists(table: Table, columns: Sequence[_Shown], width: int, mark: Mark | None) -> Iterator[str]:
+    """Yield the lines of rows that are too wide: the first cell, and under it a line for each other one."""
+    first, *others = columns
+    for place, row in enumerate(table.rows):
+        how = _how(row)
+        texts = [wrapped(first.cells[place], width, indent=GAP)]
+        for shown in others:
+            line = f"{GAP}{shown.column.heading}: {shown.cells[place]}"
+            texts.append(wrapped(line, width, indent=2 * GAP))
+        for line in "\n".join(texts).split("\n"):
+            yield mark(line, how) if mark and how else line
 
 
 def wrapped(text: str, width: int | None, *, indent: str = "") -> str:

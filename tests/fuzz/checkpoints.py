@@ -102,6 +102,18 @@ def _keras(path: Path) -> None:
     saved(built.model, path)
 
 
+def _onnx(path: Path) -> None:
+    from onnx_models import Small, exported, trained
+
+    exported(trained(Small()), path, (3, 16, 16), new=False)
+
+
+def _tflite(path: Path) -> None:
+    from tflite_models import made
+
+    path.write_bytes(made("float").content)
+
+
 def _made(name: str, write: Callable[[Path], None]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         with warnings.catch_warnings():
@@ -181,6 +193,32 @@ def _by_hand(path: Path) -> Content:
     return found
 
 
+def _by_onnx(path: Path) -> Content:
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(path).graph
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                found[f"constant {node.output[0]}"] = numpy_helper.to_array(attribute.t)
+    return found
+
+
+def _by_interpreter(path: Path) -> Content:
+    from tflite_models import Reference
+
+    reference = Reference(path.read_bytes())
+    found = {}
+    for place in reference._details:
+        try:
+            found[str(place)] = reference.tensor(place)
+        except ValueError:  # computed, and not kept
+            continue
+    return found
+
+
 def _by_h5py(path: Path) -> Content:
     import h5py
 
@@ -199,7 +237,7 @@ def _by_h5py(path: Path) -> Content:
 def _row(
     name: str, file: str, write: Callable[[Path], None], judge: Callable[[Path], Content]
 ) -> Reader:
-    fits = _fits_keras if judge is _by_h5py else _fits
+    fits = _fits if judge not in (_by_h5py, _by_onnx, _by_interpreter) else _fits_keras
     return Reader(name, "checkpoint", _made(file, write), _read, judge, fits=fits)
 
 
@@ -215,4 +253,6 @@ READERS = (
     _row("torch.export", "x.pt2", _export, _by_export),
     _row("Keras 3", "x.keras", _keras, _by_h5py),
     _row("Keras HDF5", "x.h5", _keras, _by_h5py),
+    _row("ONNX", "x.onnx", _onnx, _by_onnx),
+    _row("TFLite", "x.tflite", _tflite, _by_interpreter),
 )

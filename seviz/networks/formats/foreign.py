@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from seviz.networks.formats.file import Seen
@@ -42,6 +42,27 @@ FOREIGN = (
     Foreign("TensorFlow graph", _ends(".pb", ".pbtxt", ".index", ".meta")),
     Foreign("Flax or JAX (msgpack)", _ends(".msgpack")),
 )
+
+
+# Folders that are one network: a file that each has.
+FOLDERS = {
+    "Manifest.json": "Core ML",
+    "saved_model.pb": "TensorFlow SavedModel",
+    "saved_model.pbtxt": "TensorFlow SavedModel",
+    "tf_model.h5": "a transformers model of TensorFlow",
+    "flax_model.msgpack": "Flax or JAX",
+    "inference.pdmodel": "Paddle",
+    "checkpoint": "a TensorFlow checkpoint",
+}
+
+
+def foreign_folder(names: Collection[str]) -> str | None:
+    """Return the name of the format of a folder that is not read, by the names of the files in it.
+
+    >>> foreign_folder(["saved_model.pb", "fingerprint.pb"]), foreign_folder(["model.safetensors"])
+    ('TensorFlow SavedModel', None)
+    """
+    return next((title for name, title in FOLDERS.items() if name in names), None)
 
 
 def foreign_format(seen: Seen) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seviz.errors import CheckpointError
+from seviz.networks.formats.foreign import foreign_folder
 
 # The names that timm and transformers give to weights, the one read first where there are several.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -36,6 +37,11 @@ def weights_in(folder: Path) -> Path:
     fit = [p for p in there if p.suffix in _SUFFIXES]
     if len(fit) == 1:
         return fit[0]
+    if not fit and (title := foreign_folder([p.name for p in folder.iterdir()])) is not None:
+        raise CheckpointError(
+            f"expected a checkpoint, found a folder of another format, {title}, in {folder.name}; give the "
+            "weights that it was made from"
+        )
     found = f" ({', '.join(p.name for p in fit[:5])})" if fit else " without one"
     raise CheckpointError(
         f"expected a checkpoint file, or a folder with one ({' or '.join(_WEIGHTS)}), found a folder at "
