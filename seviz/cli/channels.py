@@ -86,7 +86,8 @@ def _check(ckpt: str | None, ranking: RankingOptions, data: DataOptions) -> None
     """Refuse what cannot be done, before any work."""
     if ranking.ablate is None and data.data is not None:
         raise UsageError(
-            f"expected --data with --ablate, found --data {data.data} alone; leave it out, or add --ablate mean"
+            f"expected --data with --ablate, found --data {data.data} alone; leave it out, or add "
+            "--ablate mean"
         )
     if ranking.ablate is not None and (ckpt is None or data.data is None):
         found = "no checkpoint" if ckpt is None else "no --data"

@@ -34,7 +34,7 @@ def channel_figure(view: ChannelView) -> Figure:
     if left_out > 0:
         classes = [*classes[: _MOST // 2], *classes[-(_MOST // 2) :]]
     rows = max(len(classes), 8)
-    head, foot, above = 0.5, 0.42, 0.55
+    head, foot, above = 0.32, 0.42, 0.55
     tall = head + above + rows * _ROW + foot
     with figure_style():
         figure = Figure(figsize=(PAGE_WIDTH, tall))
@@ -112,4 +112,4 @@ def _companions(panel: Axes, view: ChannelView) -> None:
     panel.set_ylim(-0.7, max(len(names), 8) - 0.3)
     panel.tick_params(axis="y", length=0)
     panel.set_title("moves with it", loc="left")
-    panel.set_xlabel("correlation; diamond:\nwithin classes")
+    panel.set_xlabel("correlation; \N{WHITE DIAMOND} within class", fontsize=SMALL)

@@ -17,11 +17,34 @@ from torch import Tensor, nn
 from seviz.gates import Trace, TracedBlock
 from seviz.gates.elementwise import is_elementwise
 from seviz.gates.graph import Op, Value
-from seviz.gates.ops import CONVOLUTION, JOIN, LINEAR, NORM, POOL, REDUCE, VIEW
+from seviz.gates.ops import CONVOLUTION, JOIN, LINEAR, NORM, POOL, REDUCE, SOFTMAX, VIEW
 from seviz.pruning.folding.absorbing import moved
 from seviz.results.channels import Around
 from seviz.results.stats import Floats
 
+# Of the same size afterwards, and in another order, or a mixture.
+_MIXING = (
+    frozenset(
+        [
+            "flip",
+            "roll",
+            "cumsum",
+            "cumprod",
+            "logcumsumexp",
+            "sort",
+            "index",
+            "gather",
+            "scatter",
+            "index_put",
+            "channel_shuffle",
+            "native_channel_shuffle",
+            "rot90",
+            "tril",
+            "triu",
+        ]
+    )
+    | SOFTMAX
+)
 # Which channel each number along a dimension belongs to; -1 for none of the block's.
 _Owners = npt.NDArray[np.int64]
 
@@ -147,6 +170,8 @@ class _Walk:
             place = moved(value, out, dim) if op.inputs[0] is value else None
         elif op.name in REDUCE:
             place = _reduced(op, value, dim)
+        elif op.name in _MIXING:
+            place = None
         elif op.name in NORM or is_elementwise(op) or out.shape == value.shape:
             place = dim if out.shape == value.shape else None
         elif op.name.startswith(("upsample", "_upsample", "constant_pad", "reflection_pad")):
