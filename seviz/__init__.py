@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import inspect
 
+    from seviz.analysis import ChannelRanking as ChannelRanking
+    from seviz.analysis import ChannelView as ChannelView
     from seviz.analysis import Findings as Findings
     from seviz.analysis import class_share as class_share
     from seviz.analysis import explain_pair as explain_pair
@@ -51,9 +53,13 @@ if TYPE_CHECKING:
     from seviz.networks import load as load
     from seviz.networks import save_checkpoint as save_checkpoint
     from seviz.pruning.ablation import ablate as ablate
+    from seviz.pruning.channel_study import channel as channel
+    from seviz.pruning.channel_study import channels as channels
     from seviz.pruning.folding import Folded as Folded
     from seviz.pruning.folding import fold as fold
     from seviz.report import write_report as write_report
+    from seviz.report.channels import write_channel as write_channel
+    from seviz.report.channels import write_channels as write_channels
     from seviz.report.folder import write_results as write_results
     from seviz.report.image import write_image as write_image
     from seviz.results.ablation import Ablation as Ablation
@@ -70,6 +76,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Ablation": "seviz.results.ablation",
     "Audit": "seviz.results.cost",
+    "ChannelRanking": "seviz.analysis",
+    "ChannelView": "seviz.analysis",
     "Evaluation": "seviz.results.evaluation",
     "Folded": "seviz.pruning.folding",
     "Findings": "seviz.analysis",
@@ -88,6 +96,8 @@ _HOMES = {
     "ablate": "seviz.pruning.ablation",
     "activations": "seviz.api",
     "audit": "seviz.cost.entry",
+    "channel": "seviz.pruning.channel_study",
+    "channels": "seviz.pruning.channel_study",
     "class_share": "seviz.analysis",
     "collect": "seviz.collect.run",
     "compare": "seviz.api",
@@ -112,6 +122,8 @@ _HOMES = {
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
     "track": "seviz.api",
+    "write_channel": "seviz.report.channels",
+    "write_channels": "seviz.report.channels",
     "write_image": "seviz.report.image",
     "write_report": "seviz.report",
     "write_results": "seviz.report.folder",

@@ -2,6 +2,8 @@
 
 from seviz.analysis.ablation import Effect, cumulative_effects, single_effects
 from seviz.analysis.calibration import CalibrationCurve, ConfidenceBin, calibration_curve
+from seviz.analysis.channel import ChannelView, view_channel
+from seviz.analysis.channels import ChannelRanking, rank_channels
 from seviz.analysis.class_share import ClassShare, class_share
 from seviz.analysis.comparison import ClassChange, Comparison, compare_subjects
 from seviz.analysis.confusion import (
@@ -49,6 +51,8 @@ __all__ = [
     "BlockFindings",
     "BlockMoment",
     "CalibrationCurve",
+    "ChannelRanking",
+    "ChannelView",
     "ClassChange",
     "ClassScores",
     "ClassShare",
@@ -82,11 +86,13 @@ __all__ = [
     "most_confused",
     "normalised",
     "paired_difference",
+    "rank_channels",
     "ranked_confusions",
     "scores",
     "selective_channels",
     "single_effects",
     "track_of",
     "unpaired_difference",
+    "view_channel",
     "wilson",
 ]

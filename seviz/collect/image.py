@@ -137,6 +137,19 @@ def _one_size(seen: Sequence[Seen]) -> tuple[int, ...]:
     return sizes[0]
 
 
+def require_record_of(record: Record, loaded: LoadedModel) -> None:
+    """Refuse a record of another network.
+
+    Raises:
+        DataError: If it is of other weights.
+    """
+    if record.header.checkpoint_sha256 != loaded.sha256:
+        raise DataError(
+            f"expected a record of {loaded.name}, found one of {record.header.checkpoint} with other "
+            "weights; collect one of this network, or leave it out"
+        )
+
+
 def _recorded(
     record: Record, loaded: LoadedModel, chosen: Sequence[GateBlock]
 ) -> tuple[list[GateBlock], tuple[str, ...]]:
@@ -145,12 +158,7 @@ def _recorded(
     Raises:
         DataError: If it is of another network, or knows none of the blocks.
     """
-    header = record.header
-    if header.checkpoint_sha256 != loaded.sha256:
-        raise DataError(
-            f"expected a record of {loaded.name}, found one of {header.checkpoint} with other weights; "
-            "collect one of this network, or leave it out"
-        )
+    require_record_of(record, loaded)
     widths = {b.name: b.channels for b in record.blocks}
     known = [b for b in chosen if widths.get(b.name) == b.channels]
     if not known or not record.count.any():
@@ -161,7 +169,7 @@ def _recorded(
     notes = []
     if len(known) < len(chosen):
         notes.append(f"left out, not in the record: {len(chosen) - len(known)} blocks")
-    if header.preprocessing != loaded.preprocessing:
+    if record.header.preprocessing != loaded.preprocessing:
         notes.append("the images of the record were prepared in another way than these")
     return known, tuple(notes)
 

@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from seviz.analysis import Comparison, Findings, Scores, SelectiveChannel, Track, scores
+from seviz.analysis import (
+    ChannelRanking,
+    ChannelView,
+    Comparison,
+    Findings,
+    Scores,
+    SelectiveChannel,
+    Track,
+    scores,
+)
 from seviz.errors import UsageError
 from seviz.results.ablation import Ablation
 from seviz.results.blocks import GateBlock
@@ -22,6 +31,7 @@ from seviz.results.record import Record
 from seviz.tables import (
     ablation,
     blocks,
+    channels,
     comparison,
     confusion,
     cost,
@@ -121,10 +131,21 @@ def _of_images(explained: ImageExplanation) -> list[Table | None]:
     ]
 
 
+def _of_channel(view: ChannelView) -> list[Table | None]:
+    return [
+        channels.channel_classes_table(view),
+        channels.channel_images_table(view),
+        channels.channel_companions_table(view),
+        channels.channel_effects_table(view),
+    ]
+
+
 # What a result is, and the function that gives its tables; a new kind of result is a row here.
 _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (Ablation, lambda a: [ablation.ablation_table(a, k) for k in ("single", "cumulative")]),
     (Audit, _of_audit),
+    (ChannelRanking, lambda r: [channels.ranking_table(r, every=False)]),
+    (ChannelView, _of_channel),
     (Comparison, _of_comparison),
     (Evaluation, _of_evaluation),
     (Findings, lambda f: [findings.blocks_table(f), findings.statements_table(f)]),
@@ -139,8 +160,9 @@ def tables_of(result: Any) -> dict[str, Table]:
     """Return the tables of a result by name.
 
     Args:
-        result: An ablation, an audit, a comparison, an evaluation or its scores, findings, explained images,
-            a record, a track; or a sequence of SE blocks, or of selective channels.
+        result: An ablation, an audit, a channel or the ranking of all, a comparison, an evaluation or its
+            scores, findings, explained images, a record, a track; or a sequence of SE blocks, or of
+            selective channels.
 
     Raises:
         UsageError: If it is none of these.

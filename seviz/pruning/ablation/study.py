@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -133,6 +133,38 @@ class Study:
                 "expected two images or more to exchange gates between, found 1; give more images"
             )
         return changes, means_of(sums.compute()) if sums is not None else {}
+
+    def channels(
+        self,
+        held: Sequence[tuple[str, int, float]],
+        look: Callable[[Tensor, Gates, Tensor], Any] | None = None,
+    ) -> Changes:
+        """Hold the gate of one channel after the other, each time on the undisturbed network.
+
+        Args:
+            held: Name of the block, channel, and the number that its gate is held at.
+            look: Called with the positions of the images of each batch [n], the undisturbed gates and the
+                rows.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C, where no image was counted yet.
+            CheckpointError: If an output is not a number.
+        """
+        tally = Tally([f"{block}:{channel}" for block, channel, _ in held], self._targets)
+        with self._passing() as steps:
+            for step in steps:
+                output, own = self._rerun.baseline(step.images)
+                if look is not None:
+                    look(step.indices, own, step.rows)
+                before = tally.undisturbed(output, step.rows)
+                for place, (block, channel, number) in enumerate(held):
+                    gates = own[block].clone()
+                    gates[:, channel] = number
+                    tally.add(place, self._rerun.replaced({block: gates}), step.rows, before)
+        changes = tally.changes()
+        if not changes.images and self.partial:
+            raise KeyboardInterrupt
+        return changes
 
     def together(self, sets: Mapping[str, tuple[str, ...]], gates: Gates | None) -> Changes:
         """Replace the gates of the first set, of the first two, and so on; after `one_at_a_time`.
