@@ -175,7 +175,28 @@ def test_what_to_do_is_said_by_what_is_wrong(refuses: Refuses) -> None:
     batches = [(torch.zeros(2, 8, 8, 3), torch.zeros(2, dtype=torch.long))]
     with refuses(CheckpointError, "put the channels first"):
         seviz.collect(nn.Sequential(nn.Conv2d(3, 4, 3)), batches)
+    plain = nn.Sequential(nn.Conv2d(1, 4, 3))
+    with refuses(CheckpointError, "put the number of images first"):
+        seviz.collect(plain, [torch.zeros(1, 8, 8)] * 3)
     heads = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     batches = [(torch.zeros(2, 4), torch.zeros(2, dtype=torch.long))]
     with refuses(CheckpointError, "give as output one that the network has, found 'nope'"):
         seviz.collect(heads, batches, output="nope")
+
+
+def test_layers_that_wait_for_a_first_batch(refuses: Refuses) -> None:
+    waiting = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(2), nn.LazyLinear(2))
+    batches = [(torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.long))]
+    for use in (
+        lambda: seviz.find(waiting, (3, 8, 8)),
+        lambda: seviz.collect(waiting, batches),
+        lambda: seviz.audit(waiting, (3, 8, 8)),
+    ):
+        with refuses(CheckpointError, "found 2 and 1 more waiting for a first batch"):
+            use()
+
+
+def test_images_without_labels_are_not_scored(refuses: Refuses) -> None:
+    network = seviz.load(seviz.sample("se_resnet_digits")).model
+    with refuses(DataError, "labels to score predictions with", "batches of images and labels"):
+        seviz.ablate(network, [torch.zeros(4, 1, 32, 32)])

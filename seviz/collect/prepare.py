@@ -191,6 +191,16 @@ class Prepared:
             raise UsageError(
                 "expected predictions to be wanted, found that they are left out; leave out --no-predictions"
             )
+        if not self.source.labelled:
+            raise DataError(
+                f"expected labels to score predictions with, found none in {self.source.name}; give images "
+                "in a folder for each class, or batches of images and labels"
+            )
+        if self.found.heads:
+            raise DataError(
+                f"expected one output of scores, found {', '.join(self.found.heads)}; take one of them with "
+                "--head"
+            )
         if not self.scored:
             raise DataError(
                 "expected class names to score predictions with, found none that are the network's "

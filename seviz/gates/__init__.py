@@ -2,7 +2,7 @@
 
 from seviz.gates.find import Found, OtherMechanism, Trace, TracedBlock, find, trace
 from seviz.gates.inputs import Example, Inputs
-from seviz.gates.tap import Tap, evaluating, uncompiled, unwrap
+from seviz.gates.tap import Tap, evaluating, require_weights, uncompiled, unwrap
 
 __all__ = [
     "Example",
@@ -14,6 +14,7 @@ __all__ = [
     "TracedBlock",
     "evaluating",
     "find",
+    "require_weights",
     "trace",
     "uncompiled",
     "unwrap",

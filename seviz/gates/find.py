@@ -18,7 +18,7 @@ from seviz.gates.inputs import Example, Inputs, described, like_traced, size_of
 from seviz.gates.own_size import OwnSize
 from seviz.gates.reading import Reading
 from seviz.gates.seen import look
-from seviz.gates.tap import evaluating, unwrap
+from seviz.gates.tap import evaluating, require_weights, unwrap
 from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock
 from seviz.results.mechanisms import BY_KEY, chosen
 
@@ -190,6 +190,7 @@ def trace(model: nn.Module, input_size: Example, mechanism: str = "se") -> Trace
     """
     chosen(mechanism)
     model = unwrap(model)
+    require_weights(model)
     size = size_of(input_size)
     example = input_size if isinstance(input_size, Inputs) else size
     graph, flow = _trace(model, example)
@@ -260,6 +261,10 @@ def _remedy(model: nn.Module, example: Example, exc: Exception) -> str:
         if isinstance(exc, LookupError) and example.output is not None:
             return f"give as output one that the network has, found {example.output!r}"
         return "give batches as it was trained with: the size, the order of the axes, floating-point numbers"
+    if len(example) < 3 and "[" in str(exc):
+        return (
+            "put the number of images first: batches are [N, channels, ...]; or give --input-size"
+        )
     if len(example) > 2 and example[-1] in _COLOURS and example[0] not in _COLOURS:
         return "put the channels first, in front of height and width"
     return "give the size with which it was trained (--input-size)"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_leaves
 
 from seviz.errors import CheckpointError
@@ -18,7 +19,7 @@ from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
 from seviz.gates.reading import HookReading, ModeReading, Reading
 
-__all__ = ["Tap", "evaluating", "uncompiled", "unwrap"]
+__all__ = ["Tap", "evaluating", "require_weights", "uncompiled", "unwrap"]
 
 # A block's name, and which part of its gate.
 _Part = tuple[str, int]
@@ -39,6 +40,25 @@ def unwrap(model: nn.Module) -> nn.Module:
             return model
         assert isinstance(inner, nn.Module)
         model = inner
+
+
+def require_weights(model: nn.Module) -> None:
+    """Raise unless all weights of a network are there.
+
+    Raises:
+        CheckpointError: If layers wait for their first batch to know their size (``nn.LazyLinear``).
+    """
+    lazy = [
+        name or type(module).__name__
+        for name, module in model.named_modules()
+        if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params()
+    ]
+    if lazy:
+        more = f" and {len(lazy) - 1} more" if len(lazy) > 1 else ""
+        raise CheckpointError(
+            f"expected a network whose weights are there, found {lazy[0]}{more} waiting for a first batch; "
+            "call the network once"
+        )
 
 
 def uncompiled(model: nn.Module) -> nn.Module:

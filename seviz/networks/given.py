@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seviz.data.loaders import Loader, Loading, Parts, open_loader, take_apart
 from seviz.errors import DataError, UsageError
-from seviz.gates import Example, Inputs, uncompiled, unwrap
+from seviz.gates import Example, Inputs, require_weights, uncompiled, unwrap
 from seviz.gates.graph import is_on_meta
 from seviz.gates.inputs import Chosen, described
 from seviz.networks.load import load
@@ -47,6 +47,7 @@ def as_loaded(network: nn.Module | LoadedModel | str | Path, *, hashed: bool = T
             f"{type(network).__name__}; build the network first"
         )
     inner = unwrap(network)
+    require_weights(inner)
     name = type(inner).__name__
     sha256 = state_hash(inner) if hashed and not is_on_meta(inner) else ""
     return LoadedModel(

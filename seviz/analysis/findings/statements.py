@@ -249,7 +249,8 @@ def _on_last(evidence: Evidence) -> Statement:
 def _without_ablation(blocks: Sequence[BlockFindings]) -> str:
     reason = "No ablation was run; 'seviz ablate' measures it."
     signs = []
-    for block in blocks[-third(len(blocks)) :]:
+    late = third(len(blocks))
+    for block in blocks[-late:]:
         if block.images < FEWEST_IMAGES:
             continue
         if block.still:
@@ -258,7 +259,8 @@ def _without_ablation(blocks: Sequence[BlockFindings]) -> str:
             signs.append(f"{block.block} is saturated")
         elif block.scaled:
             signs.append(f"{block.block} has one profile for all classes")
-    if len(blocks) > 1 and signs:
+    # Where the earlier ones do not move either, nothing is compared.
+    if signs and not all(block.still for block in blocks[:-late]):
         reason += f" The gates alone make it plausible: {listed(signs)}."
     return reason
 
