@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import pytest
 import torch
 from conftest import Refuses
@@ -105,6 +106,26 @@ def gate_values(loaded: LoadedModel) -> dict[str, str]:
         (gate,) = (n for n in scale.inputs if "Sigmoid" in maker[n])
         found[block.name] = gate
     return found
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 18, 21, 23])
+def test_opsets(opset: int, network: torch.nn.Module, old: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x.onnx"
+    if opset <= 18:
+        exported(network, file, SIZE, new=False, opset=opset)
+    else:
+        onnx.save(onnx.version_converter.convert_version(onnx.load(old), opset), file)
+    (version,) = (o.version for o in onnx.load(file).opset_import if not o.domain)
+    assert version == opset
+    loaded = load(file)
+    assert apart(outputs(loaded), reference(file, IMAGES)[0]) < 1e-5
+    assert {b.name: b.gate for b in find(loaded.model, SIZE).blocks} == GATES
+
+
+def test_a_folder_as_a_hub_gives_it(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(old.read_bytes())
+    (tmp_path / "README.md").write_text("a network", encoding="utf-8")
+    assert np.array_equal(outputs(load(tmp_path)), outputs(load(old)))
 
 
 def test_a_model_for_one_image_takes_any_number(network: torch.nn.Module, tmp_path: Path) -> None:

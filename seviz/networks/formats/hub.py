@@ -34,6 +34,7 @@ def weights_in(folder: Path) -> Path:
             "their library and save one file"
         )
     fit = [p for p in there if p.suffix in _SUFFIXES]
+    fit = fit or [p for p in there if p.suffix == ".onnx"]
     if len(fit) == 1:
         return fit[0]
     found = f" ({', '.join(p.name for p in fit[:5])})" if fit else " without one"
