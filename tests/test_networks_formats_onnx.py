@@ -23,7 +23,10 @@ from seviz.cost.audit import network_cost
 from seviz.errors import CheckpointError
 from seviz.gates import find
 from seviz.networks import LoadedModel, load
+from seviz.networks.formats import graph_network
 from seviz.networks.formats.graph_network import GraphNetwork
+from seviz.networks.formats.onnx.convert import converted
+from seviz.networks.formats.onnx.graph import read_graph
 from seviz.networks.formats.onnx.names import scopes_of
 
 SIZE = (3, 16, 16)
@@ -409,6 +412,27 @@ def test_refused_in_one_line(title: str, tmp_path: Path, refuses: Refuses) -> No
     model, reason = BAD[title]
     with refuses(CheckpointError, reason, "x.onnx"):
         load(saved(model, tmp_path / "x.onnx"))
+
+
+def test_many_operators_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may call them all the same: each is named in a step or two, not by counting from the first."""
+    count, asked = 400, 0
+
+    def counted(module: object, name: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return hasattr(module, name)
+
+    monkeypatch.setattr(graph_network, "hasattr", counted, raising=False)
+    nodes = [
+        helper.make_node("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}"], name="act")
+        for i in range(count)
+    ]
+    graph = read_graph(saved(graph_model(nodes, {}, output=f"v{count}"), tmp_path / "x.onnx"))
+    network = converted(graph, outputs=(f"v{count}",)).network
+    assert [s.name for s in network.steps[:3]] == ["act", "act_2", "act_3"]
+    assert network.steps[-1].name == f"act_{count}"
+    assert asked < 4 * count
 
 
 def test_scopes() -> None:
