@@ -51,6 +51,11 @@ def test_one_pass_and_what_is_made_of_it(run: Run, file: Path, pictures: Path) -
     assert len(document(drawn)["figures"]) > 0
     ablated = document(run("ablate", file, *data, "--json", "-o", "ablation"))
     assert [b["name"] for b in ablated["blocks"]] == ["SE_2_1", "SE_3_1", "SE_3_2"]
+
+
+@pytest.mark.nightly
+def test_side_by_side_and_the_page(run: Run, file: Path, pictures: Path) -> None:
+    data = ("--data", pictures, "--device", "cpu", "-j", "0", "-q")
     assert run("compare", file, file, *data, "-o", "comparison").code == 0
     assert run("report", file, *data, "-o", "report").code == 0
     assert "small.onnx" in Path("report/report.html").read_text(encoding="utf-8")
