@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import weakref
 from collections.abc import Callable
 
@@ -100,7 +99,6 @@ def test_a_value_is_let_go_after_its_last_use(pair: tuple[GraphNetwork, Written]
 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: object, output: Tensor) -> None:
-            gc.collect()
             alive[:] = [n for n, r in refs.items() if r() is not None] if name == "head" else alive
             refs[name] = weakref.ref(output)
 

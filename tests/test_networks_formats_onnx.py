@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import pytest
 import torch
 from conftest import Refuses
@@ -22,7 +23,10 @@ from seviz.cost.audit import network_cost
 from seviz.errors import CheckpointError
 from seviz.gates import find
 from seviz.networks import LoadedModel, load
+from seviz.networks.formats import graph_network
 from seviz.networks.formats.graph_network import GraphNetwork
+from seviz.networks.formats.onnx.convert import converted
+from seviz.networks.formats.onnx.graph import read_graph
 from seviz.networks.formats.onnx.names import scopes_of
 
 SIZE = (3, 16, 16)
@@ -105,6 +109,26 @@ def gate_values(loaded: LoadedModel) -> dict[str, str]:
         (gate,) = (n for n in scale.inputs if "Sigmoid" in maker[n])
         found[block.name] = gate
     return found
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 18, 21, 23])
+def test_opsets(opset: int, network: torch.nn.Module, old: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x.onnx"
+    if opset <= 18:
+        exported(network, file, SIZE, new=False, opset=opset)
+    else:
+        onnx.save(onnx.version_converter.convert_version(onnx.load(old), opset), file)
+    (version,) = (o.version for o in onnx.load(file).opset_import if not o.domain)
+    assert version == opset
+    loaded = load(file)
+    assert apart(outputs(loaded), reference(file, IMAGES)[0]) < 1e-5
+    assert {b.name: b.gate for b in find(loaded.model, SIZE).blocks} == GATES
+
+
+def test_a_folder_as_a_hub_gives_it(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(old.read_bytes())
+    (tmp_path / "README.md").write_text("a network", encoding="utf-8")
+    assert np.array_equal(outputs(load(tmp_path)), outputs(load(old)))
 
 
 def test_a_model_for_one_image_takes_any_number(network: torch.nn.Module, tmp_path: Path) -> None:
@@ -388,6 +412,27 @@ def test_refused_in_one_line(title: str, tmp_path: Path, refuses: Refuses) -> No
     model, reason = BAD[title]
     with refuses(CheckpointError, reason, "x.onnx"):
         load(saved(model, tmp_path / "x.onnx"))
+
+
+def test_many_operators_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may call them all the same: each is named in a step or two, not by counting from the first."""
+    count, asked = 400, 0
+
+    def counted(module: object, name: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return hasattr(module, name)
+
+    monkeypatch.setattr(graph_network, "hasattr", counted, raising=False)
+    nodes = [
+        helper.make_node("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}"], name="act")
+        for i in range(count)
+    ]
+    graph = read_graph(saved(graph_model(nodes, {}, output=f"v{count}"), tmp_path / "x.onnx"))
+    network = converted(graph, outputs=(f"v{count}",)).network
+    assert [s.name for s in network.steps[:3]] == ["act", "act_2", "act_3"]
+    assert network.steps[-1].name == f"act_{count}"
+    assert asked < 4 * count
 
 
 def test_scopes() -> None:

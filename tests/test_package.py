@@ -127,7 +127,7 @@ def test_each_dependency_is_imported_and_no_other_and_has_its_reason() -> None:
     extras = project["optional-dependencies"]
     optional = {
         name
-        for e in ("keras", "onnx", "tflite", "parquet", "datasets")
+        for e in ("keras", "onnx", "onnxruntime", "tflite", "parquet", "datasets")
         for name in names_of(extras[e])
     }
     assert imported() == always | optional

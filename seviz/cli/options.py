@@ -66,6 +66,13 @@ class ModelOptions:
             help="Name or position of the output that counts, where the network gives several."
         ),
     ] = None
+    engine: Annotated[
+        Literal["torch", "onnxruntime"],
+        Parameter(
+            help="What computes an ONNX model; onnxruntime is quicker on a CPU "
+            "(pip install 'seviz[onnxruntime]')."
+        ),
+    ] = "torch"
     unsafe_load: Annotated[
         bool,
         Parameter(

@@ -79,6 +79,7 @@ def open_model(
             options.class_names,
             options.weights,
             options.head,
+            options.engine,
         ),
     )
     if isinstance(opened, BareWeights):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -23,6 +23,7 @@ from seviz.networks.filling import check_finite, check_fit, check_floating, chec
 from seviz.networks.folds import apply_folds
 from seviz.networks.formats.file import CheckpointFile
 from seviz.networks.formats.hub import facts_beside, weights_in
+from seviz.networks.formats.onnx.engine import computed_by_onnxruntime
 from seviz.networks.formats.own import check_arguments
 from seviz.networks.formats.payload import Payload
 from seviz.networks.formats.read import read_checkpoint
@@ -35,6 +36,8 @@ from seviz.networks.recognise.views import Shape, views
 from seviz.networks.zoo import is_hub_name, is_zoo_name, load_zoo
 from seviz.results.preprocessing import Preprocessing
 
+# What computes an ONNX model.
+Engine = Literal["torch", "onnxruntime"]
 # Folded blocks that a remark names.
 _SHOWN = 9
 
@@ -58,6 +61,7 @@ class LoadOptions:
             what the checkpoint says.
         weights: Where in the file they are, where it has several: ``student``, ``model_ema.module``.
         head: Name or position of the output that counts, of a network that gives several.
+        engine: What computes an ONNX model: ``torch``, or ``onnxruntime``.
     """
 
     arch: str | None = None
@@ -69,6 +73,7 @@ class LoadOptions:
     class_names: str | Path | Sequence[str] | None = None
     weights: str | None = None
     head: str | None = None
+    engine: Engine = "torch"
 
 
 def load(
@@ -82,6 +87,7 @@ def load(
     class_names: str | Path | Sequence[str] | None = None,
     weights: str | None = None,
     head: str | None = None,
+    engine: Engine = "torch",
     preprocessing: Preprocessing | None = None,
     input_size: Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
@@ -104,6 +110,7 @@ def load(
         class_names: What the outputs are called, in their order, or a file that says it.
         weights: Where in the file they are, where it has several: ``student``, ``model_ema.module``.
         head: Name or position of the output that counts, of a network that gives several.
+        engine: What computes an ONNX model: ``torch``, or ``onnxruntime``, which is quicker on a CPU.
         preprocessing: How images are prepared, in place of what the file says or what is assumed. The
             arguments below change parts of it, as the options of the same names do.
         input_size: Channels, height and width of the input.
@@ -131,6 +138,7 @@ def load(
         class_names=class_names,
         weights=weights,
         head=head,
+        engine=engine,
     )
     opened = open_checkpoint(spec, options)
     if isinstance(opened, BareWeights):
@@ -158,6 +166,8 @@ def open_checkpoint(spec: str | Path, options: LoadOptions) -> LoadedModel | Bar
     opened = _open(spec, options)
     if options.head is not None and not isinstance(opened, BareWeights):
         with_head(opened.model, options.head)
+    if options.engine == "onnxruntime":
+        opened = computed_by_onnxruntime(opened)
     return opened if isinstance(opened, BareWeights) else _with_names(opened, spec, options)
 
 

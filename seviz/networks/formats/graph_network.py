@@ -157,10 +157,13 @@ class GraphNetwork(nn.Module):
         # What was changed, in order, and the file that it was changed from, so that it can be written back.
         self.edits: tuple[Edit, ...] = ()
         self.source: Path | None = None
+        # Computes the output in place of the steps, or gives nothing where it cannot.
+        self.engine: Callable[[GraphNetwork, Any], Any] | None = None
         placed = []
+        numbers: dict[tuple[int, str], int] = {}
         for step in steps:
             module = GraphStep(step, functions[step.operator])
-            placed.append(replace(step, name=_add(self, step.name, module)))
+            placed.append(replace(step, name=_add(self, step.name, module, numbers)))
             for position, value in enumerate(step.inputs):
                 if value in weights:
                     path = (paths or {}).get(value, value)
@@ -170,6 +173,8 @@ class GraphNetwork(nn.Module):
 
     def forward(self, images: Any, *others: Any) -> Any:
         """Return what the graph returns for its inputs."""
+        if self.engine is not None and (found := self.engine(self, images)) is not None:
+            return found
         values = dict(zip(self.inputs, (images, *others), strict=True))
         for place, given, outputs, last in self._plan:
             module: Any = self
@@ -317,7 +322,7 @@ def _plan(network: GraphNetwork, name: str) -> _Plan:
     return plan[::-1]
 
 
-def _add(root: nn.Module, path: str, module: nn.Module) -> str:
+def _add(root: nn.Module, path: str, module: nn.Module, numbers: dict[tuple[int, str], int]) -> str:
     """Put a module at a dotted path, or at one like it that is free; return where it is."""
     *above, leaf = [part for part in path.split(".") if part] or ["step"]
     place = []
@@ -335,7 +340,7 @@ def _add(root: nn.Module, path: str, module: nn.Module) -> str:
         module._modules.update(existing._modules)
         root._modules[leaf] = module
     else:
-        leaf = _free(root, leaf)
+        leaf = _free(root, leaf, numbers)
         root.add_module(leaf, module)
     return ".".join([*place, leaf])
 
@@ -356,14 +361,22 @@ def _remove(root: nn.Module, path: str) -> None:
         _remove(root, parent)
 
 
-def _free(module: nn.Module, name: str) -> str:
-    """Return a name that PyTorch takes: no dots, not empty, and none that the module has already."""
+def _free(module: nn.Module, name: str, numbers: dict[tuple[int, str], int] | None = None) -> str:
+    """Return a name that PyTorch takes: no dots, not empty, and none that the module has already.
+
+    Args:
+        module: Where it goes.
+        name: The one that is wanted.
+        numbers: How far names were counted, by module and name: a file may give all operators one name.
+    """
     name = name.replace(".", "_") or "_"
     if not hasattr(module, name):
         return name
-    number = 2
+    number = (numbers or {}).get((id(module), name), 1) + 1
     while hasattr(module, f"{name}_{number}"):
         number += 1
+    if numbers is not None:
+        numbers[id(module), name] = number
     return f"{name}_{number}"
 
 

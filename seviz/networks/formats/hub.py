@@ -35,6 +35,7 @@ def weights_in(folder: Path) -> Path:
             "their library and save one file"
         )
     fit = [p for p in there if p.suffix in _SUFFIXES]
+    fit = fit or [p for p in there if p.suffix == ".onnx"]
     if len(fit) == 1:
         return fit[0]
     if not fit and (title := foreign_folder([p.name for p in folder.iterdir()])) is not None:

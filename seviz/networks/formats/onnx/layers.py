@@ -48,6 +48,16 @@ def padded(
     return F.pad(x, sides, value=value), (0,) * axes
 
 
+def _checked(
+    bias: Tensor | None, channels: int, strides: Sequence[int], dilations: Sequence[int]
+) -> None:
+    """Refuse what PyTorch does not look at in a run without numbers: the bias, steps that lead nowhere."""
+    if min((*strides, *dilations), default=1) < 1:
+        raise ValueError(f"steps of {list(strides)} and {list(dilations)}")
+    if bias is not None and tuple(bias.shape) != (channels,):
+        raise ValueError(f"a bias of shape {tuple(bias.shape)} for {channels} channels")
+
+
 def conv(
     x: Tensor,
     weight: Tensor,
@@ -61,6 +71,7 @@ def conv(
     auto_pad: str = "NOTSET",
 ) -> Tensor:
     """Convolve [N, C, ...] over one, two or three axes."""
+    _checked(bias, weight.shape[0], strides, dilations)
     axes = weight.dim() - 2
     strides, dilations = strides or (1,) * axes, dilations or (1,) * axes
     pads = pads or (0,) * 2 * axes
@@ -84,6 +95,7 @@ def conv_transpose(
     auto_pad: str = "NOTSET",
 ) -> Tensor:
     """Convolve backwards; what is padded unevenly is computed whole and cut."""
+    _checked(bias, weight.shape[1] * group, strides, dilations)
     axes = weight.dim() - 2
     strides, dilations = list(strides) or [1] * axes, list(dilations) or [1] * axes
     extra = list(output_padding) or [0] * axes

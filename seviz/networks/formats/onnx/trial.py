@@ -53,7 +53,7 @@ def first_run(
     troubles = []
     for size in sizes:
         try:
-            fixed = _fixed_reshapes(shadow, (batch or 1, channels, *size)) if batch else []
+            fixed = _fixed_reshapes(shadow, (batch or 1, channels, *size))
             for path, shape in fixed:
                 for each in (network, shadow):
                     _reshape(each.get_submodule(path), shape)

@@ -57,6 +57,11 @@ def write(source: Path, before: GraphNetwork, after: GraphNetwork, target: Path)
     return target
 
 
+def embedded(source: Path) -> Any:
+    """Return the ModelProto of a file, with the weights that lie beside it in it."""
+    return _Writing(source).model
+
+
 def _refused(model: Any) -> str | None:
     """Return what ONNX's own checker says against a model."""
     import onnx
