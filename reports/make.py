@@ -59,8 +59,8 @@ def make(
             "stage",
         )
         told(name, "ablation_by_stage", "ablate", checkpoint(name), *stages)
-    told(name, "findings", "activations", checkpoint(name), *words, "--classes", *classes)
-    run("activations", folder(name), "--classes", *spread, "--spread", "-q")
+    told(name, "findings", "activations", checkpoint(name), *words)
+    styles(name, classes, spread)
     run("audit", checkpoint(name), "--sweep", *SWEEP, "-o", folder(name), "-q")
     told(name, "confusion", "confusion", folder(name))
     run("report", folder(name), "--classes", *classes)
@@ -75,13 +75,20 @@ def redraw(name: str, classes: tuple[str, ...] = (), spread: tuple[str, ...] = (
             write_ablation(result, place)
             kept(name, text, partial(say, result, (), Speaker(as_json=False, quiet=True)))
     if spread:
-        told(name, "findings", "activations", folder(name), "--classes", *classes)
-        run("activations", folder(name), "--classes", *spread, "--spread", "-q")
+        told(name, "findings", "activations", folder(name))
+        styles(name, classes, spread)
         run("audit", checkpoint(name), "--sweep", *SWEEP, "-o", folder(name), "-q")
     else:
         run("audit", checkpoint(name), "--insert-se", "--reduction", "8", "-o", folder(name), "-q")
     told(name, "confusion", "confusion", folder(name))
     run("report", folder(name), *(("--classes", *classes) if classes else ()))
+
+
+def styles(name: str, classes: tuple[str, ...], spread: tuple[str, ...]) -> None:
+    """Draw the gates in the styles that are not the first one."""
+    run("activations", folder(name), "--style", "lines", "--classes", *classes, "-q")
+    run("activations", folder(name), "--classes", *spread, "--spread", "-q")
+    run("activations", folder(name), "--style", "ridges", "-q")
 
 
 def told(name: str, text: str, *words: str) -> None:

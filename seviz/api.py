@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 from weakref import WeakKeyDictionary
 
 from seviz.analysis.curves import default_classes
+from seviz.analysis.ordering import usual_order
 from seviz.errors import NoSEBlockError, SevizError, UsageError
-from seviz.figures import confusion_matrix, gate_curves
+from seviz.figures import confusion_matrix, gate_curves, heat_map, ridges
+from seviz.figures.catalogue import figures_of_style
+from seviz.figures.gate_curves import PAPER_CHANNELS
+from seviz.figures.look import Look, Width
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
 from seviz.figures.style import Colors
 from seviz.results.blocks import select_blocks
@@ -23,6 +27,7 @@ from seviz.results.spec import open_spec
 from seviz.results.subject import Subject
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from seviz.analysis import Comparison, Track
@@ -43,24 +48,49 @@ def activations(
     classes: Sequence[str | int] | None = None,
     *,
     blocks: Sequence[str] | None = None,
-    channels: int | Literal["all"] = 50,
+    style: Literal["heat", "lines", "ridges"] | None = None,
+    channels: int | Literal["all"] | None = None,
     spread: bool = False,
     colors: Colors | None = None,
+    width: Width | None = None,
+    font: str | None = None,
+    palette: str | Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    letters: bool = False,
+    ylim: tuple[float, float] | None = None,
+    own_axes: bool = False,
+    ax: Axes | None = None,
+    axes: Sequence[Axes] | None = None,
     options: PassOptions | None = None,
     **collecting: Any,
 ) -> Figure:
-    """Draw the gate activations of some classes, as in figures 6 and 7 of the SENet paper.
+    """Draw the gates of some classes: a heat map, or the lines of figures 6 and 7 of the SENet paper.
 
     Args:
         record: From `seviz.collect` or `Record.load`, or its file or folder; or a network, from which it is
             collected first.
         data: Images for the network, as for `seviz.collect`. Of a record: the classes.
-        classes: Labels, synonyms, WordNet ids or indices; four classes of the record by default.
+        classes: Labels, synonyms, WordNet ids or indices; by default all in a heat map or as ridges, and
+            four of the record as lines.
         blocks: Block names, stages, or ``["all"]``; by default the last block of each stage and every
             block of the last stage.
-        channels: How many channels to draw of each block, evenly spaced, or ``all``.
-        spread: Draw one standard deviation within each class as a band.
+        style: ``heat``: how much the mean gate of each class differs from that of all, classes by
+            channels. ``lines``: the mean gate of each class along the channels, as in the paper.
+            ``ridges``: gates of single images by class, of the channels that differ most. ``heat`` by
+            default, ``lines`` where ``spread`` or ``colors`` is given.
+        channels: How many channels to draw of each block, evenly spaced, or ``all``; by default all in a
+            heat map, and 50 as lines. As ridges, the most class-specific ones, six in all by default.
+        spread: Draw one standard deviation within each class as a band, with lines.
         colors: One for each class, in their order, or by their labels; lines, bands and legend take them.
+        width: Of the figure, in centimetres, or ``column`` or ``page`` of a paper.
+        font: Family of all text.
+        palette: Name of a colour map of matplotlib's, or colours.
+        rename: Names to show in place of those of classes.
+        letters: Letter the panels (a), (b), ...
+        ylim: Ends of the vertical axis of lines.
+        own_axes: Give each panel of lines a vertical axis of its own.
+        ax: A panel of your own to draw a single block on.
+        axes: Panels of your own, one for each block.
         options: How the pass of a network is made.
         collecting: Further arguments of `seviz.collect`. What the labels of batches are called is
             ``class_names`` here; by default the classes, where nothing else says it.
@@ -71,15 +101,37 @@ def activations(
     Raises:
         UsageError: If a class or a block is not in the record, or a colour is none.
     """
+    look = Look.of(
+        width=width,
+        font=font,
+        palette=palette,
+        rename=rename,
+        letters=letters,
+        ylim=ylim,
+        free=own_axes,
+    )
+    how = style or ("lines" if spread or colors is not None else "heat")
+    figures_of_style(how, spread)
     record, classes = _drawn(record, data, classes, options, collecting)
+    panels = [ax] if ax is not None else axes
+    drawn = select_blocks(record.blocks, blocks)
+    if how == "heat":
+        chosen = record.classes.choose(map(str, classes)) if classes else ()
+        return heat_map(record, chosen, drawn, channels=channels or "all", look=look, axes=panels)
+    if how == "ridges":
+        chosen = record.classes.choose(map(str, classes)) if classes else ()
+        each = channels if isinstance(channels, int) else None
+        return ridges(record, chosen, drawn, channels=each, look=look, axes=panels)
     chosen = record.classes.choose(map(str, classes or default_classes(record)))
     return gate_curves(
         record,
         chosen,
-        select_blocks(record.blocks, blocks),
-        channels=channels,
+        drawn,
+        channels=channels or PAPER_CHANNELS,
         spread=spread,
         colors=colors,
+        look=look,
+        axes=panels,
     )
 
 
@@ -165,9 +217,14 @@ def confusion(
     classes: Sequence[str] | None = None,
     *,
     normalize: Literal["true", "pred", "all", "none"] = "none",
-    order: Literal["index", "cluster", "recall"] = "index",
+    order: Literal["index", "cluster", "recall"] | None = None,
     log: bool = False,
     top: int = 20,
+    width: Width | None = None,
+    font: str | None = None,
+    palette: str | Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
     options: PassOptions | None = None,
     **collecting: Any,
 ) -> Figure:
@@ -178,10 +235,15 @@ def confusion(
         data: Images for the network, as for `seviz.collect`. Of anything else: the classes.
         classes: Evaluate the images of these classes alone.
         normalize: Percentages of the row (``true``), the column (``pred``) or ``all`` images; or counts.
-        order: Classes as they are, similar ones together (``cluster``), or the hardest first
-            (``recall``).
+        order: Classes as they are (``index``), similar ones together (``cluster``), or the hardest first
+            (``recall``); ``cluster`` by default, ``index`` above 2,000 classes.
         log: Logarithmic colours.
         top: Above 100 classes: how many confusions to list, and most confused classes to draw apart.
+        width: As for `activations`.
+        font: As for `activations`.
+        palette: As for `activations`.
+        rename: As for `activations`.
+        ax: A panel of your own to draw the matrix on.
         options: How the pass of a network is made.
         collecting: Further arguments of `seviz.collect`. What the labels of batches are called is
             ``class_names`` here; by default the classes, where nothing else says it.
@@ -193,14 +255,22 @@ def confusion(
         DataError: If there are no predictions.
         UsageError: If a class or an option is unknown.
     """
+    look = Look.of(width=width, font=font, palette=palette, rename=rename)
     of: Any = source
     if _is_network(source, data):
         chosen = _without_gates(options)
         of, classes = _drawn(of, data, classes, chosen, collecting)  # type: ignore[assignment]
     else:
         classes = data if classes is None else classes
+    found = evaluate(of, classes)
     return confusion_matrix(
-        evaluate(of, classes), normalize=normalize, order=order, log=log, top=top
+        found,
+        normalize=normalize,
+        order=order or usual_order(found),
+        log=log,
+        top=top,
+        look=look,
+        ax=ax,
     )
 
 

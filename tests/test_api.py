@@ -46,8 +46,8 @@ def test_figures_and_tables_from_a_record(digits_record: Path) -> None:
     written = seviz.write_results(Record.load(digits_record), "out", ["3"], formats=("svg",))
     assert all(file.is_file() for file in written.files)
     assert {f.stem for f in written.figures} == {
-        *("activations", "activations_spread", "depth", "confusion", "reliability"),
-        "gate_confusion",
+        *("activations", "activations_lines", "activations_spread", "activations_ridges"),
+        *("network_map", "depth", "confusion", "reliability", "gate_confusion"),
     }
 
 
@@ -116,7 +116,9 @@ def test_processes_share_a_folder(
 
 
 def test_a_record_by_its_folder_and_classes_by_index(digits_record: Path) -> None:
-    figure = seviz.activations(digits_record, [1, "7"], blocks=["SE_4_1"])
+    heat = seviz.activations(digits_record, [1, "7"], blocks=["SE_4_1"])
+    assert {text.get_text() for text in heat.axes[0].get_yticklabels()} == {"1", "7"}
+    figure = seviz.activations(digits_record, [1, "7"], blocks=["SE_4_1"], style="lines")
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {"1", "7"} <= legend
 

@@ -36,8 +36,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         asked.append({**names, **options})
         return Figure()
 
-    monkeypatch.setattr("seviz.figures.gate_curves", note)
-    monkeypatch.setattr("seviz.figures.depth", lambda found: Figure())
+    for name in ("heat_map", "gate_curves", "ridges"):
+        monkeypatch.setattr(f"seviz.figures.{name}", note)
+    for name in ("depth", "network_map"):
+        monkeypatch.setattr(f"seviz.figures.{name}", lambda found, **options: Figure())
     return asked
 
 
@@ -45,7 +47,7 @@ def made(
     folder: str, stem: str = "activations", formats: Sequence[str] = ("png", "svg")
 ) -> list[str]:
     """Return the files of one drawing, the record apart."""
-    figures = [f"{name}.{kind}" for name in (stem, "depth") for kind in formats]
+    figures = [f"{name}.{kind}" for name in (stem, "depth", "network_map") for kind in formats]
     tables = [f"{stem}.csv", "findings.csv", "selective_channels.csv"]
     return sorted(f"{folder}/{name}" for name in (*figures, *tables))
 
@@ -73,7 +75,9 @@ def test_from_checkpoint_to_figure(run: Run, elsewhere: Path) -> None:
     folder = "reports/se_resnet_digits"
     assert files(elsewhere) == sorted([*made(folder), f"{folder}/record.npz"])
     assert values["record"] == f"{folder}/record.npz"
-    names = ("activations.png", "activations.svg", "depth.png", "depth.svg")
+    names = [
+        f"{n}.{kind}" for n in ("activations", "network_map", "depth") for kind in ("png", "svg")
+    ]
     assert values["figures"] == [f"{folder}/{name}" for name in names]
     for figure in values["figures"]:
         content = Path(figure).read_bytes()
@@ -131,8 +135,9 @@ def test_drawing_again(run: Run, digits_record: Path, elsewhere: Path) -> None:
     expected = [*made("mine", formats=("pdf", "svg")), "mine/record.npz"]
     assert files(elsewhere) == sorted(expected)
     lines = said.out.splitlines()
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         "wrote mine/activations.pdf .svg .csv",
+        "wrote mine/network_map.pdf .svg",
         "wrote mine/depth.pdf .svg",
         "wrote mine/findings.csv",
         "wrote mine/selective_channels.csv",
@@ -141,7 +146,7 @@ def test_drawing_again(run: Run, digits_record: Path, elsewhere: Path) -> None:
     # What was asked for, and no more: the table has the two blocks of the stage, nothing is judged.
     assert {x.split()[0] for x in lines if x.startswith("SE_")} == {"SE_2_1", "SE_2_2"}
     assert not any("SENet paper" in x for x in lines)
-    assert len(lines) < 30
+    assert len(lines) < 36
     assert Path("mine/record.npz").read_bytes() == before
     assert Path("mine/activations.pdf").read_bytes().startswith(MAGIC[".pdf"])
     table = rows("mine/activations.csv")
@@ -160,10 +165,12 @@ def test_a_record_by_its_file(run: Run, digits_record: Path, elsewhere: Path, dr
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        ([], {"channels": 50, "spread": False}),
-        (["--channels", "8"], {"channels": 8}),
-        (["--channels", "all"], {"channels": "all"}),
-        (["--spread"], {"spread": True}),
+        ([], {"channels": "all", "classes": [str(d) for d in range(10)]}),
+        (["--style", "heat", "--channels", "8"], {"channels": 8}),
+        (["--style", "lines"], {"channels": 50, "spread": False, "classes": ["0", "2", "4", "6"]}),
+        (["--style", "lines", "--channels", "all"], {"channels": "all"}),
+        (["--spread"], {"channels": 50, "spread": True}),
+        (["--style", "ridges"], {"channels": None, "classes": [str(d) for d in range(10)]}),
         (["--classes", "9", "0"], {"classes": ["9", "0"]}),
         (["--blocks", "SE_4", "SE_2_1"], {"blocks": ["SE_2_1", "SE_4_1", "SE_4_2"]}),
         (["--blocks", "all"], {"blocks": [f"SE_{s}_{i}" for s in (2, 3, 4) for i in (1, 2)]}),
@@ -183,10 +190,11 @@ def test_what_is_drawn(
     assert said.code == 0
     (got,) = drawn
     assert {k: got[k] for k in asked} == asked
-    stem = "activations_spread" if "--spread" in words else "activations"
+    styles = {"--spread": "_spread", "lines": "_lines", "ridges": "_ridges"}
+    stem = "activations" + next((end for word, end in styles.items() if word in words), "")
     assert files(elsewhere) == made("out", stem, ("svg",))
     values = document(said)
-    assert values["figures"] == [f"out/{stem}.svg", "out/depth.svg"]
+    assert values["figures"] == [f"out/{n}.svg" for n in (stem, "network_map", "depth")]
     assert values["drawn"] == {k: got[k] for k in ("classes", "blocks")}
 
 
@@ -199,9 +207,10 @@ def test_every_block_has_its_rows(run: Run, digits_record: Path, drawn: Any) -> 
 
 def test_a_band_of_the_spread(run: Run, digits_record: Path) -> None:
     words = ["--blocks", "SE_4_2", "--classes", "1", "--format", "svg"]
+    words = [*words, "--style", "lines"]
     assert run("activations", digits_record, *words, "-o", "out").code == 0
     assert run("activations", digits_record, *words, "--spread", "-o", "out").code == 0
-    plain, band = (Path("out", f"activations{s}.svg").read_text() for s in ("", "_spread"))
+    plain, band = (Path("out", f"activations{s}.svg").read_text() for s in ("_lines", "_spread"))
     assert "<path" in plain
     assert plain != band
 
@@ -209,7 +218,57 @@ def test_a_band_of_the_spread(run: Run, digits_record: Path) -> None:
 def test_no_class_is_named(run: Run, digits_record: Path, drawn: list[dict[str, Any]]) -> None:
     assert run("activations", digits_record, "--classes", "--blocks", "-o", "out").code == 0
     (got,) = drawn
-    assert len(got["classes"]) == 4
+    assert len(got["classes"]) == 10
+
+
+def test_heat_and_lines_beside_each_other(run: Run, digits_record: Path, drawn: Any) -> None:
+    words = ("--style", "both", "--spread", "--format", "svg", "-o", "out", "--json")
+    values = document(run("activations", digits_record, *words))
+    assert values["figures"][:2] == ["out/activations.svg", "out/activations_spread.svg"]
+    assert [len(got["classes"]) for got in drawn] == [10, 4]
+
+
+def test_print_options_reach_the_figure(run: Run, digits_record: Path, drawn: Any) -> None:
+    words = ("--width", "8.5", "--palette", "grey", "--rename", "3=three", "8=a = b", "--letters")
+    more = ("--style", "lines", "--ylim", "0.2", "0.8", "--own-axes", "--font", "dejavu serif")
+    assert run("activations", digits_record, *words, *more, "-o", "out").code == 0
+    (look,) = [got["look"] for got in drawn]
+    assert look.width == pytest.approx(8.5 / 2.54)
+    assert (look.palette, look.letters, look.free, look.ylim) == ("gray", True, True, (0.2, 0.8))
+    assert look.rename == {"3": "three", "8": "a = b"}
+    assert look.font == "DejaVu Serif"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--width", "wide"], "expected a width of 5 to 120 cm, or column or page, found 'wide'"),
+        (["--font", "Nosuch Sans"], "expected a font of this machine, found 'Nosuch Sans'"),
+        (["--palette", "blurple"], "found 'blurple'"),
+        (["--rename", "3"], "expected a new name as OLD=NEW, found '3'"),
+        (["--ylim", "1", "0"], "the lower first, found 1.0 0.0"),
+        (["--dpi", "9"], "expected 50 to 1,200 dots per inch, found 9"),
+        (
+            ["--style", "ridges", "--spread"],
+            "expected lines for their spread, found the style ridges",
+        ),
+    ],
+)
+def test_looks_that_cannot_be(run: Run, digits_record: Path, words: list[str], said: str) -> None:
+    found = run("activations", digits_record, *words, "-o", "out")
+    assert found.code == 2
+    assert said in found.err
+    assert found.err.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_what_another_choice_drew_is_not_lost_in_silence(run: Run, digits_record: Path) -> None:
+    words = ("--blocks", "SE_2_1", "--format", "svg", "-o", "out")
+    assert run("activations", digits_record, *words, "--classes", "3", "8").err == ""
+    assert run("activations", digits_record, *words, "--classes", "3", "8").err == ""
+    said = run("activations", digits_record, *words, "--classes", "1")
+    assert said.err.startswith("note: out/activations.svg is drawn anew; it showed: Mean gate")
+    assert "2 of 10 classes (" in said.err
 
 
 def test_images_of_ones_own(run: Run, tiny: Tiny, pictures: Path, drawn: Any) -> None:
@@ -235,7 +294,7 @@ def test_a_failed_drawing_leaves_the_record(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("seviz.figures.gate_curves", fail)
+    monkeypatch.setattr("seviz.figures.heat_map", fail)
     said = run("activations", SAMPLE, "--data", "digits", "--num-samples", "2", "-o", "out")
     assert said.code == 1
     assert files(elsewhere) == ["out/record.npz"]

@@ -18,7 +18,7 @@ from synthetic import CIFAR, SE_RESNET_50, SE_RESNET_152, Stages, make_record, r
 from seviz.analysis import Findings, findings
 from seviz.errors import NoSEBlockError
 from seviz.figures import depth, save_figure, write_findings_csv
-from seviz.figures.depth import _STILL
+from seviz.figures.style import STILL
 
 
 def found(stages: Stages, **header: Any) -> Findings:
@@ -53,9 +53,9 @@ def test_every_number_is_in_its_place(sampled: Findings) -> None:
     blue, green, orange = "#0072b2", "#009e73", "#d55e00"
     shares = [b.class_share.value for b in sampled.blocks if b.class_share]
     assert points(figure, 0, blue) == {0: shares[0], 2: shares[2]}
-    assert points(figure, 0, _STILL) == {1: shares[1]}
+    assert points(figure, 0, STILL) == {1: shares[1]}
     assert points(figure, 1, green) == {i: sampled.blocks[i].spread.value for i in (0, 2)}
-    assert points(figure, 1, _STILL) == {1: sampled.blocks[1].spread.value}
+    assert points(figure, 1, STILL) == {1: sampled.blocks[1].spread.value}
     high = points(figure, 2, orange)
     assert high == pytest.approx({i: 100 * b.high.value for i, b in enumerate(sampled.blocks)})
 

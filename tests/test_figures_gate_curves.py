@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from measuring import check_readable, picture
 from synthetic import (
     CIFAR,
     CIFAR_LABELS,
@@ -22,9 +23,11 @@ from synthetic import (
     record_of_gates,
 )
 
+import seviz
 from seviz.errors import UsageError
 from seviz.figures import gate_curves, save_figure
 from seviz.figures.gate_curves import sampled_channels
+from seviz.figures.look import Look
 from seviz.results.blocks import WITHOUT_SQUEEZE
 from seviz.results.classes import ClassChoice, ClassInfo, ClassTable
 
@@ -122,7 +125,7 @@ def test_sampled_channels_are_distinct_and_even(channels, most):
 def test_a_single_channel_is_a_visible_dot():
     record = make_record(((1, 1),), "ab")
     figure = gate_curves(record, record.classes.choose("ab"), record.blocks)
-    assert {line.get_marker() for line in figure.axes[0].get_lines()} == {"o"}
+    assert "None" not in {line.get_marker() for line in figure.axes[0].get_lines()}
 
 
 def test_one_legend_in_order_with_all_last(record):
@@ -304,17 +307,100 @@ def test_draws_on_a_figure_that_is_given(record):
     assert len(found.axes) == 6
 
 
-def test_settings_of_the_user_neither_matter_nor_change(record, tmp_path):
-    def picture():
-        figure = gate_curves(record, record.classes.choose(PAPER), record.blocks[:2])
-        (path,) = save_figure(figure, tmp_path / "figure", ["png"])
-        return path.read_bytes()
+def test_settings_of_the_user_are_respected_and_stay_as_they_are(record, tmp_path):
+    def drawn():
+        return gate_curves(record, record.classes.choose(PAPER), record.blocks[:2])
 
-    plain = picture()
-    with matplotlib.rc_context({"axes.grid": True, "lines.linewidth": 9, "font.size": 30}):
+    theirs = {
+        "axes.facecolor": "#eeeeff",
+        "axes.prop_cycle": matplotlib.cycler(color=["#111111", "#222222", "#333333", "#444444"]),
+        "font.family": ["DejaVu Serif"],
+        "figure.autolayout": True,
+    }
+    with matplotlib.rc_context(theirs):
         before = dict(matplotlib.rcParams)
-        assert picture() == plain
+        figure = drawn()
+        save_figure(figure, tmp_path / "figure", ["png"])
         assert dict(matplotlib.rcParams) == before
+    panel = figure.axes[0]
+    assert matplotlib.colors.to_hex(panel.get_facecolor()) == "#eeeeff"
+    assert [line.get_color() for line in panel.get_lines()[:2]] == ["#111111", "#222222"]
+    assert panel.title.get_fontfamily() == ["DejaVu Serif"]
+    # What they leave as it is, is seviz's: not the blue of matplotlib's own cycle.
+    assert drawn().axes[0].get_lines()[0].get_color() == "#0072B2"
+
+
+def test_sub_sampling_is_said(record):
+    figure = gate_curves(record, [], paper_like(record))
+    assert "Of 256 to 2,048 channels, 50 are drawn, evenly spaced." in all_text(figure)
+    assert "drawn" not in all_text(gate_curves(record, [], paper_like(record), channels="all"))
+
+
+def test_axes_of_their_own_fit_each_panel():
+    record = record_of_gates(
+        [np.full((4, 3), 0.5), np.linspace(0.1, 0.2, 12).reshape(4, 3)], np.zeros(4, np.int64), "a"
+    )
+    figure = gate_curves(record, record.classes.choose("a"), record.blocks, look=Look.of(free=True))
+    (low, high), (lowest, highest) = (p.get_ylim() for p in figure.axes)
+    assert low < 0.5 < high < 0.6
+    assert 0.1 < lowest < highest < 0.2
+    fixed = gate_curves(record, [], record.blocks, look=Look.of(ylim=(0, 2)))
+    assert {p.get_ylim() for p in fixed.axes} == {(0, 2)}
+
+
+def test_classes_are_told_apart_without_colours():
+    many = make_record(((1, 40),), [f"c{k}" for k in range(12)])
+    lines = (
+        gate_curves(many, many.classes.choose([f"c{k}" for k in range(12)]), many.blocks)
+        .axes[0]
+        .get_lines()
+    )
+    looks = {(line.get_marker(), str(line._unscaled_dash_pattern)) for line in lines}
+    assert len(looks) == 13
+
+
+def test_a_class_that_another_covers_is_still_seen():
+    # Two classes with the very same gates: the first has dots of its own, where its markers are.
+    gates = np.tile(np.linspace(0.2, 0.8, 30), (4, 1))
+    record = record_of_gates([gates], np.array([0, 0, 1, 1]), "ab")
+    figure = gate_curves(record, record.classes.choose("ab"), record.blocks)
+    dots = picture(figure).astype(int)
+    panel = dots[len(dots) // 5 :].reshape(-1, 3)  # the legend is above
+    for colour in ("#0072B2", "#D55E00"):
+        rgb = np.array(matplotlib.colors.to_rgb(colour)) * 255
+        assert (np.abs(panel - rgb).max(axis=1) < 12).sum() > 10
+
+
+def test_a_recoloured_line_recolours_its_legend():
+    record = make_record(CIFAR, CIFAR_LABELS)
+    figure = gate_curves(record, record.classes.choose(["cat", "dog"]), record.blocks)
+    figure.axes[0].get_lines()[1].set_color("#123456")
+    picture(figure)
+    (legend,) = figure.legends
+    assert [line.get_color() for line in legend.get_lines()] == ["#0072B2", "#123456", "black"]
+
+
+@pytest.mark.parametrize("classes", [2, 9, 30])
+def test_readable_in_a_column(classes):
+    names = [f"class {k}" for k in range(classes)]
+    record = make_record(CIFAR, names)
+    look = Look.of(width=8.5, letters=True)
+    figure = gate_curves(record, record.classes.choose(names), record.blocks, channels=8, look=look)
+    check_readable(figure)
+    assert figure.get_figwidth() == pytest.approx(8.5 / 2.54)
+
+
+def test_on_panels_of_ones_own(record):
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    found = seviz.activations(
+        record, ["pug"], blocks=["SE_2_1", "SE_2_2"], style="lines", axes=axes
+    )
+    assert found is figure
+    assert [p.get_title(loc="left") for p in axes] == ["SE_2_1", "SE_2_2"]
+    assert lines_of(axes[0])["pug"].get_xdata()[-1] == 255
+    with pytest.raises(UsageError, match="expected a panel for each of 3 blocks, found 2"):
+        seviz.activations(record, ["pug"], blocks=["SE_2"], style="lines", axes=axes)
 
 
 CROWDS = {

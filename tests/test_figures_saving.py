@@ -15,6 +15,8 @@ from synthetic import CIFAR, CIFAR_LABELS, make_record
 
 from seviz.errors import UsageError
 from seviz.figures import gate_curves, save_figure
+from seviz.figures.captions import caption, caption_of_file, set_caption
+from seviz.figures.saving import replaced
 
 TESTS = Path(__file__).parent
 
@@ -50,7 +52,7 @@ def test_pdf(tmp_path):
 
 
 def test_unknown_format_writes_nothing(tmp_path):
-    with pytest.raises(UsageError, match="among png, svg, pdf, found 'jpeg', 'gif'"):
+    with pytest.raises(UsageError, match="among png, svg, pdf, eps, tiff, found 'jpeg', 'gif'"):
         save_figure(draw(), tmp_path / "figure", ["png", "jpeg", "gif"])
     assert not list(tmp_path.iterdir())
 
@@ -102,11 +104,74 @@ def test_same_record_same_bytes_in_another_process(tmp_path):
     assert there.stdout.split() == here
 
 
-def test_settings_of_the_user_neither_matter_nor_change(tmp_path):
+def test_settings_of_the_user_are_respected_but_for_the_size(tmp_path):
     figure = draw()
-    plain = [p.read_bytes() for p in save_figure(figure, tmp_path / "a")]
-    theirs = {"savefig.bbox": "tight", "savefig.transparent": True, "svg.fonttype": "path"}
+    with Image.open(save_figure(figure, tmp_path / "a", "png")[0]) as image:
+        plain = image.size
+    theirs = {
+        "savefig.bbox": "tight",
+        "savefig.transparent": True,
+        "savefig.dpi": 100,
+    }
     with matplotlib.rc_context(theirs):
         before = dict(matplotlib.rcParams)
-        assert [p.read_bytes() for p in save_figure(figure, tmp_path / "b")] == plain
+        (png,) = save_figure(figure, tmp_path / "b", "png")
         assert dict(matplotlib.rcParams) == before
+    with Image.open(png) as image:
+        assert image.size == tuple(n // 2 for n in plain)
+        assert image.convert("RGBA").getpixel((1, 1))[3] == 0
+
+
+@pytest.mark.parametrize("kind", ["eps", "tiff"])
+def test_formats_of_journals(tmp_path, kind):
+    (one,) = save_figure(draw(), tmp_path / "one", kind, dpi=300)
+    (other,) = save_figure(draw(), tmp_path / "other", kind, dpi=300)
+    assert one.read_bytes() == other.read_bytes()
+    if kind == "tiff":
+        with Image.open(one) as image:
+            assert image.width == 2160
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    else:
+        assert one.read_bytes().startswith(b"%!PS-Adobe-3.0 EPSF-3.0")
+
+
+def test_saving_eps_leaves_the_figure_as_it_was(tmp_path):
+    figure = draw()
+    before = save_figure(figure, tmp_path / "before", "png")[0].read_bytes()
+    save_figure(figure, tmp_path / "figure", "eps")
+    assert save_figure(figure, tmp_path / "after", "png")[0].read_bytes() == before
+
+
+@pytest.mark.parametrize("dpi", [20, 5000])
+def test_dots_that_nobody_prints(tmp_path, dpi):
+    with pytest.raises(UsageError, match="expected 50 to 1,200 dots per inch, found"):
+        save_figure(draw(), tmp_path / "figure", "png", dpi=dpi)
+
+
+def test_the_caption_goes_along(tmp_path):
+    figure = draw()
+    assert caption(figure).startswith(
+        "Mean gate of each channel, as in figure 7 of the SENet paper"
+    )
+    png, svg, pdf = save_figure(figure, tmp_path / "figure", ["png", "svg", "pdf"])
+    with Image.open(png) as image:
+        assert image.text["Description"] == caption(figure)
+    assert caption_of_file(png) == caption_of_file(svg) == caption(figure)
+    assert b"/Subject" in pdf.read_bytes()
+    set_caption(figure, "Größe & <Ärger> 猫.")
+    for path in save_figure(figure, tmp_path / "figure", ["png", "svg"]):
+        assert caption_of_file(path) == "Größe & <Ärger> 猫."
+    assert caption_of_file(tmp_path / "none.png") == ""
+
+
+def test_what_another_choice_drew_is_told(tmp_path):
+    figure = draw()
+    stem = tmp_path / "figure"
+    assert replaced(figure, stem, ["png"]) == ""
+    save_figure(figure, stem, ["png", "svg"])
+    assert replaced(figure, stem, ["png", "svg"]) == ""
+    set_caption(figure, "Something else.")
+    for kind in ("png", "svg"):
+        said = replaced(figure, stem, [kind])
+        assert f"figure.{kind} is drawn anew; it showed: Mean gate of each channel" in said
+        assert "cat, ship" in said

@@ -162,6 +162,41 @@ def ranked_confusions(evaluation: Evaluation, top: int | None = None) -> list[Co
     ]
 
 
+def describe_confusions(evaluation: Evaluation, most: int = 2) -> list[str]:
+    """Return in a sentence each which classes are taken for each other most often.
+
+    Args:
+        evaluation: Where confusions are counted.
+        most: How many pairs.
+
+    >>> describe_confusions(Evaluation(("cat", "dog"), np.array([[8, 2], [1, 9]])))
+    ['cat and dog are taken for each other: 2 and 1 images.']
+    """
+    matrix = np.array(evaluation.matrix)
+    np.fill_diagonal(matrix, 0)
+    upper = np.triu(matrix + matrix.T, 1)
+    flat = upper.ravel()
+    count = min(most, int(np.count_nonzero(flat)))
+    if not count:
+        return []
+    best = np.argpartition(-flat, count - 1)[:count]
+    best = best[np.lexsort((best, -flat[best]))]
+    said = []
+    for row, column in zip(*np.unravel_index(best, upper.shape), strict=True):
+        names = evaluation.labels[row], evaluation.labels[column]
+        counts = int(matrix[row, column]), int(matrix[column, row])
+        if min(counts) == 0:
+            one, other = names if counts[0] else names[::-1]
+            said.append(
+                f"{one} is taken for {other}: {max(counts):,} images, and never the reverse."
+            )
+        else:
+            said.append(
+                f"{names[0]} and {names[1]} are taken for each other: {counts[0]:,} and {counts[1]:,} images."
+            )
+    return said
+
+
 def most_confused(evaluation: Evaluation, top: int) -> list[int]:
     """Return the classes of the most frequent confusions, ``top`` of them, in order of their rows."""
     place = {name: i for i, name in enumerate(evaluation.labels)}

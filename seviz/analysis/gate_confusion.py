@@ -127,7 +127,7 @@ def gate_confusion(
         NoSEBlockError: If the record holds no block.
         DataError: If it holds no predictions.
     """
-    rate, seen = _rates(record)
+    rate, seen = rates_of_pairs(record)
     classes = len(rate)
     upper = np.triu_indices(classes, 1)
     ranks = _ranks(rate[upper])
@@ -264,7 +264,7 @@ def _contrast(
     )
 
 
-def _rates(record: Record) -> tuple[Floats, npt.NDArray[np.intp]]:
+def rates_of_pairs(record: Record) -> tuple[Floats, npt.NDArray[np.intp]]:
     """Return how often the classes that have images are confused, and their rows."""
     _require_blocks(record)
     evaluation = Evaluation.of_record(record)
@@ -282,6 +282,13 @@ def _require_blocks(record: Record) -> None:
 
 def _moves(record: Record, block: str) -> bool:
     return float(record.stats(block).all_std.mean()) >= MOVES
+
+
+def rank_correlation(one: Floats, other: Floats) -> float | None:
+    """Return Spearman's correlation of two lists; ``None`` where one of them is all alike."""
+    a, b = _ranks(one), _ranks(other)
+    spread = a.std() * b.std() if len(a) else 0.0
+    return float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread else None
 
 
 def _ranks(values: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""``seviz activations``: the paper's figure."""
+"""``seviz activations``: the heat map of the gates, or the paper's figure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from seviz.cli.options import (
     Formats,
     ModelOptions,
     OutputOptions,
+    PrintOptions,
     Words,
 )
-from seviz.cli.output import check_formats, output_folder
+from seviz.cli.output import check_formats, look_of, output_folder
 from seviz.cli.pass_text import remarked_warnings
-from seviz.cli.record_text import document, found_in, say_summary
+from seviz.cli.record_text import ablation_beside, document, say_summary
 from seviz.cli.shared import INTERRUPTED, Asked, Obtained, check_classes, obtain_record
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.results.spec import open_spec
@@ -41,8 +42,8 @@ class FigureOptions:
         tuple[str, ...],
         Words,
         Parameter(
-            help="Labels, synonyms, WordNet ids or indices; senet-paper for the paper's four. Four "
-            "classes of the data by default."
+            help="Labels, synonyms, WordNet ids or indices; senet-paper for the paper's four. All by default "
+            "in a heat map or as ridges, and four as lines."
         ),
     ] = ()
     blocks: Annotated[
@@ -53,13 +54,40 @@ class FigureOptions:
             "and every block of the last stage, as in the paper."
         ),
     ] = ()
+    style: Annotated[
+        Literal["heat", "lines", "ridges", "both"] | None,
+        Parameter(
+            help="heat: how far the mean gate of each class is from that of all, classes by channels; lines: "
+            "the paper's figure, a line for each class; ridges: gates of single images, for the channels "
+            "that differ most; both: heat and lines. heat by default.",
+            show_default=False,
+        ),
+    ] = None
     channels: Annotated[
-        str, Parameter(help="How many channels to draw per block, evenly spaced, or all.")
-    ] = "50"
+        str | None,
+        Parameter(
+            help="How many channels to draw per block, evenly spaced, or all; by default all in a heat map "
+            "and 50 as lines. As ridges, the most class-specific ones, six in all by default.",
+            show_default=False,
+        ),
+    ] = None
     spread: Annotated[
         bool,
         Parameter(
-            help="Draw the standard deviation within each class as a band.",
+            help="Draw lines, with the standard deviation within each class as a band.",
+            negative=(),
+            show_default=False,
+        ),
+    ] = False
+    ylim: Annotated[
+        tuple[float, ...],
+        Words,
+        Parameter(help="Ends of the vertical axis of lines; 0 1, or more where gates need it."),
+    ] = ()
+    own_axes: Annotated[
+        bool,
+        Parameter(
+            help="Give each panel of lines a vertical axis of its own.",
             negative=(),
             show_default=False,
         ),
@@ -75,8 +103,9 @@ def activations(
     data: DataOptions = DataOptions(),
     earlier: EarlierOptions = EarlierOptions(),
     output: OutputOptions = OutputOptions(),
+    shown: PrintOptions = PrintOptions(),
 ) -> int:
-    """Draw the mean gate of each channel by class, as the SENet paper does.
+    """Draw what gates do for each class: a heat map, or the lines of the SENet paper.
 
     Writes the figure, a table of the numbers (CSV) and the record of the pass,
     with the findings: what becomes of the gates along the depth of the network,
@@ -86,16 +115,22 @@ def activations(
     Args:
         ckpt: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
         figure: What is drawn.
+        shown: How it looks in print.
         model: How the checkpoint becomes a network.
         data: The images.
         earlier: What becomes of an earlier pass.
         output: Where results go.
     """
+    from seviz.analysis import findings
+    from seviz.analysis.network_map import network_map
+    from seviz.figures.catalogue import figures_of_style
     from seviz.report.folder import Written, write_activations, write_findings
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     channels = _channels(figure.channels)
+    figures_of_style(figure.style, figure.spread)
     check_formats(figure.formats)
+    look = look_of(shown, ylim=figure.ylim, free=figure.own_axes)
     spec = open_spec(ckpt)
     folder = output_folder(spec, output.output)
     made = obtain_record(
@@ -111,7 +146,8 @@ def activations(
             f"expected gates in the record {ckpt}, found predictions alone: the network has no SE block; "
             f"'seviz confusion {ckpt}' shows those"
         )
-    found = found_in(record, made.path, speaker)
+    ablation = ablation_beside(record, made.path, speaker)
+    found = findings(record, ablation)
     try:
         with remarked_warnings(speaker):
             written = write_activations(
@@ -121,9 +157,20 @@ def activations(
                 figure.blocks,
                 channels=channels,
                 spread=figure.spread,
+                style=figure.style,
+                look=look,
+                dpi=shown.dpi,
                 formats=figure.formats,
             )
-        written += write_findings(found, written.selective, folder, figure.formats)
+        written += write_findings(
+            found,
+            written.selective,
+            folder,
+            figure.formats,
+            mapped=network_map(record.blocks, found, ablation),
+            look=look,
+            dpi=shown.dpi,
+        )
     except UsageError:
         if not made.interrupted:
             raise
@@ -150,16 +197,23 @@ def _say(
             "selective_channels": selective_document(written.selective),
             "drawn": {"classes": list(written.classes), "blocks": list(written.blocks)},
             "figures": [str(f) for f in written.figures],
+            "captions": list(written.captions),
             "csv": [str(t) for t in written.tables],
         }
     )
     say_summary(made.record, found, speaker, asked)
     say_selective(written.selective, speaker, asked)
+    for caption in written.captions[:1]:
+        speaker.say(caption.partition(": ")[2])
+    for lost in written.replaced:
+        speaker.remark(f"note: {lost}")
     speaker.wrote(written.files)
     speaker.line(f"record: {made.path}")
 
 
-def _channels(word: str) -> int | Literal["all"]:
+def _channels(word: str | None) -> int | Literal["all"] | None:
+    if word is None:
+        return None
     if word == "all":
         return "all"
     if not word.isdecimal() or int(word) < 1:

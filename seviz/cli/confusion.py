@@ -18,9 +18,10 @@ from seviz.cli.options import (
     Formats,
     ModelOptions,
     OutputOptions,
+    PrintOptions,
     Words,
 )
-from seviz.cli.output import check_formats, output_folder
+from seviz.cli.output import check_formats, look_of, output_folder
 from seviz.cli.pass_text import remarked_warnings
 from seviz.cli.shared import INTERRUPTED, Asked, check_classes, obtain_record
 from seviz.cli.thresholds import FAILED, LeastTop1
@@ -65,9 +66,13 @@ class ConfusionOptions:
         ),
     ] = "none"
     order: Annotated[
-        Literal["index", "cluster", "recall"],
-        Parameter(help="As they are, similar classes together, or the hardest first."),
-    ] = "index"
+        Literal["index", "cluster", "recall"] | None,
+        Parameter(
+            help="As they are, similar classes together, or the hardest first; cluster by default, index "
+            "above 2,000 classes.",
+            show_default=False,
+        ),
+    ] = None
     log: Annotated[
         bool, Parameter(help="Logarithmic colours.", negative=(), show_default=False)
     ] = False
@@ -102,6 +107,7 @@ def confusion(
     earlier: EarlierOptions = EarlierOptions(),
     threshold: LeastTop1 = LeastTop1(),
     output: OutputOptions = OutputOptions(),
+    shown: PrintOptions = PrintOptions(),
 ) -> int:
     """Evaluate a network: confusion matrix, precision, recall, calibration.
 
@@ -120,6 +126,7 @@ def confusion(
         earlier: What becomes of an earlier pass.
         threshold: What top-1 must not be below.
         output: Where results go.
+        shown: How figures look in print.
     """
     from seviz.report.folder import write_confusion
 
@@ -127,6 +134,7 @@ def confusion(
     spec = open_spec(ckpt)
     _check_options(spec, figure, data, earlier)
     threshold.check()
+    look = look_of(shown)
     folder = output_folder(spec, output.output)
     if spec.kind == "predictions":
         evaluated = _read_table(spec, figure, speaker)
@@ -142,10 +150,14 @@ def confusion(
         order=figure.order,
         log=figure.log,
         top=figure.top,
+        look=look,
+        dpi=shown.dpi,
         formats=figure.formats,
     )
     missed = threshold.missed(evaluated.scores.top1.value)
     speaker.document({**document(evaluated, drawn, figure.top), "exceeded": missed})
+    for lost in drawn.replaced:
+        speaker.remark(f"note: {lost}")
     say(evaluated, drawn, figure.top, speaker)
     for what in missed:
         speaker.remark(f"exceeded: {what}")

@@ -12,11 +12,12 @@ from seviz.data.sources import known_forms
 MODEL = Group("Network", sort_key=1)
 DATA = Group("Images", sort_key=2)
 DRAWING = Group("Figure", sort_key=3)
+PRINT = Group("Print", sort_key=4)
 AUDIT = Group("Audit", sort_key=3)
 ABLATION = Group("Ablation", sort_key=3)
 FOLDING = Group("Folding", sort_key=3)
 LOOKING = Group("What is looked at", sort_key=3)
-OUTPUT = Group("Output", sort_key=4)
+OUTPUT = Group("Output", sort_key=5)
 
 # A list of words; what its default means is said in its help.
 Words = Parameter(consume_multiple=True, negative=(), show_default=False)
@@ -24,7 +25,7 @@ Formats = Annotated[
     tuple[str, ...],
     Words,
     Parameter(
-        help="Formats of the figures: any of png, svg, pdf; png and svg by default.",
+        help="Formats of the figures: any of png, svg, pdf, eps, tiff; png and svg by default.",
         name=("--format", "--formats"),
     ),
 ]
@@ -277,6 +278,42 @@ class ReadOptions:
             show_default=False,
         ),
     ] = True
+
+
+@Parameter(name="*", group=PRINT)
+@dataclass(frozen=True)
+class PrintOptions:
+    """How figures look in print."""
+
+    width: Annotated[
+        str | None,
+        Parameter(
+            help="Width in centimetres, or column (8.9 cm) or page (18.3 cm) of a paper; by default as the "
+            "number of panels needs it."
+        ),
+    ] = None
+    dpi: Annotated[
+        float | None,
+        Parameter(help="Dots per inch of PNG and TIFF; 200 by default.", show_default=False),
+    ] = None
+    font: Annotated[str | None, Parameter(help="Font family of all text.")] = None
+    palette: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(
+            help="Colours: a colour map of matplotlib (tab10, viridis, grey), or a list of colours. Those by "
+            "default can be told apart with any colour vision."
+        ),
+    ] = ()
+    rename: Annotated[
+        tuple[str, ...],
+        Words,
+        Parameter(help="Names to show in place of those of classes, as words OLD=NEW."),
+    ] = ()
+    letters: Annotated[
+        bool,
+        Parameter(help="Letter the panels (a), (b), ...", negative=(), show_default=False),
+    ] = False
 
 
 @Parameter(name="*", group=OUTPUT)

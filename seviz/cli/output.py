@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seviz.cli.settings import settings
 from seviz.errors import UsageError
 
 if TYPE_CHECKING:
+    from seviz.cli.options import PrintOptions
+    from seviz.figures.look import Look
     from seviz.results.spec import Spec
 
 
@@ -57,6 +59,26 @@ def check_folder(folder: Path) -> None:
         return
     raise UsageError(
         f"expected a folder for the results, found {found} at {there}; name another with --output"
+    )
+
+
+def look_of(shown: PrintOptions, **more: Any) -> Look:
+    """Return how figures are to look, checked before the work; ``more`` are other parts of a look.
+
+    Raises:
+        UsageError: If a width, font, palette or name cannot be.
+    """
+    from seviz.figures.look import Look
+    from seviz.figures.saving import checked_dpi
+
+    checked_dpi(shown.dpi)
+    return Look.of(
+        width=shown.width,
+        font=shown.font,
+        palette=shown.palette,
+        rename=shown.rename,
+        letters=shown.letters,
+        **more,
     )
 
 

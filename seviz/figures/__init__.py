@@ -7,7 +7,10 @@ from seviz.figures.cost import block_bars, stage_bars
 from seviz.figures.depth import depth
 from seviz.figures.gate_confusion import gate_confusion_scatter
 from seviz.figures.gate_curves import gate_curves
+from seviz.figures.heat import heat_map
+from seviz.figures.network_map import network_map
 from seviz.figures.reliability import reliability_diagram
+from seviz.figures.ridges import ridges
 from seviz.figures.saving import save_figure
 from seviz.figures.stripes import stripes_figure
 from seviz.figures.tracking import track_figure
@@ -31,7 +34,10 @@ __all__ = [
     "depth",
     "gate_confusion_scatter",
     "gate_curves",
+    "heat_map",
+    "network_map",
     "reliability_diagram",
+    "ridges",
     "save_figure",
     "stage_bars",
     "stripes_figure",

@@ -11,9 +11,12 @@ from seviz import figures
 from seviz.analysis import Comparison, Findings, GateConfusion, Track, gate_confusion
 from seviz.analysis.curves import default_classes
 from seviz.analysis.gate_confusion import MOST_COMPARED
-from seviz.analysis.ordering import Order
+from seviz.analysis.network_map import NetworkMap
+from seviz.analysis.ordering import Order, usual_order
+from seviz.errors import UsageError
 from seviz.figures.confusion.cells import Normalize
 from seviz.figures.gate_curves import PAPER_CHANNELS
+from seviz.figures.look import PLAIN, Look
 from seviz.figures.maps import maps
 from seviz.results.ablation import Ablation
 from seviz.results.blocks import select_blocks
@@ -33,24 +36,27 @@ class Choices:
     Attributes:
         classes: Classes that are drawn; some of the record by default.
         blocks: Blocks, as in `select_blocks`.
-        channels: How many channels of each block, evenly spaced, or ``all``.
+        channels: How many channels of each block, evenly spaced, or ``all``; by default all in a heat
+            map, and as many lines as in the paper.
         normalize: Of a confusion matrix.
-        order: Of its classes.
+        order: Of its classes; that of `usual_order` by default.
         log: Whether its colours are logarithmic.
         top: How much of a long list.
         gates: Gates against confusion, where that is known already.
         epochs: Epochs of a training that are drawn apart.
+        look: Width, font, colours, names.
     """
 
     classes: Sequence[ClassChoice] = ()
     blocks: Sequence[str] = ()
-    channels: int | Literal["all"] = PAPER_CHANNELS
+    channels: int | Literal["all"] | None = None
     normalize: Normalize = "none"
-    order: Order = "index"
+    order: Order | None = None
     log: bool = False
     top: int = 20
     gates: Sequence[GateConfusion] | None = None
     epochs: Sequence[int] = ()
+    look: Look = PLAIN
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,33 @@ def _gates(record: Record, asked: Choices, *, spread: bool = False) -> Figure | 
         record,
         asked.classes or record.classes.choose(default_classes(record)),
         select_blocks(record.blocks, asked.blocks),
-        channels=asked.channels,
+        channels=asked.channels or PAPER_CHANNELS,
         spread=spread,
+        look=asked.look,
+    )
+
+
+def _heat(record: Record, asked: Choices) -> Figure | None:
+    if not record.blocks:
+        return None
+    return figures.heat_map(
+        record,
+        asked.classes,
+        select_blocks(record.blocks, asked.blocks),
+        channels=asked.channels or "all",
+        look=asked.look,
+    )
+
+
+def _ridges(record: Record, asked: Choices) -> Figure | None:
+    if not record.blocks or record.sample(record.blocks[0].name) is None:
+        return None
+    return figures.ridges(
+        record,
+        asked.classes,
+        select_blocks(record.blocks, asked.blocks),
+        channels=asked.channels if isinstance(asked.channels, int) else None,
+        look=asked.look,
     )
 
 
@@ -97,19 +128,24 @@ def _gate_confusion(record: Record, asked: Choices) -> Figure | None:
         found = gate_confusion(record) if scored and len(record.classes) <= MOST_COMPARED else ()
     if not any(block.correlation is not None for block in found):
         return None
-    return figures.gate_confusion_scatter(record, found)
+    return figures.gate_confusion_scatter(record, found, look=asked.look)
 
 
 def _confusion(evaluation: Evaluation, asked: Choices) -> Figure:
     return figures.confusion_matrix(
-        evaluation, normalize=asked.normalize, order=asked.order, log=asked.log, top=asked.top
+        evaluation,
+        normalize=asked.normalize,
+        order=asked.order or usual_order(evaluation),
+        log=asked.log,
+        top=asked.top,
+        look=asked.look,
     )
 
 
 def _reliability(evaluation: Evaluation, asked: Choices) -> Figure | None:
     if evaluation.calibration is None:
         return None
-    return figures.reliability_diagram(evaluation)
+    return figures.reliability_diagram(evaluation, look=asked.look)
 
 
 def _stages(audit: Audit, asked: Choices) -> Figure | None:
@@ -139,12 +175,25 @@ def _stripes(track: Track, asked: Choices) -> Figure | None:
 
 # A new figure is a row here and a module beside.
 FIGURES = (
-    Drawing("activations", "Mean gate by channel, a line per class", Record, _gates, "gates"),
+    Drawing(
+        "activations",
+        "Heat map of classes by channels: mean gate of the class minus the mean over all classes",
+        Record,
+        _heat,
+        "heat",
+    ),
+    Drawing("activations_lines", "Mean gate by channel, a line per class", Record, _gates, "gates"),
     Drawing(
         "activations_spread",
         "Mean gate by channel, a line per class, with one standard deviation as a band",
         Record,
         partial(_gates, spread=True),
+    ),
+    Drawing(
+        "activations_ridges",
+        "Gates of single images by class, for the channels that tell classes apart best",
+        Record,
+        _ridges,
     ),
     Drawing(
         "maps",
@@ -161,10 +210,16 @@ FIGURES = (
         _gate_confusion,
     ),
     Drawing(
+        "network_map",
+        "All blocks in forward order: what each costs, tells of the class, and matters",
+        NetworkMap,
+        lambda found, asked: figures.network_map(found, look=asked.look) if found.blocks else None,
+    ),
+    Drawing(
         "depth",
         "Class share, spread, saturation, class correlation by block",
         Findings,
-        lambda found, asked: figures.depth(found) if found.blocks else None,
+        lambda found, asked: figures.depth(found, look=asked.look) if found.blocks else None,
         "depth",
     ),
     Drawing(
@@ -209,6 +264,37 @@ FIGURES = (
         _stripes,
     ),
 )
+
+
+LINES = ("activations_lines", "activations_spread")
+# The figures of gates, by the style that draws them.
+STYLES = {
+    "heat": ("activations",),
+    "lines": ("activations_lines",),
+    "ridges": ("activations_ridges",),
+    "both": ("activations", "activations_lines"),
+}
+Style = Literal["heat", "lines", "ridges", "both"]
+
+
+def figures_of_style(style: Style | None, spread: bool) -> tuple[str, ...]:
+    """Return the figures that a style draws; by default the heat map, or lines for their ``spread``.
+
+    Raises:
+        UsageError: If the style is none, or has no spread to draw.
+    """
+    if style is None:
+        style = "lines" if spread else "heat"
+    if style not in STYLES:
+        raise UsageError(
+            f"expected a style among {', '.join(STYLES)}, found {style!r}; heat is the one by default"
+        )
+    drawn = STYLES[style]
+    if spread and "activations_lines" not in drawn:
+        raise UsageError(
+            f"expected lines for their spread, found the style {style}; choose lines or both"
+        )
+    return tuple("activations_spread" if spread and "lines" in name else name for name in drawn)
 
 
 def drawn_from(

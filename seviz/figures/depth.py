@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,9 @@ from seviz.analysis.class_share import MOVES
 from seviz.analysis.findings import BlockFindings, Estimate, Findings
 from seviz.errors import NoSEBlockError
 from seviz.figures.layout import PAGE_WIDTH, WIDE
-from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, figure_style
+from seviz.figures.look import PLAIN, Look
+from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, STILL, figure_style
+from seviz.figures.text import inches, wrapped
 from seviz.results.stats import Floats
 
 if TYPE_CHECKING:
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 Bools = npt.NDArray[np.bool_]
 
 _BLUE, _ORANGE, _GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
-_STILL = "#A8A8A8"  # of blocks that hardly move: seen, but not read first
 _NARROW = 24  # blocks, up to which the figure is as wide as a page, and all are named in full
 _UPRIGHT = 9  # blocks, up to which their names lie
+_NAMED = 0.5  # inches that a name takes
 _ANNOTATED = 10  # blocks that hardly move, up to which their spread is written beside them
 _PANEL, _GAP, _HEAD = 1.15, 0.27, 0.24  # inches
 _LEFT, _RIGHT, _NAME = 0.62, 0.14, 0.24  # _NAME: the foot of the name of a vertical axis
-_NOTE_CHARACTER, _NOTE_LINE = 0.050, 0.13
+_NOTE_LINE = 0.13
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,14 @@ _SHARE, _SPREAD, _SATURATION, _CORRELATION = PANELS
 _MARKERS = {"circle": "o", "triangle": "^"}  # matplotlib's by their names
 
 
-def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
+def depth(findings: Findings, *, look: Look = PLAIN, figure: Figure | None = None) -> Figure:
     """Draw class share, spread, saturation and class correlation of every block, with intervals.
 
     Blocks that hardly move are grey, with their spread beside: their class share means nothing.
 
     Args:
         findings: From `seviz.findings`.
+        look: Width and font.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default.
 
     Returns:
@@ -138,14 +141,14 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
         raise NoSEBlockError(
             "expected findings on SE blocks, found none: the network has no SE; give a record of one that has"
         )
-    width = PAGE_WIDTH if len(blocks) <= _NARROW else WIDE
+    width = look.width or (PAGE_WIDTH if len(blocks) <= _NARROW else WIDE)
     inner = width - _LEFT - _RIGHT
-    names = 0.25 if len(blocks) <= _UPRIGHT else 0.56
-    notes = textwrap.wrap(_note(findings), int(inner / _NOTE_CHARACTER))
+    names = 0.25 if _lying(blocks, inner) else 0.56
+    notes = wrapped([_note(findings)], inner)
     foot = 0.08 + _NOTE_LINE * len(notes) + names
     count = len(PANELS)
     tall = foot + count * _PANEL + (count - 1) * _GAP + _HEAD
-    with figure_style():
+    with figure_style(look):
         figure = figure or Figure()
         figure.clear()
         figure.set_layout_engine("none")
@@ -166,7 +169,7 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
             # Without places for the names of axes matplotlib would measure all ticks for them.
             panel.yaxis.set_label_coords((_NAME - _LEFT) / inner, 0.5)
             panel.xaxis.set_label_coords(0.5, -0.2)
-        _name_blocks(panels[-1], blocks)
+        _name_blocks(panels[-1], blocks, inner)
         figure.text(
             _LEFT / width,
             0.06 / tall,
@@ -180,10 +183,15 @@ def depth(findings: Findings, *, figure: Figure | None = None) -> Figure:
 
 def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
     _draw_series(panel, blocks, _SHARE)
+    narrow = _is_narrow(panel)
     chance = next((b.shuffled for b in blocks if b.shuffled is not None), None)
     if chance is not None:
         panel.axhline(
-            chance, color=INK, linewidth=0.8, linestyle=(0, (3, 2.2)), label="under shuffled labels"
+            chance,
+            color=INK,
+            linewidth=0.8,
+            linestyle=(0, (3, 2.2)),
+            label="shuffled labels" if narrow else "under shuffled labels",
         )
     highest = max(
         (b.class_share.high or b.class_share.value for b in blocks if b.class_share), default=0
@@ -193,8 +201,8 @@ def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
     few = len(still) <= _ANNOTATED
     if still:
         beside = "spread beside it" if few else "see its spread"
-        label = f"hardly moves ({beside}): means nothing"
-        panel.plot([], [], "o", color=_STILL, markersize=3.5, label=label)
+        label = "hardly moves" if narrow else f"hardly moves ({beside}): means nothing"
+        panel.plot([], [], "o", color=STILL, markersize=3.5, label=label)
     for place, block in still if few else ():
         assert block.class_share is not None
         under = block.class_share.value > 0.6 * panel.get_ylim()[1]
@@ -217,7 +225,11 @@ def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
 def _draw_spread(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
     _draw_series(panel, blocks, _SPREAD)
     panel.axhline(
-        MOVES, color=INK, linewidth=0.8, linestyle=(0, (1, 1.5)), label=f"moves from {MOVES} on"
+        MOVES,
+        color=INK,
+        linewidth=0.8,
+        linestyle=(0, (1, 1.5)),
+        label=f"{MOVES}" if _is_narrow(panel) else f"moves from {MOVES} on",
     )
     panel.set_ylim(0, max(1.18 * _highest(blocks, _SPREAD), 2 * MOVES))
     _add_legend(panel)
@@ -235,6 +247,11 @@ def _draw_correlation(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
     known = [e for b in blocks if (e := b.correlation) is not None]
     lowest = min((e.value if e.low is None else e.low for e in known), default=0.0)
     panel.set_ylim(min(0.0, 1.1 * lowest), 1.05)
+
+
+def _is_narrow(panel: Axes) -> bool:
+    """Return whether a legend must be short."""
+    return inches(panel)[0] < 4.5
 
 
 def _highest(blocks: Sequence[BlockFindings], drawn: Panel) -> float:
@@ -281,8 +298,8 @@ def _points(
     panel.plot(
         place[solid], value[solid], color=series.colour, label=series.label, zorder=3, **look
     )
-    panel.plot(place[shown & pale], value[shown & pale], color=_STILL, zorder=3, **look)
-    for mask, shade in ((solid, series.colour), (shown & pale, _STILL)):
+    panel.plot(place[shown & pale], value[shown & pale], color=STILL, zorder=3, **look)
+    for mask, shade in ((solid, series.colour), (shown & pale, STILL)):
         ends = _ends(estimates)[mask]
         panel.vlines(place[mask], ends[:, 0], ends[:, 1], color=shade, linewidth=1.1, zorder=3)
 
@@ -319,17 +336,23 @@ def _stage(block: BlockFindings) -> str:
     return block.block.rpartition("_")[0]
 
 
-def _name_blocks(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
+def _lying(blocks: Sequence[BlockFindings], width: float) -> bool:
+    """Return whether there is room for the names of all blocks side by side."""
+    return len(blocks) <= _UPRIGHT and len(blocks) * _NAMED <= width
+
+
+def _name_blocks(panel: Axes, blocks: Sequence[BlockFindings], width: float) -> None:
     """Name all blocks, or of very many those at the ends of stages and some between."""
     count = len(blocks)
-    step = 1 if count <= 60 else -(-count // 40)
+    # At six points, upright, side by side.
+    step = max(1, math.ceil(count * 0.1 / width), 1 if count <= 60 else -(-count // 40))
     stages = [_stage(b) for b in blocks]
     begins = [i for i in range(count) if i == 0 or stages[i] != stages[i - 1]]
     ticks = sorted(
         {*begins, *(i for b in begins for i in range(b, count, step) if stages[i] == stages[b])}
     )
     panel.set_xticks(ticks, [blocks[i].block for i in ticks], fontsize=SMALL)
-    if count > _UPRIGHT:
+    if not _lying(blocks, width):
         panel.tick_params(axis="x", labelrotation=90, labelsize=SMALL if count <= 40 else SMALL - 1)
 
 

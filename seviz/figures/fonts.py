@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,23 +26,37 @@ _LIKED = (
     "PingFang",
     "Hiragino",
 )
+# They choose how the letter before them is drawn.
+_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 _LOG = logging.getLogger("seviz")
 # The letter that was told of; one is enough, of a thousand Chinese names.
 _TOLD: list[str] = []
 
 
-def families(text: str) -> tuple[str, ...]:
-    """Return the fonts for a text, beside that of the figures; none where that has all of its letters.
+def families(text: str, own: Sequence[str] = (OWN,)) -> tuple[str, ...]:
+    """Return the fonts for a text, beside those it has; none where these have all of its letters.
 
     A letter that no font of the machine has is drawn as a box; the first one is told.
+
+    Args:
+        text: What is written.
+        own: Families in which it is written.
     """
-    return _families("".join(sorted({c for c in text if ord(c) > 127 and not c.isspace()})))
+    letters = "".join(sorted({c for c in text if ord(c) > 127 and not _is_unseen(c)}))
+    return _families(letters, tuple(own))
+
+
+def _is_unseen(letter: str) -> bool:
+    """Return whether nothing is drawn for a letter itself: spaces, joiners, marks of direction."""
+    return letter.isspace() or unicodedata.category(letter) == "Cf" or letter in _SELECTORS
 
 
 def give_letters(text: Text) -> None:
     """Let a text be drawn with all of its letters."""
-    if more := families(text.get_text()):
-        text.set_fontfamily([OWN, *more])
+    own = text.get_fontfamily()
+    own = [own] if isinstance(own, str) else list(own)
+    if more := families(text.get_text(), own):
+        text.set_fontfamily([*own, *(name for name in more if name not in own)])
 
 
 def give_all_letters(figure: Figure) -> None:
@@ -63,23 +78,27 @@ def boxes_are_told() -> Iterator[None]:
 
 def has_letters(text: str) -> bool:
     """Return whether figures can show a text; nothing is told."""
-    return not _chosen("".join(sorted(c for c in set(text) if ord(c) > 127)))[1]
+    return not _chosen("".join(sorted(c for c in set(text) if ord(c) > 127)), (OWN,))[1]
 
 
-def _families(letters: str) -> tuple[str, ...]:
-    chosen, missing = _chosen(letters)
+def _families(letters: str, own: tuple[str, ...]) -> tuple[str, ...]:
+    chosen, missing = _chosen(letters, own)
     if missing:
         _tell(chr(min(missing)))
     return chosen
 
 
 @cache
-def _chosen(letters: str) -> tuple[tuple[str, ...], frozenset[int]]:
+def _chosen(letters: str, own: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[int]]:
     """Return the fonts for letters, and those that none has."""
     if not letters:
         return (), frozenset()
-    missing = {ord(c) for c in letters} - _own_letters()
+    missing = {ord(c) for c in letters} - _own_letters(own)
     chosen: list[str] = []
+    if missing and (by_default := missing & _own_letters((OWN,))):
+        # A font of the user's that lacks them: first, the one that comes with matplotlib.
+        chosen.append(OWN)
+        missing -= by_default
     for name, path in _others() if missing else ():
         if found := missing & _letters(path):
             chosen.append(name)
@@ -101,10 +120,12 @@ def _tell(letter: str) -> None:
 
 
 @cache
-def _own_letters() -> frozenset[int]:
-    from matplotlib.font_manager import findfont
+def _own_letters(own: tuple[str, ...]) -> frozenset[int]:
+    from matplotlib.font_manager import FontProperties, findfont
 
-    return _letters(str(findfont(OWN)))
+    return frozenset().union(
+        *(_letters(str(findfont(FontProperties(family=[name])))) for name in own)
+    )
 
 
 @cache

@@ -29,6 +29,10 @@ Box = tuple[float, float, float, float]
 T = TypeVar("T")
 
 
+_NARROWEST = 1.15  # of a panel, where the width of the figure is given
+_OWN_AXES = 0.27  # more between panels that have vertical axes of their own
+
+
 def columns_for(panels: int) -> int:
     """Return how many panels stand side by side.
 
@@ -46,16 +50,28 @@ class Layout:
         panels: Number of panels.
         legend: Height of the legend, inches.
         notes: Lines of small print at the foot.
+        wide: Width of the figure, where that is given.
+        free: Whether each panel has a vertical axis of its own.
     """
 
     panels: int
     legend: float = 0.0
     notes: int = 0
+    wide: float | None = None
+    free: bool = False
+
+    @property
+    def across(self) -> float:
+        """Return the gap between panels side by side."""
+        return _ACROSS + (_OWN_AXES if self.free else 0.0)
 
     @property
     def columns(self) -> int:
         """Return the number of panels side by side."""
-        return columns_for(self.panels)
+        if self.wide is None:
+            return columns_for(self.panels)
+        fits = int((self.inner_width + self.across) / (_NARROWEST + self.across))
+        return max(1, min(columns_for(self.panels), fits))
 
     @property
     def rows(self) -> int:
@@ -65,6 +81,8 @@ class Layout:
     @property
     def width(self) -> float:
         """Return the width of the figure in inches."""
+        if self.wide is not None:
+            return self.wide
         if self.columns == 1:
             return COLUMN_WIDTH
         return PAGE_WIDTH if self.columns <= 4 else WIDE
@@ -77,7 +95,7 @@ class Layout:
     @property
     def panel(self) -> tuple[float, float]:
         """Return width and height of one panel in inches."""
-        width = (self.inner_width - (self.columns - 1) * _ACROSS) / self.columns
+        width = (self.inner_width - (self.columns - 1) * self.across) / self.columns
         return width, width * _FLATNESS.get(self.columns, 0.6)
 
     @property
@@ -96,7 +114,7 @@ class Layout:
         """Return left, bottom, width and height of a panel, as shares of the figure."""
         row, column = divmod(position, self.columns)
         width, height = self.panel
-        left = _LEFT + column * (width + _ACROSS)
+        left = _LEFT + column * (width + self.across)
         bottom = self.foot + (self.rows - 1 - row) * (height + _DOWN)
         return (
             left / self.width,

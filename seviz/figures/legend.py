@@ -4,23 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from seviz.figures.layout import by_row, legend_columns
-from seviz.figures.style import SMALL, TEXT, curve_styles
+from seviz.figures.look import PLAIN, Look
+from seviz.figures.style import MARKER_SIZE, SMALL, TEXT, curve_styles
 from seviz.figures.text import renderer, set_plain, shown_name, text_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
 
+# The lines that the entries of a figure's legend stand for.
+_OF: WeakKeyDictionary[Figure, list[tuple[Line2D, Line2D]]] = WeakKeyDictionary()
 _MANY = 12  # entries, from which on the text is smaller
 _WIDEST_NAME = 3.0  # inches; one name must not take the columns from all others
 # Sizes in units of the font size.
 _SIZES = {"handlelength": 2.2, "handletextpad": 0.5, "columnspacing": 1.6, "labelspacing": 0.3}
 
 
+def follow(figure: Figure, legend: Legend, lines: Sequence[Line2D]) -> None:
+    """Let the entries of a legend look as these lines do, also where those are changed later."""
+    entries = legend.get_lines()
+    _OF[figure] = list(zip(entries, by_row(lines, legend._ncols), strict=True))  # type: ignore[attr-defined]
+
+
+def catch_up(figure: Figure) -> None:
+    """Give the entries of a figure's legend the looks that their lines have now."""
+    for entry, line in _OF.get(figure, ()):
+        for name in ("color", "linestyle", "marker", "linewidth", "markerfacecolor"):
+            now = getattr(line, f"get_{name}")()
+            if name != "linestyle" and getattr(entry, f"get_{name}")() != now:
+                getattr(entry, f"set_{name}")(now)
+
+
 def add_legend(
-    figure: Figure, names: Sequence[str], available: float, colors: Sequence[Any] = ()
+    figure: Figure,
+    names: Sequence[str],
+    available: float,
+    colors: Sequence[Any] = (),
+    look: Look = PLAIN,
 ) -> tuple[Legend, float]:
     """Add the legend of a figure; return it, to be moved, with its height in inches.
 
@@ -29,6 +53,7 @@ def add_legend(
         names: Names of the curves, in the order of `curve_styles`.
         available: Width in inches; entries that do not fit go to a further row.
         colors: Colours of the classes, in place of the usual ones.
+        look: Whose palette and names they have.
     """
     from matplotlib.lines import Line2D
 
@@ -37,11 +62,14 @@ def add_legend(
     unit = size / 72
     handle = (_SIZES["handlelength"] + _SIZES["handletextpad"]) * unit
     widest = min(available - handle, _WIDEST_NAME)
-    shown = [shown_name(name, widest, measure) for name in names]
+    shown = [shown_name(look.named(name), widest, measure) for name in names]
     columns = legend_columns(
         [handle + measure(name) for name in shown], _SIZES["columnspacing"] * unit, available
     )
-    lines = [Line2D([], [], **style) for style in curve_styles(len(names), colors=colors)]
+    lines = [
+        Line2D([], [], markersize=MARKER_SIZE, markeredgewidth=0, **style)
+        for style in curve_styles(len(names), colors=colors, look=look)
+    ]
     legend = figure.legend(
         by_row(lines, columns),
         [""] * len(lines),

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seviz.analysis import gate_distances
-from seviz.figures.confusion.cells import CMAP
 from seviz.figures.confusion.raster import pool
 from seviz.figures.layout import PAGE_WIDTH
-from seviz.figures.style import SMALL, figure_style
+from seviz.figures.style import CMAP, SMALL, figure_style
 from seviz.results.blocks import GateBlock
 from seviz.results.record import Record
 

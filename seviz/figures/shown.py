@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.figure
 
 from seviz.figures.fonts import boxes_are_told
+from seviz.figures.legend import catch_up
 from seviz.figures.style import figure_style
 
 # Twice the dots of a usual screen, shown at the size of the figure: sharp on a fine one, too.
@@ -20,7 +21,8 @@ class Figure(matplotlib.figure.Figure):
     _shown: bytes | None = None
 
     def draw(self, renderer: Any) -> None:
-        """Draw it; letters that no font has were told of."""
+        """Draw it; letters that no font has were told of, and legends look as their lines do now."""
+        catch_up(self)
         with boxes_are_told():
             super().draw(renderer)
 

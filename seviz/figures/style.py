@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
+
+from seviz.figures.look import PLAIN, Look
+
 # Okabe and Ito's colours, which people with any colour vision can tell apart; without their black,
-# which is kept for the mean over classes, and their yellow, which is lost in a thin line on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# which is kept for the mean over classes, and their yellow, which is lost in a thin line on white. Their
+# orange and sky are darker here, so that each has a contrast of 3 to white, and to those like it 1.5.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#C86FA1", "#7A4B00", "#459AD2")
 # Class lines change style when colours run out; plain dashes belong to the mean over classes.
 LINE_STYLES = (
     "solid",
@@ -18,15 +22,26 @@ LINE_STYLES = (
     (0, (3, 1, 1, 1, 1, 1)),
     (0, (9, 1.5)),
 )
+# Beside the colours, for print without them.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Shares, in every figure: of one hue, ordered for any colour vision and on grey paper.
+CMAP = "Blues"
+SHARES = (0.12, 0.92)  # the part of it that is seen on white, and with text beside
+# Differences, in every figure.
+DIFFERENCES = "RdBu_r"
+_CONTINUOUS = 64  # colours from which on a map of matplotlib's is no list of distinct ones
 # Gaps wide enough to see the classes under it.
 SUMMARY_STYLE = (0, (3, 2.2))
 INK = "#222222"
 GREY = "#666666"
 PALE = "#E6E6E6"
+STILL = "#8C8C8C"  # of blocks that hardly move: seen, but not read first
 
 TEXT = 8.0
 SMALL = 7.0
 TITLE = 10.0
+MARKER_SIZE = 3.0
+LEAST = 5.0  # points; no text is smaller
 SALT = "seviz"
 
 _RC: Mapping[Any, Any] = {
@@ -51,48 +66,45 @@ _RC: Mapping[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlepad": 4.0,
-    # Where matplotlib would put it, had it looked for ticks above the panel: there are none.
-    "axes.titley": 1.0,
     "axes.axisbelow": True,
     "lines.solid_joinstyle": "round",
-    # At the resolution of these figures hinting changes widths, not sharpness, and takes a fifth of the time.
-    "text.hinting": "no_hinting",
     # Text in SVG and PDF stays text: searchable, and editable in the paper's font.
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    # SVG ids are random without a salt, and two drawings of one record would differ.
-    "svg.hashsalt": SALT,
+    "ps.fonttype": 42,
 }
 
-# Settings of a user's machine, not of a figure.
-_MACHINE = (
-    "backend",
-    "date.epoch",
-    "docstring.",
-    "figure.max_open_warning",
-    "figure.raise_window",
-    "interactive",
-    "savefig.directory",
-    "timezone",
-    "tk.",
-    "toolbar",
-    "webagg.",
-)
+# What places and measures rest on, whatever the user's settings: the widths of text, and the size of a page.
+_FIXED: Mapping[Any, Any] = {
+    # Where matplotlib would put it, had it looked for ticks above the panel: there are none.
+    "axes.titley": 1.0,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
+    "savefig.bbox": None,
+    # SVG ids are random without a salt, and two drawings of one record would differ.
+    "svg.hashsalt": SALT,
+    # At the resolution of these figures hinting changes widths, not sharpness, and takes a fifth of the time.
+    "text.hinting": "no_hinting",
+    "text.usetex": False,
+}
 
 
 @contextmanager
-def figure_style() -> Iterator[None]:
-    """Draw and save as seviz does, whatever the user's settings, and put those back."""
+def figure_style(look: Look = PLAIN) -> Iterator[None]:
+    """Draw and save as seviz does, where the user has no settings of their own; put those back.
+
+    Args:
+        look: What was chosen for this figure, which counts before the settings of matplotlib.
+    """
     import matplotlib
 
     # Not matplotlib.style, which reads thirty style sheets before it knows the default one.
     with matplotlib.rc_context():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
-            for key, value in matplotlib.rcParamsDefault.items():
-                if not key.startswith(_MACHINE):
-                    matplotlib.rcParams[key] = value
-        matplotlib.rcParams.update(cast(Any, _RC))
+        usual, theirs = matplotlib.rcParamsDefault, matplotlib.rcParams
+        own = {key: value for key, value in _RC.items() if theirs[key] == usual[key]}
+        theirs.update(cast(Any, {**own, **_FIXED}))
+        if look.font is not None:
+            theirs["font.family"] = [look.font, *theirs["font.family"]]
         yield
 
 
@@ -100,14 +112,72 @@ def figure_style() -> Iterator[None]:
 Colors = Sequence[Any] | Mapping[str, Any]
 
 
-def class_line(position: int) -> dict[str, Any]:
+def class_colours(look: Look = PLAIN) -> tuple[Any, ...]:
+    """Return the colours of classes, the first of which is that of the first class.
+
+    Those of the palette that was chosen; else those of matplotlib's cycle, where the user has changed it.
+    """
+    if isinstance(look.palette, tuple):
+        return look.palette
+    import matplotlib
+
+    if look.palette is not None:
+        shades = matplotlib.colormaps[look.palette]
+        listed = getattr(shades, "colors", None)
+        if listed is not None and len(listed) < _CONTINUOUS:
+            return tuple(listed)
+        # Not its palest end, which is lost on white.
+        return tuple(shades(step) for step in np.linspace(0.0, 0.75, len(COLOURS)))
+    if matplotlib.rcParams["axes.prop_cycle"] != matplotlib.rcParamsDefault["axes.prop_cycle"]:
+        return tuple(matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", COLOURS))
+    return COLOURS
+
+
+def diverging(look: Look = PLAIN) -> Any:
+    """Return the colour map of differences: two hues that any colour vision tells apart, white between.
+
+    On grey paper both hues are alike: ``gray`` as the palette has white for less and black for more.
+    """
+    import matplotlib
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if isinstance(look.palette, tuple) and len(look.palette) > 1:
+        low, high = look.palette[0], look.palette[1]
+        return LinearSegmentedColormap.from_list("chosen", [low, "#F7F7F7", high])
+    if isinstance(look.palette, str):
+        shades = matplotlib.colormaps[look.palette]
+        if look.palette in ("gray", "grey"):
+            return shades.reversed()
+        if len(getattr(shades, "colors", range(_CONTINUOUS))) >= _CONTINUOUS:
+            return shades
+    return matplotlib.colormaps[DIFFERENCES]
+
+
+def class_shades(look: Look = PLAIN) -> Any:
+    """Return the colour map of shares of images or variance: one hue, from light to dark."""
+    import matplotlib
+
+    if isinstance(look.palette, str):
+        shades = matplotlib.colormaps[look.palette]
+        if len(getattr(shades, "colors", range(_CONTINUOUS))) >= _CONTINUOUS:
+            return shades.reversed() if look.palette == "gray" else shades
+    return matplotlib.colormaps[CMAP]
+
+
+def class_line(position: int, look: Look = PLAIN) -> dict[str, Any]:
     """Return colour and style of the class at this position; the first thirty all differ."""
-    style, colour = divmod(position, len(COLOURS))
-    return {"color": COLOURS[colour], "linestyle": LINE_STYLES[style % len(LINE_STYLES)]}
+    colours = class_colours(look)
+    style, colour = divmod(position, len(colours))
+    return {"color": colours[colour], "linestyle": LINE_STYLES[style % len(LINE_STYLES)]}
+
+
+def class_marker(position: int) -> str:
+    """Return the marker of the class at this position: it tells classes apart where colours do not."""
+    return MARKERS[position % len(MARKERS)]
 
 
 def curve_styles(
-    curves: int, weight: float = 1.0, colors: Sequence[Any] = ()
+    curves: int, weight: float = 1.0, colors: Sequence[Any] = (), look: Look = PLAIN
 ) -> list[dict[str, Any]]:
     """Return the line styles of the classes and, last, of the mean over all.
 
@@ -115,9 +185,27 @@ def curve_styles(
         curves: Number of curves, that of the mean over all included.
         weight: Width of a class's line in points.
         colors: Colours of the classes, in place of the usual ones.
+        look: Whose palette they are of.
     """
-    classes = [{**class_line(i), "linewidth": weight, "zorder": 3} for i in range(curves - 1)]
+    classes = [
+        {**class_line(i, look), "marker": class_marker(i), "linewidth": weight, "zorder": 3}
+        for i in range(curves - 1)
+    ]
     for line, color in zip(classes, colors, strict=False):
         line["color"] = color
     summary = {"linestyle": SUMMARY_STYLE, "linewidth": 0.8 * weight, "zorder": 4}
     return [*classes, {"color": "black", **summary}]
+
+
+def sizes() -> tuple[float, float]:
+    """Return the size of text and of small text, in points: seviz's, or those of the user's settings.
+
+    Within what the layouts have room for, and not below what can be read.
+    """
+    import matplotlib
+
+    size = float(matplotlib.rcParams["font.size"])
+    if size in (TEXT, float(matplotlib.rcParamsDefault["font.size"])):
+        return TEXT, SMALL
+    size = min(max(size, LEAST + 1), 1.5 * TEXT)
+    return size, size - 1

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seviz.errors import printable
-from seviz.figures.fonts import OWN, boxes_are_told, families, give_letters
+from seviz.figures.fonts import boxes_are_told, families, give_letters
 from seviz.figures.style import GREY, SMALL, figure_style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -23,23 +25,30 @@ def renderer(dpi: float) -> Any:
     return RendererAgg(1, 1, dpi)  # type: ignore[no-untyped-call]
 
 
-@lru_cache
 def text_width(size: float) -> Callable[[str], float]:
-    """Return a function that tells the width of a text of this size, in inches."""
+    """Return a function that tells the width of a text of this size in the present font, in inches."""
+    from matplotlib import rcParams
+
+    return _text_width(size, tuple(rcParams["font.family"]), tuple(rcParams["font.sans-serif"]))
+
+
+@lru_cache
+def _text_width(
+    size: float, family: tuple[str, ...], sans: tuple[str, ...]
+) -> Callable[[str], float]:
     from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties
 
     dots = 288
     with figure_style():
-        measuring, font = renderer(dots), FontProperties(size=size)
+        measuring = renderer(dots)
 
     @lru_cache(maxsize=4096)  # a class is named beside its row, below its column, and in lists
     def width(text: str) -> float:
         # As figures are drawn, whoever asks first: the width is remembered, and breaks their lines.
         before = rcParams["text.hinting"]
         rcParams["text.hinting"] = "no_hinting"
-        more = families(text)
-        drawn = font if not more else FontProperties(family=[OWN, *more], size=size)
+        drawn = FontProperties(family=[*family, *families(text, family)], size=size)
         try:
             with boxes_are_told():
                 return float(measuring.get_text_width_height_descent(text, drawn, False)[0]) / dots
@@ -81,7 +90,45 @@ def add_notes(figure: Figure, lines: Sequence[str]) -> None:
     set_plain(note, "\n".join(lines))
 
 
-def wrapped(notes: Sequence[str], width: float) -> list[str]:
+def add_head(figure: Figure, lines: Sequence[str]) -> None:
+    """Write what is found at the top."""
+    width, height = figure.get_size_inches()
+    text = figure.text(
+        0.1 / width, 1 - 0.06 / height, "", fontsize=SMALL, va="top", linespacing=1.15
+    )
+    set_plain(text, "\n".join(lines))
+
+
+def wrapped(notes: Sequence[str], width: float, size: float = SMALL) -> list[str]:
     """Return the small print in lines at most ``width`` inches wide."""
-    character = text_width(SMALL)("n" * 100) / 100
-    return [line for note in notes for line in textwrap.wrap(note, int(width / character))]
+    measure = text_width(size)
+    lines: list[str] = []
+    for note in notes:
+        # By what words take: of thousands of letters an average serves to begin with.
+        most = int(width / (measure("n" * 100) / 100) * 1.3)
+        while True:
+            found = textwrap.wrap(note, most)
+            if most < 10 or all(measure(line) <= width for line in found):
+                break
+            most -= 2
+        lines += found
+    return lines
+
+
+def two_digits(value: float) -> str:
+    """Return a number with two digits that count, and never as a power of ten.
+
+    >>> [two_digits(v) for v in (0.1234, 0.0987, 0.00512, 1.5, 0.0)]
+    ['0.12', '0.099', '0.0051', '1.5', '0']
+    """
+    if not value:
+        return "0"
+    places = max(0, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(places, 6)}f}"
+
+
+def inches(panel: Axes) -> tuple[float, float]:
+    """Return width and height of a panel."""
+    box = panel.get_window_extent()
+    dpi = cast("Figure", panel.figure).dpi
+    return box.width / dpi, box.height / dpi

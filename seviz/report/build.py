@@ -20,6 +20,7 @@ from seviz.report.gates import HEIGHT, Gates, channel_chart, gate_items, gates
 from seviz.report.inputs import Inputs, gather
 from seviz.report.maps import matrix_chart, palettes
 from seviz.report.names import short, shown
+from seviz.report.network import network
 from seviz.report.page import environment
 from seviz.report.pictures import pictures
 from seviz.results.ablation import Ablation
@@ -134,6 +135,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
             provenance.without_folders(f"{record.header.source} {record.header.split}".strip())
         ),
         "sections": sections,
+        "network": network(inputs) if record.blocks else None,
         "numbers": summary.key_numbers(inputs),
         "alarms": summary.alarms(inputs),
         "fit": summary.fit(inputs),

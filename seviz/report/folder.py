@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,15 @@ from seviz.analysis import (
     selective_channels,
 )
 from seviz.analysis.curves import default_classes
+from seviz.analysis.network_map import NetworkMap, network_map
 from seviz.analysis.ordering import Order
-from seviz.figures.catalogue import Choices, drawn_from
+from seviz.figures.captions import caption, set_caption
+from seviz.figures.catalogue import LINES, Choices, Style, drawn_from, figures_of_style
 from seviz.figures.confusion.cells import Normalize
+from seviz.figures.heat import all_classes
+from seviz.figures.look import PLAIN, Look
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
+from seviz.figures.saving import replaced
 from seviz.results.ablation import Ablation
 from seviz.results.blocks import select_blocks
 from seviz.results.cost import Audit
@@ -41,6 +46,8 @@ class Written:
         classes: Names of the classes that were drawn.
         blocks: Names of the blocks that were drawn.
         selective: The channels that answer to those classes.
+        replaced: What files of another choice showed that were written over, a sentence each.
+        captions: The caption of each figure, as ``name: caption``.
     """
 
     figures: tuple[Path, ...] = ()
@@ -48,6 +55,8 @@ class Written:
     classes: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
     selective: tuple[SelectiveChannel, ...] = ()
+    replaced: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
     def __add__(self, other: Written) -> Written:
         return Written(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
@@ -58,41 +67,61 @@ class Written:
         return (*self.figures, *self.tables)
 
 
+# Rows of a table that nobody chose the classes of, at most.
+MOST_ROWS = 200_000
+
+
 def write_activations(
     record: Record,
     folder: Path,
     classes: Sequence[str] = (),
     blocks: Sequence[str] = (),
     *,
-    channels: int | Literal["all"] = 50,
+    channels: int | Literal["all"] | None = None,
     spread: bool = False,
+    style: Style | None = None,
+    look: Look = PLAIN,
+    dpi: float | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> Written:
     """Draw the gates of some classes, and write the table of what is drawn.
 
     Args:
         record: Gates.
-        folder: Where files go: ``activations.*``, or ``activations_spread.*``.
+        folder: Where files go: ``activations.*``, ``activations_lines.*``, ``activations_spread.*`` or
+            ``activations_ridges.*``.
         classes: As in `seviz.activations`.
         blocks: As in `seviz.activations`.
         channels: As in `seviz.activations`.
         spread: As in `seviz.activations`.
+        style: As in `seviz.activations`.
+        look: How the figure looks.
+        dpi: Dots per inch.
         formats: Formats of the figure.
 
     Raises:
-        UsageError: If a class or a block is not in the record.
+        UsageError: If a class or a block is not in the record, or the style is none.
     """
-    chosen = record.classes.choose(classes or default_classes(record))
+    stems = figures_of_style(style, spread)
+    few = record.classes.choose(classes or default_classes(record))
     drawn = select_blocks(record.blocks, blocks)
-    stem = "activations_spread" if spread else "activations"
-    asked = Choices(classes=chosen, blocks=[b.name for b in drawn], channels=channels)
+    chosen = few
+    if not classes and stems[0] not in LINES:
+        chosen = all_classes(record)
+    asked = Choices(classes=chosen, blocks=[b.name for b in drawn], channels=channels, look=look)
+    made = Written()
+    for stem in stems:
+        # Nobody named any: lines are few, and everything else has all.
+        of = few if classes or stem in LINES else all_classes(record)
+        made += _save([record], folder, formats, replace(asked, classes=of), only=stem, dpi=dpi)
+    rows = (len(chosen) + 1) * sum(b.channels for b in drawn)
+    listed = chosen if classes or rows <= MOST_ROWS else few
     several = (record.count > 0).sum() > 1
-    return Written(
+    return made + Written(
         classes=tuple(c.name for c in chosen),
         blocks=tuple(b.name for b in drawn),
-        figures=_save([record], folder, formats, asked, only=stem),
-        tables=(figures.write_gate_csv(record, chosen, drawn, folder / f"{stem}.csv"),),
-        selective=tuple(r for c in chosen if several for r in selective_channels(record, c)),
+        tables=(figures.write_gate_csv(record, listed, drawn, folder / f"{stems[0]}.csv"),),
+        selective=tuple(r for c in few if several for r in selective_channels(record, c)),
     )
 
 
@@ -103,14 +132,22 @@ def _save(
     asked: Choices | None = None,
     only: str = "",
     without: Collection[str] = (),
-) -> tuple[Path, ...]:
-    """Draw every figure of some results into a folder; return the files."""
-    return tuple(
-        path
-        for result in results
-        for drawing, figure in drawn_from(result, asked, only=only, without=without)
-        for path in figures.save_figure(figure, folder / drawing.stem, formats)
-    )
+    dpi: float | None = None,
+) -> Written:
+    """Draw every figure of some results into a folder."""
+    made = Written()
+    for result in results:
+        for drawing, figure in drawn_from(result, asked, only=only, without=without):
+            if not caption(figure):
+                set_caption(figure, f"{drawing.shows}.")
+            stem = folder / drawing.stem
+            lost = replaced(figure, stem, formats)
+            made += Written(
+                figures=tuple(figures.save_figure(figure, stem, formats, dpi=dpi)),
+                replaced=(lost,) if lost else (),
+                captions=(f"{drawing.stem}: {caption(figure)}",),
+            )
+    return made
 
 
 def write_findings(
@@ -118,10 +155,24 @@ def write_findings(
     selective: Sequence[SelectiveChannel],
     folder: Path,
     formats: Sequence[str] = FORMATS,
+    *,
+    mapped: NetworkMap | None = None,
+    look: Look = PLAIN,
+    dpi: float | None = None,
 ) -> Written:
-    """Draw the findings along depth, and write their tables."""
-    return Written(
-        figures=_save([found], folder, formats),
+    """Draw the network and the findings along its depth, and write their tables.
+
+    Args:
+        found: The findings.
+        selective: The channels that answer to some classes.
+        folder: Where files go.
+        formats: Formats of the figures.
+        mapped: The network, from `seviz.analysis.network_map`.
+        look: How the figures look.
+        dpi: Dots per inch.
+    """
+    drawn: list[object] = [found] if mapped is None else [mapped, found]
+    return _save(drawn, folder, formats, Choices(look=look), dpi=dpi) + Written(
         tables=(
             figures.write_findings_csv(found, folder / "findings.csv"),
             figures.write_selective_csv(selective, folder / "selective_channels.csv"),
@@ -136,9 +187,11 @@ def write_confusion(
     record: Record | None = None,
     gates: Sequence[GateConfusion] = (),
     normalize: Normalize = "none",
-    order: Order = "index",
+    order: Order | None = None,
     log: bool = False,
     top: int = 20,
+    look: Look = PLAIN,
+    dpi: float | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> Written:
     """Draw the matrix and what belongs to it, and write the tables, the full matrix first.
@@ -152,14 +205,15 @@ def write_confusion(
         order: As in `seviz.confusion`.
         log: As in `seviz.confusion`.
         top: As in `seviz.confusion`.
+        look: How the figures look.
+        dpi: Dots per inch.
         formats: Formats of the figures.
     """
-    asked = Choices(normalize=normalize, order=order, log=log, top=top, gates=gates)
-    drawn = _save([evaluation], folder, formats, asked)
+    asked = Choices(normalize=normalize, order=order, log=log, top=top, gates=gates, look=look)
+    drawn = _save([evaluation], folder, formats, asked, dpi=dpi)
     if record is not None:
-        drawn += _save([record], folder, formats, asked, only="gate_confusion")
-    return Written(
-        figures=drawn,
+        drawn += _save([record], folder, formats, asked, only="gate_confusion", dpi=dpi)
+    return drawn + Written(
         tables=(
             figures.write_confusion_csv(evaluation, folder / "confusion.csv"),
             figures.write_classes_csv(scores(evaluation), folder / "confusion_classes.csv"),
@@ -176,13 +230,13 @@ def write_audit(
         figures.write_cost_csv(result, folder / "audit.csv"),
         result.save(folder, more),
     )
-    return Written(_save([result], folder, formats), tables)
+    return _save([result], folder, formats) + Written(tables=tables)
 
 
 def write_ablation(result: Ablation, folder: Path, formats: Sequence[str] = FORMATS) -> Written:
     """Write the result, its table and its figure."""
     tables = (result.save(folder), figures.write_ablation_csv(result, folder / "ablation.csv"))
-    return Written(_save([result], folder, formats), tables)
+    return _save([result], folder, formats) + Written(tables=tables)
 
 
 def write_comparison(
@@ -194,7 +248,8 @@ def write_comparison(
         tables.append(figures.write_class_changes_csv(compared, folder / "compare_classes.csv"))
     if compared.blocks:
         tables.append(figures.write_block_changes_csv(compared, folder / "compare_blocks.csv"))
-    return Written(_save([compared], folder, formats, Choices(top=top)), tuple(tables))
+    drawn = _save([compared], folder, formats, Choices(top=top))
+    return drawn + Written(tables=tuple(tables))
 
 
 def write_track(
@@ -247,19 +302,25 @@ def write_results(
         counts = record.count
         classes = [n for n in classes if all(counts[c.row] for c in record.classes.choose([n]))]
     if record.blocks:
-        plain, banded = (
-            write_activations(
-                record, folder, classes, ("all",), channels="all", spread=spread, formats=formats
-            )
-            for spread in (False, True)
-        )
+        plain = write_activations(record, folder, classes, ("all",), formats=formats)
         found = findings(record, ablation)
-        made += plain + write_findings(found, plain.selective, folder, formats)
-        made += Written(banded.figures, banded.tables)
+        made += plain + write_findings(
+            found,
+            plain.selective,
+            folder,
+            formats,
+            mapped=network_map(record.blocks, found, ablation),
+        )
+        for spread in (False, True):
+            lines = write_activations(
+                record, folder, classes, ("all",), channels="all", spread=spread, style="lines",
+                formats=formats,
+            )  # fmt: skip
+            made += replace(lines, classes=(), blocks=(), selective=())
     if "confusion" in record.arrays and record.arrays["confusion"].any():
         gates = gate_confusion(record) if record.blocks else ()
         evaluation = Evaluation.of_record(record)
         made += write_confusion(evaluation, folder, record=record, gates=gates, formats=formats)
     there = {path.stem for path in made.figures}
     asked = Choices(classes=record.classes.choose(classes), blocks=("all",), channels="all")
-    return made + Written(_save([record], folder, formats, asked, without=there))
+    return made + _save([record], folder, formats, asked, without=there)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seviz.figures.confusion.cells import CMAP
+from seviz.figures.style import CMAP
 from seviz.report.charts import AMBER, BLUE, FONT, INK_TAG, ORANGE, SKY, chart, tooltip
 
 if TYPE_CHECKING:

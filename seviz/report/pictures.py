@@ -15,6 +15,9 @@ from seviz.report.inputs import Inputs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+HEAT = "activations"
+MOST_BLOCKS = 24
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -57,9 +60,14 @@ def pictures(inputs: Inputs) -> dict[str, list[Picture]]:
 
 def _draw(inputs: Inputs) -> dict[str, list[Picture]]:
     chosen = Choices(classes=inputs.chosen)
+    # Of very many blocks those of the paper's figure are enough to begin with; the page has all.
+    blocks = ("all",) if len(inputs.record.blocks) <= MOST_BLOCKS else ()
+    whole = Choices(blocks=blocks)
     results = (inputs.record, inputs.findings, inputs.evaluation, inputs.audit, inputs.ablation)
     drawn: dict[str, list[Picture]] = {}
     for result in results:
-        for drawing, figure in drawn_from(result, chosen, printed=True):
+        heat = drawn_from(result, whole, printed=True, only=HEAT)
+        others = drawn_from(result, chosen, printed=True, without=(HEAT,))
+        for drawing, figure in (*heat, *others):
             drawn.setdefault(drawing.section, []).append(picture(figure, drawing.shows))
     return drawn

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from seviz.figures.style import GREY
+from seviz.figures.style import CMAP, GREY
 from seviz.results.stats import Floats
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 # What the cells say: percentages of the row, of the column, of all images; or counts.
 Normalize = Literal["true", "pred", "all", "none"]
 
-# Colours of one hue, from light to dark: ordered for any colour vision, and on grey paper.
-CMAP = "Blues"
 # The faintest colour of a cell that is not 0, where no number says so.
 FAINTEST = 0.3
 EMPTY = "#F2F2F2"
-# Above this relative luminance dark text is easier to read than white (the limit that seaborn takes).
-LIGHT = 0.408
+# What was right: seen, and not read first. Errors have the colours to themselves.
+RIGHT = "#DADADA"
+# Above this relative luminance dark text has more contrast than white: there both have 3.9.
+LIGHT = 0.22
 DARK_TEXT, LIGHT_TEXT = "#262626", "white"
 
 
@@ -61,7 +61,7 @@ def draw_annotated(
 
     Args:
         panel: Where to draw.
-        values: What the colours show, [R, C]; NaN for cells without a value.
+        values: What the colours show, [R, C]; NaN for cells without a value. The diagonal is grey.
         texts: What the cells say, [R, C].
         norm: Scale of the colours.
         size: Of the numbers, in points.
@@ -72,7 +72,7 @@ def draw_annotated(
         spine.set_visible(False)
     rows, columns = values.shape
     mesh: ScalarMappable = panel.pcolormesh(
-        np.ma.masked_invalid(values),
+        np.ma.masked_invalid(off_diagonal(values)),
         # A logarithmic scale has no colour for 0.
         cmap=matplotlib.colormaps[CMAP].with_extremes(bad="white"),
         norm=norm,
@@ -80,8 +80,25 @@ def draw_annotated(
         edgecolors="white",
     )
     panel.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[])
+    grey_diagonal(panel, values)
     write_numbers(panel, texts, mesh, values, size)
     return mesh
+
+
+def off_diagonal(values: Floats) -> Floats:
+    """Return the errors alone: NaN where a class was taken for itself."""
+    errors = np.array(values, dtype=np.float64)
+    np.fill_diagonal(errors, np.nan)
+    return errors
+
+
+def grey_diagonal(panel: Axes, values: Floats) -> None:
+    """Paint the cells of what was right, of classes that have images."""
+    from matplotlib.collections import PolyCollection
+
+    right = [i for i in range(min(values.shape)) if not np.isnan(values[i, i])]
+    squares = [[(i, i), (i + 1, i), (i + 1, i + 1), (i, i + 1)] for i in right]
+    panel.add_collection(PolyCollection(squares, facecolor=RIGHT, edgecolor="white", linewidth=0.3))
 
 
 def draw_raster(
@@ -112,7 +129,7 @@ def write_numbers(
     """Write a text in the middle of each cell that has one, dark on light and light on dark."""
     for row, column in zip(*np.nonzero(texts != ""), strict=True):
         value = values[row, column]
-        light = not value > 0 or luminance(mesh.to_rgba(value)) > LIGHT
+        light = row == column or not value > 0 or luminance(mesh.to_rgba(value)) > LIGHT
         panel.text(
             column + 0.5,
             row + 0.5,

@@ -102,8 +102,9 @@ def label_classes(
     away = layout.margin * 0.7 / layout.cell
     panel.tick_params(left=False, bottom=False, pad=3)
     for axis, names, style in ((panel.yaxis, rows, level), (panel.xaxis, columns, turned)):
-        shown = [shown_name(name, layout.widest_label, measure) for name in names]
-        places = np.arange(len(names)) + 0.5
+        some = range(0, len(names), layout.step)
+        shown = [shown_name(names[i], layout.widest_label, measure) for i in some]
+        places = np.array(some) + 0.5
         if ticks:
             axis.set_ticks(places, shown, **plain, **style)
             continue

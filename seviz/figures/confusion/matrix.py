@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from seviz.analysis import class_order, scores
+from seviz.analysis import class_order, describe_confusions, scores
 from seviz.analysis.ordering import Order
 from seviz.errors import UsageError
-from seviz.figures.confusion.cells import Normalize, draw_annotated, draw_raster, scale
+from seviz.figures.captions import set_caption
+from seviz.figures.confusion.cells import (
+    Normalize,
+    draw_annotated,
+    draw_raster,
+    grey_diagonal,
+    off_diagonal,
+    scale,
+)
 from seviz.figures.confusion.draw import (
     UNITS,
     add_colour_bar,
@@ -22,11 +32,13 @@ from seviz.figures.confusion.draw import (
 )
 from seviz.figures.confusion.large import draw_large
 from seviz.figures.confusion.layout import MatrixLayout
-from seviz.figures.style import figure_style
-from seviz.figures.text import add_notes, wrapped
+from seviz.figures.look import PLAIN, Look
+from seviz.figures.style import LEAST, figure_style, sizes
+from seviz.figures.text import add_head, add_notes, inches, text_width, wrapped
 from seviz.results.evaluation import Evaluation
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NUMBERED = 30  # up to that many classes, cells hold numbers
@@ -41,7 +53,9 @@ def confusion_matrix(
     order: Order = "index",
     log: bool = False,
     top: int = 20,
+    look: Look = PLAIN,
     figure: Figure | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw the confusion matrix of an evaluation.
 
@@ -58,7 +72,9 @@ def confusion_matrix(
         log: Logarithmic colours.
         top: Above 100 classes: how many of the most confused ones to draw apart, and how many
             confusions to list.
+        look: Width, font, colours, names.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default.
+        ax: A panel of your own to draw the matrix on, without lists and small print.
 
     Returns:
         The figure; `save_figure` writes it.
@@ -73,15 +89,29 @@ def confusion_matrix(
     placed = evaluation
     if order != "index":
         placed = evaluation.only([evaluation.labels[i] for i in class_order(evaluation, order)])
+    said = describe_confusions(evaluation)
     notes = _notes(evaluation, order)
-    with figure_style():
-        figure = figure or Figure()
-        figure.clear()
-        figure.set_layout_engine("none")
-        if len(evaluation.labels) > LABELLED:
-            draw_large(figure, placed, normalize, log, top, notes)
+    if look.rename:
+        placed = replace(placed, labels=tuple(map(look.named, placed.labels)))
+    with figure_style(look):
+        if ax is not None:
+            _draw_on(ax, placed, normalize, log, look)
+            figure = cast("Figure", ax.figure)
         else:
-            _draw(figure, placed, normalize, log, notes)
+            figure = figure or Figure()
+            figure.clear()
+            figure.set_layout_engine("none")
+            if len(evaluation.labels) > LABELLED:
+                draw_large(figure, placed, normalize, log, top, notes, said, look)
+            else:
+                _draw(figure, placed, normalize, log, notes, said, look)
+    shown = "" if normalize == "none" else f", {UNITS[normalize]}"
+    set_caption(
+        figure,
+        f"Confusion matrix{shown}: rows are true classes, columns predicted ones.",
+        *said,
+        *notes,
+    )
     return figure
 
 
@@ -104,28 +134,73 @@ def check_options(normalize: str, order: str, top: int) -> None:
 
 
 def _draw(
-    figure: Figure, evaluation: Evaluation, normalize: Normalize, log: bool, notes: list[str]
+    figure: Figure,
+    evaluation: Evaluation,
+    normalize: Normalize,
+    log: bool,
+    notes: list[str],
+    said: list[str],
+    look: Look,
 ) -> None:
     values, columns = table(evaluation, normalize)
-    numbered = len(evaluation.labels) <= NUMBERED
-    texts = cell_texts(values, normalize) if numbered else np.array([[""]])
-    longest = max(texts.ravel().tolist(), key=len) if numbered else None
-    layout = MatrixLayout.fitted(evaluation.labels, columns, longest)
-    lines = wrapped(notes, layout.width - 0.2)
-    layout = layout.with_notes(len(lines))
+    few = len(evaluation.labels) <= NUMBERED
+    texts = cell_texts(values, normalize) if few else np.array([[""]])
+    longest = max(texts.ravel().tolist(), key=len) if few else None
+    layout = MatrixLayout.fitted(evaluation.labels, columns, longest, look.width)
+    numbered = few and layout.numbered
+    if few and not numbered:
+        notes = [
+            *notes,
+            "The numbers of the cells are in confusion.csv: here they would be too small.",
+        ]
+    if layout.step > 1:
+        notes = [*notes, f"One class of {layout.step} is named."]
+    lines, head = wrapped(notes, layout.width - 0.2), wrapped(said, layout.width - 0.2)
+    layout = layout.with_notes(len(lines), len(head))
     figure.set_size_inches(layout.width, layout.height)
     panel = figure.add_axes(layout.box)
-    norm = scale(values, log=log, top=100.0 if normalize in ("true", "pred") else None)
+    norm = scale(off_diagonal(values), log=log)
     unit = UNITS[normalize]
-    if numbered:
-        mesh = draw_annotated(panel, values, texts, norm, layout.number_size)
+    if few:
+        shown = texts if numbered else np.full(texts.shape, "")
+        mesh = draw_annotated(panel, values, shown, norm, layout.number_size)
     else:
-        mesh, unit = draw_raster(panel, values, norm), f"{unit} (white: 0)"
+        mesh, unit = draw_raster(panel, off_diagonal(values), norm), f"{unit} (white: 0)"
+        grey_diagonal(panel, values)
     hatch_empty(panel, evaluation, values, layout.label_size)
-    label_classes(panel, evaluation.labels, columns, layout, ticks=numbered)
+    label_classes(panel, evaluation.labels, columns, layout, ticks=few)
     name_axes(figure, panel, layout)
-    add_colour_bar(figure, layout.bar, mesh, unit)
+    add_colour_bar(figure, layout.bar, mesh, f"{unit}; grey: right")
     add_notes(figure, lines)
+    add_head(figure, head)
+
+
+def _draw_on(
+    panel: Axes, evaluation: Evaluation, normalize: Normalize, log: bool, look: Look
+) -> None:
+    """Draw the matrix on a panel of the user's own."""
+    values, columns = table(evaluation, normalize)
+    norm = scale(off_diagonal(values), log=log)
+    _, small = sizes()
+    wide, tall = inches(panel)
+    cell = min(wide / values.shape[1], tall / len(values))
+    texts = cell_texts(values, normalize) if len(values) <= NUMBERED else np.array([[""]])
+    size = cell * 0.82 / (text_width(10.0)(max(texts.ravel().tolist(), key=len)) / 10 or 1)
+    if len(values) <= NUMBERED and size >= LEAST:
+        draw_annotated(panel, values, texts, norm, min(size, small + 1))
+    else:
+        draw_raster(panel, off_diagonal(values), norm)
+        grey_diagonal(panel, values)
+    every = max(1, math.ceil(1.06 * small / 72 / cell))
+    for axis, names in ((panel.yaxis, evaluation.labels), (panel.xaxis, columns)):
+        places = range(0, len(names), every)
+        axis.set_ticks(
+            [p + 0.5 for p in places], [names[p] for p in places], fontsize=small, parse_math=False
+        )
+    panel.tick_params(axis="x", labelrotation=90, length=0)
+    panel.tick_params(axis="y", length=0)
+    panel.set_ylabel("True Class")
+    panel.set_xlabel("Predicted Class")
 
 
 def _notes(evaluation: Evaluation, order: Order) -> list[str]:

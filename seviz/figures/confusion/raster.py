@@ -41,6 +41,7 @@ def raster(
     *,
     least: bool = False,
     most_dots: int = MOST_DOTS,
+    errors: bool = False,
 ) -> Raster:
     """Return what an image of the matrix shows; a dot is the largest of its cells, so that none is lost.
 
@@ -53,6 +54,7 @@ def raster(
         normalize: As in `confusion_matrix`.
         least: Whether to look for the smallest value.
         most_dots: Rows and columns of the image at most.
+        errors: Whether what was right is left out, 0 as if it were none.
     """
     classes = len(evaluation.labels)
     outside = bool(evaluation.elsewhere.any())
@@ -80,7 +82,8 @@ def raster(
         largest.append(among.max())
         if least:
             smallest.append(np.where(among > 0, among, np.inf).min())
-        among[diagonal] = correct
+        if not errors:
+            among[diagonal] = correct
         dots.append(_pooled(values, side))
     most = float(max(largest))
     found = float(min(smallest)) if least else np.inf

@@ -87,6 +87,18 @@ function showBlocks() {
   if (asked.fitted) fitPanels();
 }
 
+/** Show the block that the address names, as a click on the network map does. */
+function showNamedBlock() {
+  const name = decodeURIComponent(location.hash).match(/^#block-(.+)$/)?.[1];
+  const box = name && document.querySelector(`[data-block="${CSS.escape(name)}"]`);
+  if (!box) return;
+  box.checked = true;
+  showBlocks();
+  const panel = panelOf(name);
+  panel.scrollIntoView({ block: "center" });
+  panel.focus({ preventScroll: true });
+}
+
 async function saveCurves() {
   const shown = all("[data-block]").filter(({ checked }) => checked);
   const read = await Promise.all(shown.map(({ dataset }) => block(dataset.block)));
@@ -135,6 +147,11 @@ function startGates() {
     fitPanels();
   });
   byId("gates-csv").addEventListener("click", saveCurves);
+  addEventListener("hashchange", showNamedBlock);
+  for (const link of all('.network a')) {
+    // The address stays the same at a second click, and the reader wants to go there again.
+    link.addEventListener("click", () => requestAnimationFrame(showNamedBlock));
+  }
   zooms.set("gates", zoomPanels);
   for (const { name } of GATES.blocks) {
     fillers.set(`gates-${name}`, (figure) => fillPanel(name, figure));

@@ -55,3 +55,4 @@ watchSections();
 // The first chart is ready before the reader is there.
 const first = document.querySelector(".panel:not([hidden]) .chart") ?? document.querySelector(".chart");
 if (first !== null) draw(first.dataset.chart);
+if (GATES !== undefined) showNamedBlock();
