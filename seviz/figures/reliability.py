@@ -54,10 +54,10 @@ def reliability_diagram(
         figure.clear()
         figure.set_layout_engine("none")
         figure.set_size_inches(width, height)
-        wide = width - _LEFT - 0.14
+        inner = width - _LEFT - 0.14
 
         def add(bottom: float, tall: float, **more: Any) -> Axes:
-            box = (_LEFT / width, bottom / height, wide / width, tall / height)
+            box = (_LEFT / width, bottom / height, inner / width, tall / height)
             return figure.add_axes(box, **more)
 
         over = _FOOT + _COUNTS + 0.22
@@ -84,7 +84,7 @@ def reliability_diagram(
             panel.plot([middle] * 2, [share.low, share.high], color=INK, linewidth=1.0, zorder=4)
         figure.suptitle(
             "Reliability Diagram",
-            x=(_LEFT + wide / 2) / width,
+            x=(_LEFT + inner / 2) / width,
             y=1 - 0.07 / height,
             fontsize=TITLE,
             color=INK,
