@@ -139,7 +139,14 @@ def kinds() -> dict[str, Any]:
     for options, names in _KEYS.items():
         hints = get_type_hints(options)
         found |= {name.replace("_", "-"): hints[name] for name in names}
-    return found | {"formats": get_args(Formats)[0]}
+    return found | {"style": _style(), "formats": get_args(Formats)[0]}
+
+
+def _style() -> Any:
+    """Return the type of ``--style``, which one command has."""
+    from seviz.cli.activations import FigureOptions  # that command imports what this file gives it
+
+    return get_type_hints(FigureOptions)["style"]
 
 
 def built_in() -> dict[str, Any]:
@@ -148,7 +155,7 @@ def built_in() -> dict[str, Any]:
     for options, names in _KEYS.items():
         defaults = {f.name: f.default for f in fields(options)}
         found |= {name.replace("_", "-"): defaults[name] for name in names}
-    return found | {"formats": ("png", "svg")}
+    return found | {"style": None, "formats": ("png", "svg")}
 
 
 def config_file(folder: Path) -> Path | None:

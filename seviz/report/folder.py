@@ -275,9 +275,8 @@ def write_track(
     tables = [figures.write_epochs_csv(track, folder / "track_epochs.csv")]
     if track.blocks:
         tables.append(figures.write_track_csv(track, folder / "track.csv"))
-    return _save([track], folder, formats, Choices(epochs=epochs, blocks=blocks)) + Written(
-        tables=tuple(tables)
-    )
+    drawn = _save([track], folder, formats, Choices(epochs=epochs, blocks=blocks))
+    return drawn + Written(tables=tuple(tables))
 
 
 def write_results(
