@@ -193,5 +193,5 @@ def test_fast_on_the_largest_blocks():
     heat_map(record, [], record.blocks[:1])
     begin = time.process_time()
     heat_map(record, [], record.blocks)
-    # 0.8 s on an idle core: all 15,104 channels of SE-ResNet-50 take 2.0 s. A busy machine is slower.
+    # 0.6 s of processor time: all 15,104 channels of SE-ResNet-50 take 1.8 s. A busy machine is slower.
     assert time.process_time() - begin < 2.5
