@@ -44,6 +44,7 @@ from seviz.results.cost import Latency
 from seviz.results.stats import Floats
 
 HERE = Path(__file__).resolve().parent / "mobilenet_v3_small_in1k"
+LINES = "activations_lines"
 CLASSES = "senet-paper"
 FOLDED = ("SE_2_1", "SE_3_4")
 PAIRS = 200
@@ -326,9 +327,21 @@ def told(*words: str) -> str:
 
 def figure_and_findings(file: str, data: str) -> None:
     """Run `seviz activations` as a user does, and keep the figure, its table and what it says."""
-    kept = ("activations.png", "activations.svg", "activations.csv", "findings.csv")
+    drawn = [f"{name}.{form}" for name in ("activations", LINES) for form in ("png", "svg")]
+    kept = (*drawn, "activations.csv", "findings.csv")
     with tempfile.TemporaryDirectory() as folder:
-        words = ("--data", data, "--classes", CLASSES, "--blocks", "all", "-o", folder)
+        words = (
+            "--data",
+            data,
+            "--classes",
+            CLASSES,
+            "--blocks",
+            "all",
+            "--style",
+            "both",
+            "-o",
+            folder,
+        )
         said = told("activations", file, *words)
         for name in kept:
             (HERE / name).write_bytes((Path(folder) / name).read_bytes())
@@ -470,10 +483,15 @@ here; `reports/mobilenet_v3_small_in1k.py` makes everything in this folder from 
 seviz activations mobilenet_v3_small_in1k.tflite --data path/to/val --classes senet-paper --blocks all
 ```
 
-![Gate by channel for one image of goldfish, pug, plane and cliff](activations.png)
+![Gates of one image of goldfish, pug, plane and cliff, minus the mean over all](activations.png)
 
-*The paper's four classes. Each line is the gates of one image, and "all" the mean over the {images} images;
-50 channels of each block are drawn.*
+*The paper's four classes, a row each: the gates of one image minus the mean over the {images} images.
+Channels that deviate alike stand together.*
+
+![Gate by channel for one image of goldfish, pug, plane and cliff](activations_lines.png)
+
+*The same as lines, as the paper has them (`--style lines`): the gates of one image each, "all" is the mean
+over the {images} images; 50 channels of each block are drawn.*
 
 ![Gates of all images by channel, channels in the order of their mean](gates_of_all_images.png)
 
@@ -544,7 +562,7 @@ channel in `gates.csv`, of each fold in `folding.csv`.
 ## What cannot be said
 
 - One image of each class is no class: there are no class means, no spread within a class, and no share of the
-  gates that class explains. Two lines that differ in the figure are two images that differ.
+  gates that class explains. Two rows that differ in the figure are two images that differ.
 - The images are a sample of their own, not ImageNet's validation set, and the accuracy is of these
   {images}; the
   labels are taken as they came, and a few may be wrong.

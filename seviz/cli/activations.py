@@ -167,7 +167,8 @@ def activations(
             written.selective,
             folder,
             figure.formats,
-            mapped=network_map(record.blocks, found, ablation),
+            # A redraw shows what was asked for.
+            mapped=None if spec.is_record else network_map(record.blocks, found, ablation),
             look=look,
             dpi=shown.dpi,
         )

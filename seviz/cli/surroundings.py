@@ -158,7 +158,8 @@ def _figures() -> tuple[State, str]:
     with figure_style():
         figure = Figure()
         figure.subplots().set_title("é")
-        figure.savefig(io.BytesIO(), format="png", dpi=30)
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=30)
     if not has_letters(_LETTERS):
         return (
             "note",
