@@ -141,7 +141,7 @@ def _subject(
     subject = examine(
         loaded,
         data.data,
-        pass_options(data),
+        pass_options(data, mechanism=model.kind),
         command=shown_command(),
         progress=speaker.progress,
     )

@@ -20,6 +20,7 @@ from seviz.cost import (
     split,
     without_se,
 )
+from seviz.cost.audit import check_reductions
 from seviz.cost.conventions import DEFAULT, check_names
 from seviz.data.loaders import Loading
 from seviz.errors import NoSEBlockError, UsageError
@@ -31,6 +32,7 @@ from seviz.networks.building import on_meta as build_on_meta
 from seviz.networks.given import as_loaded, first_example, prepared_elsewhere
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.results.cost import Audit, Latency
+from seviz.results.mechanisms import DEFAULT_KIND
 from seviz.results.preprocessing import ASSUMED, Preprocessing
 
 DEFAULT_BATCH = 32
@@ -104,9 +106,10 @@ def audit(
     sweep: Sequence[int] = (),
     insertion: Insertion | None = None,
     timing: Timing | None = None,
+    mechanism: str = DEFAULT_KIND,
     **loading: Unpack[Loading],
 ) -> Audit:
-    """Count what SE costs a network: parameters, operations, memory, and, if asked for, time.
+    """Count what SE, or gates of another kind, cost a network: parameters, operations, memory, and time.
 
     Args:
         network: ``timm:NAME``, ``torchvision:NAME`` or a registered name (no weights are needed or
@@ -117,14 +120,16 @@ def audit(
         conventions: Any of ``macs``, ``torch``, ``paper``, ``fvcore``.
         sweep: Other reduction ratios.
         insertion: For a network without SE: put it in, and count that.
-        timing: Measure wall time with and without SE as well.
+        timing: Measure wall time with and without the gates as well.
+        mechanism: The kind of gates, as for `seviz.find`; all counts are of these alone. Reduction ratios,
+            and with them ``sweep``, are for kinds with a bottleneck.
         loading: Of batches: ``inputs`` and ``output``, as for `seviz.collect`.
 
     Returns:
         The result; ``to_dict`` gives it for JSON.
 
     Raises:
-        NoSEBlockError: If the network has no SE block and none is inserted.
+        NoSEBlockError: If the network has no block of the kind and none is inserted.
         CheckpointError: If the network cannot run on such an image.
         UsageError: If the input size is not known, or an argument is not understood.
 
@@ -135,10 +140,7 @@ def audit(
     ('3.86 G', '3.87 G')
     """
     check_names(conventions)
-    if any(r < 1 for r in sweep):
-        raise UsageError(
-            f"expected reduction ratios of at least 1, found {min(sweep)}; for example 2 4 8 16 32"
-        )
+    check_reductions(sweep, mechanism)
     loaded, size = _loaded(network, input_size, loading, runs=timing is not None)
     model, plain = loaded.model, None
     places: tuple[InsertionPoint, ...] = ()
@@ -153,11 +155,12 @@ def audit(
         reductions=sweep,
         inserted=[place.path for place in places],
         folded=bool(loaded.folds),
+        mechanism=mechanism,
     )
     result = replace(result, checkpoint_sha256=loaded.sha256)
     if timing is None:
         return result
-    return replace(result, latency=_timed(model, plain, size, timing))
+    return replace(result, latency=_timed(model, plain, size, timing, mechanism))
 
 
 def audit_weights(weights: BareWeights, sweep: Sequence[int] = ()) -> Audit:
@@ -247,7 +250,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _timed(
-    model: nn.Module, plain: nn.Module | None, size: Example, timing: Timing
+    model: nn.Module, plain: nn.Module | None, size: Example, timing: Timing, mechanism: str
 ) -> tuple[Latency, ...]:
     """Time batches of one and of the given size."""
     if is_on_meta(model):
@@ -255,7 +258,7 @@ def _timed(
             "expected a network with weights to time, found one on the meta device; give it weights with "
             "to_empty"
         )
-    twin = plain if plain is not None else without_se(model, split(trace(model, size)))
+    twin = plain if plain is not None else without_se(model, split(trace(model, size, mechanism)))
     return tuple(
         measure(model, twin, size, batch=batch, device=timing.device, pairs=timing.pairs)
         for batch in dict.fromkeys((1, timing.batch_size))
