@@ -49,8 +49,25 @@ class AuditOptions:
             show_default=False,
         ),
     ] = False
+    insert: Annotated[
+        Literal["se", "eca", "cbam", "ge"] | None,
+        Parameter(help="Put gates of this kind into a network that has none, and count these."),
+    ] = None
+    placement: Annotated[
+        Literal["standard", "pre", "post", "identity"],
+        Parameter(
+            help="Where they go in a residual network: at the end of each branch, before it, after the "
+            "addition, or on the shortcut."
+        ),
+    ] = "standard"
+    stages: Annotated[
+        tuple[int, ...],
+        Words,
+        Parameter(help="Stages that get them, from 2; all by default."),
+    ] = ()
     reduction: Annotated[
-        int | None, Parameter(help="Reduction ratio of the SE that is put in; 16 by default.")
+        int | None,
+        Parameter(help="Reduction ratio of the SE (or CBAM) that is put in; 16 by default."),
     ] = None
     after: Annotated[
         str | None,
@@ -89,10 +106,16 @@ class AuditOptions:
             "it."
         ),
     ] = None
+
     format: Annotated[
         Literal["latex", "markdown", "html", "csv"] | None,
         Parameter(help="Print tables for a paper in place of the text."),
     ] = None
+
+    @property
+    def inserted(self) -> str | None:
+        """Return the kind of gates that is put in, if one is."""
+        return self.insert or ("se" if self.insert_se else None)
 
 
 def audit(
@@ -152,15 +175,25 @@ def _check(spec: Spec, asked: AuditOptions, model: ModelOptions) -> None:
             f"expected a checkpoint or the name of a network, found the record {spec.name}; an audit needs "
             "the network"
         )
-    if model.kind != DEFAULT_KIND and asked.insert_se:
+    if asked.inserted is not None and model.mechanism not in (None, asked.inserted):
         raise UsageError(
-            f"expected --insert-se alone, found it with --mechanism {model.kind}; leave one out"
+            f"expected one kind of gates, found {asked.inserted} to insert and --mechanism {model.kind}; "
+            "leave one out"
         )
-    for option, given in (("--reduction", asked.reduction), ("--after", asked.after)):
-        if given is not None and not asked.insert_se:
+    if asked.insert not in (None, "se") and asked.insert_se:
+        raise UsageError(
+            f"expected one kind to insert, found --insert-se and --insert {asked.insert}; leave one out"
+        )
+    for option, given in (
+        ("--reduction", asked.reduction),
+        ("--after", asked.after),
+        ("--stages", asked.stages or None),
+        ("--placement", asked.placement if asked.placement != "standard" else None),
+    ):
+        if given is not None and asked.inserted is None:
             raise UsageError(
-                f"expected {option} with --insert-se, found it alone; add --insert-se, or use --sweep for "
-                "other reduction ratios of the network's own SE"
+                f"expected {option} with --insert-se (or --insert KIND), found it alone; add --insert-se, or "
+                "use --sweep for other reduction ratios of the network's own SE"
             )
     if asked.batch_size is not None and not asked.latency:
         raise UsageError(
@@ -203,7 +236,7 @@ def _count(
     if isinstance(loaded, BareWeights):
         if (
             asked.convention
-            or asked.insert_se
+            or asked.inserted is not None
             or asked.latency
             or asked.max_se_macs_pct is not None
             or mechanism != DEFAULT_KIND
@@ -218,7 +251,11 @@ def _count(
         loaded,
         conventions=asked.convention or DEFAULT,
         sweep=asked.sweep,
-        insertion=Insertion(asked.reduction or 16, asked.after) if asked.insert_se else None,
+        insertion=Insertion(
+            asked.reduction, asked.after, asked.inserted, asked.placement, asked.stages
+        )
+        if asked.inserted is not None
+        else None,
         timing=timing,
         mechanism=mechanism,
     )

@@ -15,11 +15,11 @@ from seviz.cost import (
     InsertionPoint,
     audit_network,
     audit_parameters,
-    insert,
     measure,
     split,
     without_se,
 )
+from seviz.cost import insert as insert_into
 from seviz.cost.audit import check_reductions
 from seviz.cost.conventions import DEFAULT, check_names
 from seviz.data.loaders import Loading
@@ -40,15 +40,21 @@ DEFAULT_BATCH = 32
 
 @dataclass(frozen=True)
 class Insertion:
-    """How SE is put into a network that has none.
+    """How SE, or gates of another kind, are put into a network that has none.
 
     Attributes:
-        reduction: Ratio r.
+        reduction: Ratio r; 16 by default, where the kind has one.
         after: Regular expression of module paths; the paper's places by default.
+        kind: ``se``, ``eca``, ``cbam`` or ``ge``, as for `insert`.
+        placement: ``standard``, ``pre``, ``post`` or ``identity``.
+        stages: The stages that get gates; all by default.
     """
 
-    reduction: int = 16
+    reduction: int | None = None
     after: str | None = None
+    kind: str = DEFAULT_KIND
+    placement: str = "standard"
+    stages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def audit(
             the first is looked at: for several inputs, or inputs that are no images.
         conventions: Any of ``macs``, ``torch``, ``paper``, ``fvcore``.
         sweep: Other reduction ratios.
-        insertion: For a network without SE: put it in, and count that.
+        insertion: For a network without SE, or gates of another kind: put them in, and count these.
         timing: Measure wall time with and without the gates as well.
         mechanism: The kind of gates, as for `seviz.find`; all counts are of these alone. Reduction ratios,
             and with them ``sweep``, are for kinds with a bottleneck.
@@ -146,7 +152,8 @@ def audit(
     places: tuple[InsertionPoint, ...] = ()
     if insertion is not None:
         plain = model
-        model, places = insert(model, size, reduction=insertion.reduction, after=insertion.after)
+        mechanism = insertion.kind
+        model, places = insert_into(model, size, **vars(insertion))
     result = audit_network(
         model,
         size,
@@ -218,7 +225,68 @@ def insert_se(
     torch.Size([1, 10])
     """
     loaded, size = _loaded(network, input_size, {}, runs=True)
-    made, _ = insert(loaded.model, size, reduction=reduction, after=after, bias=bias)
+    made, _ = insert_into(loaded.model, size, reduction=reduction, after=after, bias=bias)
+    return made
+
+
+def insert(
+    network: str | Path | LoadedModel | nn.Module,
+    kind: str = DEFAULT_KIND,
+    input_size: Any = None,
+    *,
+    placement: str = "standard",
+    stages: Sequence[int] = (),
+    reduction: int | None = None,
+    after: str | None = None,
+    bias: bool = True,
+    **arch_args: Any,
+) -> nn.Module:
+    """Return a copy of a network with gates of a kind in it, ready to train; the network is left as it is.
+
+    The same call makes the same modules with the same names, so that a state dict loads again; as an
+    architecture it is ``seviz.cost.entry:insert``, its arguments those of the call.
+
+    Args:
+        network: As for `audit`; a name gives random weights.
+        kind: ``se``, ``eca``, ``cbam`` (its channel half) or ``ge`` (gather-excite without parameters).
+        input_size: As for `audit`.
+        placement: ``standard``, as for `insert_se`; in residual networks also ``pre`` (before each branch),
+            ``post`` (after each addition) or ``identity`` (on each shortcut): arXiv 1709.01507v4, Table 14.
+        stages: The stages that get gates, as blocks are named by them, from 2; all by default.
+        reduction: Ratio r of ``se`` and ``cbam``, 16 by default.
+        after: As for `insert_se`.
+        bias: Whether the fully connected layers have biases.
+        arch_args: Arguments of an architecture that is given by its name.
+
+    Raises:
+        CheckpointError: If it has such gates already, or no place is found.
+        UsageError: If an argument is not understood, or the input size is not known.
+
+    >>> network = insert("resnet20", "eca", (3, 32, 32), stages=[3, 4])
+    >>> import seviz
+    >>> [b.name for b in seviz.find(network, (3, 32, 32), "eca").blocks][:2]
+    ['ECA_2_1', 'ECA_2_2']
+    """
+    if isinstance(network, str | Path) and has_blueprint(network):
+        loaded = blueprint(network, arch_args=arch_args, on_meta=False)
+        loaded = loaded.with_preprocessing(input_size=tuple(input_size) if input_size else None)
+        size: Example = loaded.preprocessing.input_size
+    elif arch_args:
+        raise UsageError(
+            f"expected the name of an architecture with {', '.join(arch_args)}, found a network; leave it out"
+        )
+    else:
+        loaded, size = _loaded(network, input_size, {}, runs=True)
+    made, _ = insert_into(
+        loaded.model,
+        size,
+        kind=kind,
+        placement=placement,
+        stages=tuple(stages),
+        reduction=reduction,
+        after=after,
+        bias=bias,
+    )
     return made
 
 
