@@ -19,7 +19,7 @@ from seviz.collect.distributed import launched
 from seviz.data.sources import known_forms
 from seviz.errors import DataError, UsageError
 from seviz.results.files import file_sha256, is_record, record_path
-from seviz.results.mechanisms import DEFAULT_KIND, chosen
+from seviz.results.mechanisms import ALL, DEFAULT_KIND, chosen
 from seviz.results.spec import check_there
 
 if TYPE_CHECKING:
@@ -213,6 +213,13 @@ def record_beside(spec: Spec, folder: Path) -> tuple[Path, Record] | None:
         if record is not None:
             return record_path(place), record
     return None
+
+
+def kind_of(model: ModelOptions, record: Record | None) -> str:
+    """Return the kind of gates that was asked for; else that of the record, which knows its own."""
+    if model.mechanism is not None or record is None or not record.mechanisms:
+        return model.kind
+    return record.mechanisms[0] if len(record.mechanisms) == 1 else ALL
 
 
 def _holds(record: Record, model: ModelOptions) -> bool:
