@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from seviz.cost.entry import Insertion as Insertion
     from seviz.cost.entry import Timing as Timing
     from seviz.cost.entry import audit as audit
+    from seviz.cost.entry import insert as insert
     from seviz.cost.entry import insert_se as insert_se
     from seviz.data.loaders import Loader as Loader
     from seviz.errors import RecordWarning as RecordWarning
@@ -109,6 +110,7 @@ _HOMES = {
     "fold": "seviz.pruning.folding",
     "findings": "seviz.analysis",
     "gate_confusion": "seviz.analysis",
+    "insert": "seviz.cost.entry",
     "insert_se": "seviz.cost.entry",
     "load": "seviz.networks",
     "merge": "seviz.results.merging",

@@ -22,6 +22,8 @@ from seviz.results.blocks import select_blocks
 from seviz.results.classes import ClassTable
 from seviz.results.evaluation import Evaluation
 from seviz.results.files import record_path
+from seviz.results.mechanisms import DEFAULT_KIND
+from seviz.results.mechanisms import chosen as kinds_of
 from seviz.results.record import Record
 from seviz.results.spec import open_spec
 from seviz.results.subject import Subject
@@ -484,7 +486,8 @@ def report(
 ) -> Results:
     """Write everything that one pass says into a folder: record, figures, tables and one HTML file.
 
-    A network without SE is evaluated, and what SE would cost it is counted. `write_report` makes the HTML
+    A network without SE is evaluated, and what SE would cost it is counted; one without the kind of gates
+    that ``options`` name instead is refused. `write_report` makes the HTML
     file again from a record, `write_results` the figures and tables.
 
     Args:
@@ -512,9 +515,11 @@ def report(
     from seviz.results.ablation import Ablation
 
     say = tell or _LOG.info
-    chosen = replace(options or PassOptions(), require_se=False)
+    chosen = options or PassOptions()
+    # Who names another kind of gates wants those; SE is looked for, and may be missing.
+    chosen = replace(chosen, require_se=chosen.mechanism != DEFAULT_KIND)
     loaded, source, chosen = _met(network, data, classes, chosen, collecting)
-    audit = _counted(loaded, source, say)
+    audit = _counted(loaded, source, chosen.mechanism, say)
     record = collect(
         loaded,
         source,
@@ -559,15 +564,20 @@ def _met(
     return loaded, source, options
 
 
-def _counted(loaded: LoadedModel, source: Any, say: Callable[[str], Any]) -> Audit | None:
-    """Count what SE costs; for a network without, what it would cost."""
+def _counted(
+    loaded: LoadedModel, source: Any, mechanism: str, say: Callable[[str], Any]
+) -> Audit | None:
+    """Count what the gates cost; for a network without SE, what it would cost."""
     from seviz.cost.entry import Insertion, audit
 
     example = getattr(source, "example", None)
+    sweep = SWEEP if all(kind.has_bottleneck for kind in kinds_of(mechanism)) else ()
     try:
-        return audit(loaded, example, sweep=SWEEP)
-    except NoSEBlockError:
-        say("note: the network has no SE block; the report has no gates")
+        return audit(loaded, example, sweep=sweep, mechanism=mechanism)
+    except NoSEBlockError as exc:
+        if mechanism != DEFAULT_KIND:
+            raise
+        say(f"note: the network has no SE block; the report has no gates ({exc})")
     try:
         return audit(loaded, example, sweep=SWEEP, insertion=Insertion())
     except SevizError:

@@ -145,7 +145,10 @@ def test_foreign_gates_are_no_se(entry: Foreign) -> None:
     assert found.without_squeeze == ()
     assert sum(o.count for o in found.others) >= 3
     assert found.readable == (entry.key,)
-    with pytest.raises(NoSEBlockError, match=f"mechanism=.{entry.key}. reads"):
+    with pytest.raises(
+        NoSEBlockError,
+        match=f"--mechanism {entry.key} reads those .in Python, mechanism=.{entry.key}.",
+    ):
         found.require_se()
 
 

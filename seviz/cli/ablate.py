@@ -17,7 +17,9 @@ from seviz.cli.pass_text import say_network, some
 from seviz.cli.process import for_networks
 from seviz.cli.shared import INTERRUPTED, load_model, pass_options, require_data, shown_command
 from seviz.errors import DataError, UsageError
+from seviz.results.blocks import SE
 from seviz.results.files import is_record
+from seviz.results.keys import file_key
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
@@ -125,7 +127,7 @@ def _replace(
     result = run(
         loaded,
         require_data(spec, data),
-        pass_options(data),
+        pass_options(data, mechanism=model.kind),
         by=asked.by,
         gates=asked.gates,
         record=record,
@@ -174,7 +176,7 @@ def _document(result: Ablation, files: Sequence[Path]) -> dict[str, Any]:
             "top1_interval": [share.low, share.high],
             "right": result.right,
             "params": result.params,
-            "se_params": result.se_params,
+            "se_params" if result.word == SE else file_key("se_params"): result.se_params,
             "macs": result.macs,
         },
         "blocks": ablation_table(result).records(),

@@ -1,4 +1,4 @@
-"""``seviz audit``: what SE costs."""
+"""``seviz audit``: what SE, or gates of another kind, cost."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from seviz.cli.process import for_networks
 from seviz.cli.shared import open_model
 from seviz.cli.thresholds import FAILED
 from seviz.errors import NoSEBlockError, UsageError
+from seviz.results.mechanisms import DEFAULT_KIND
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
@@ -48,8 +49,25 @@ class AuditOptions:
             show_default=False,
         ),
     ] = False
+    insert: Annotated[
+        Literal["se", "eca", "cbam", "ge"] | None,
+        Parameter(help="Put gates of this kind into a network that has none, and count these."),
+    ] = None
+    placement: Annotated[
+        Literal["standard", "pre", "post", "identity"],
+        Parameter(
+            help="Where they go in a residual network: at the end of each branch, before it, after the "
+            "addition, or on the shortcut."
+        ),
+    ] = "standard"
+    stages: Annotated[
+        tuple[int, ...],
+        Words,
+        Parameter(help="Stages that get them, from 2; all by default."),
+    ] = ()
     reduction: Annotated[
-        int | None, Parameter(help="Reduction ratio of the SE that is put in; 16 by default.")
+        int | None,
+        Parameter(help="Reduction ratio of the SE (or CBAM) that is put in; 16 by default."),
     ] = None
     after: Annotated[
         str | None,
@@ -76,16 +94,28 @@ class AuditOptions:
     ] = "auto"
     max_se_params_pct: Annotated[
         float | None,
-        Parameter(help="Exit with 1 if SE adds more parameters, in per cent of those without it."),
+        Parameter(
+            help="Exit with 1 if SE (or what --mechanism names) adds more parameters, in per cent of those "
+            "without it."
+        ),
     ] = None
     max_se_macs_pct: Annotated[
         float | None,
-        Parameter(help="Exit with 1 if SE adds more MACs, in per cent of those without it."),
+        Parameter(
+            help="Exit with 1 if SE (or what --mechanism names) adds more MACs, in per cent of those without "
+            "it."
+        ),
     ] = None
+
     format: Annotated[
         Literal["latex", "markdown", "html", "csv"] | None,
         Parameter(help="Print tables for a paper in place of the text."),
     ] = None
+
+    @property
+    def inserted(self) -> str | None:
+        """Return the kind of gates that is put in, if one is."""
+        return self.insert or ("se" if self.insert_se else None)
 
 
 def audit(
@@ -97,6 +127,7 @@ def audit(
 ) -> int:
     """Count what SE costs a network: parameters, multiplications, memory, time.
 
+    With --mechanism, what gates of another kind cost, under their own name.
     Writes a table of the blocks (CSV), everything as JSON, and two figures.
     Nothing is downloaded: for a zoo name, its published weights do not matter.
 
@@ -109,13 +140,15 @@ def audit(
     from seviz.report.folder import write_audit
 
     spec = open_spec(ckpt)
-    _check(spec, count)
+    _check(spec, count, model)
     folder = output_folder(spec, output.output)
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     loaded = _load(ckpt, count, model)
     try:
-        result = _count(loaded, count, speaker)
+        result = _count(loaded, count, model.kind, speaker)
     except NoSEBlockError as exc:
+        if model.kind != DEFAULT_KIND:
+            raise
         raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
     failed = _exceeded(result, count)
     document = {**result.to_dict(), "exceeded": failed}
@@ -135,18 +168,32 @@ def audit(
     return FAILED if failed else 0
 
 
-def _check(spec: Spec, asked: AuditOptions) -> None:
+def _check(spec: Spec, asked: AuditOptions, model: ModelOptions) -> None:
     """Refuse what cannot be meant, before the work."""
     if spec.is_record:
         raise UsageError(
             f"expected a checkpoint or the name of a network, found the record {spec.name}; an audit needs "
             "the network"
         )
-    for option, given in (("--reduction", asked.reduction), ("--after", asked.after)):
-        if given is not None and not asked.insert_se:
+    if asked.inserted is not None and model.mechanism not in (None, asked.inserted):
+        raise UsageError(
+            f"expected one kind of gates, found {asked.inserted} to insert and --mechanism {model.kind}; "
+            "leave one out"
+        )
+    if asked.insert not in (None, "se") and asked.insert_se:
+        raise UsageError(
+            f"expected one kind to insert, found --insert-se and --insert {asked.insert}; leave one out"
+        )
+    for option, given in (
+        ("--reduction", asked.reduction),
+        ("--after", asked.after),
+        ("--stages", asked.stages or None),
+        ("--placement", asked.placement if asked.placement != "standard" else None),
+    ):
+        if given is not None and asked.inserted is None:
             raise UsageError(
-                f"expected {option} with --insert-se, found it alone; add --insert-se, or use --sweep for "
-                "other reduction ratios of the network's own SE"
+                f"expected {option} with --insert-se (or --insert KIND), found it alone; add --insert-se, or "
+                "use --sweep for other reduction ratios of the network's own SE"
             )
     if asked.batch_size is not None and not asked.latency:
         raise UsageError(
@@ -178,7 +225,9 @@ def _load(ckpt: str, asked: AuditOptions, model: ModelOptions) -> LoadedModel | 
     return loaded.with_preprocessing(input_size=model.input_size or None)
 
 
-def _count(loaded: LoadedModel | BareWeights, asked: AuditOptions, speaker: Speaker) -> Audit:
+def _count(
+    loaded: LoadedModel | BareWeights, asked: AuditOptions, mechanism: str, speaker: Speaker
+) -> Audit:
     from seviz.cost.conventions import DEFAULT
     from seviz.cost.entry import DEFAULT_BATCH, Insertion, Timing, audit_weights
     from seviz.cost.entry import audit as count
@@ -187,9 +236,10 @@ def _count(loaded: LoadedModel | BareWeights, asked: AuditOptions, speaker: Spea
     if isinstance(loaded, BareWeights):
         if (
             asked.convention
-            or asked.insert_se
+            or asked.inserted is not None
             or asked.latency
             or asked.max_se_macs_pct is not None
+            or mechanism != DEFAULT_KIND
         ):
             raise loaded.refuse()
         return audit_weights(loaded, asked.sweep)
@@ -201,8 +251,13 @@ def _count(loaded: LoadedModel | BareWeights, asked: AuditOptions, speaker: Spea
         loaded,
         conventions=asked.convention or DEFAULT,
         sweep=asked.sweep,
-        insertion=Insertion(asked.reduction or 16, asked.after) if asked.insert_se else None,
+        insertion=Insertion(
+            asked.reduction, asked.after, asked.inserted, asked.placement, asked.stages
+        )
+        if asked.inserted is not None
+        else None,
         timing=timing,
+        mechanism=mechanism,
     )
 
 
@@ -221,7 +276,7 @@ def _exceeded(result: Audit, asked: AuditOptions) -> list[str]:
         ("MACs", result.macs_increase, asked.max_se_macs_pct),
     )
     return [
-        f"SE adds {100 * share:.4g} % {what}, more than the {most:g} % allowed"
+        f"{result.word} adds {100 * share:.4g} % {what}, more than the {most:g} % allowed"
         for what, share, most in limits
         if most is not None and share is not None and 100 * share > most
     ]

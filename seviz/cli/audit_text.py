@@ -22,18 +22,20 @@ def say(result: Audit, speaker: Speaker) -> None:
     if result.inserted:
         places = result.inserted
         after = f"{places[0]} ... {places[-1]}" if len(places) > 1 else places[0]
-        speaker.say(f"inserted {len(places)} SE block{'s' * (len(places) != 1)}, after {after}")
+        speaker.say(
+            f"inserted {len(places)} {result.word} block{'s' * (len(places) != 1)}, after {after}"
+        )
     speaker.line()
     for table in tables_of(result).values():
         speaker.table(table)
-    if result.blocks:
-        speaker.say(describe_formula(result))
+    if result.blocks and (formula := describe_formula(result)):
+        speaker.say(formula)
     if result.totals is not None and not result.not_counted:
         speaker.line("not counted: nothing; every operator is in the table")
 
 
 def for_paper(result: Audit, kind: str) -> str:
-    """Return the tables of an audit for a paper: the network with and without SE, and SE by stage.
+    """Return the tables of an audit for a paper: the network with and without the gates, and these by stage.
 
     Args:
         result: The audit.
@@ -44,6 +46,6 @@ def for_paper(result: Audit, kind: str) -> str:
 
     stages = stages_table(result)
     size = "x".join(map(str, result.input_size)) or "not known"
-    named = f"Cost of SE in {result.name}, input {size}"
+    named = f"Cost of {result.word} in {result.name}, input {size}"
     made = [stages] if kind == "csv" else [replace(totals_table(result), caption=named), stages]
     return "\n\n".join(render(table, kind).rstrip("\n") for table in made)

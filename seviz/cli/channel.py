@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, Formats, ModelOptions, OutputOptions
 from seviz.cli.output import check_folder, check_formats
-from seviz.cli.shared import INTERRUPTED, load_model, pass_options
+from seviz.cli.shared import INTERRUPTED, kind_of, load_model, pass_options
 from seviz.errors import UsageError
 from seviz.results.spec import Spec, open_spec
 
@@ -98,7 +98,7 @@ def _view(
         name,
         None if ckpt is None else load_model(ckpt, model),
         data.data,
-        pass_options(data),
+        pass_options(data, mechanism=kind_of(model, spec.record)),
         progress=(lambda total: speaker.progress(total, "holding a channel"))
         if ckpt is not None and data.data is not None
         else None,

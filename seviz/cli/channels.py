@@ -12,7 +12,7 @@ from seviz.cli.channel import open_record
 from seviz.cli.console import Speaker
 from seviz.cli.options import LOOKING, DataOptions, ModelOptions, OutputOptions, Words
 from seviz.cli.output import check_folder
-from seviz.cli.shared import load_model, pass_options
+from seviz.cli.shared import kind_of, load_model, pass_options
 from seviz.errors import UsageError
 from seviz.results.spec import Spec
 
@@ -120,7 +120,7 @@ def _rank(
         spec.record,
         load_model(ckpt, model),
         data.data,
-        pass_options(data),
+        pass_options(data, mechanism=kind_of(model, spec.record)),
         blocks=blocks,
         ablate=ranking.ablate or "",
         progress=lambda total: speaker.progress(total, "holding channels"),

@@ -136,12 +136,12 @@ def _subject(
     loaded = load_model(spec.name, model)
     speaker.remark(f"network: {loaded.architecture}, input: {loaded.preprocessing.describe()}")
     if data.data is None:
-        subject = examine(loaded)
+        subject = examine(loaded, options=pass_options(data, mechanism=model.kind))
         return replace(subject, name=_name(subject.name)), False
     subject = examine(
         loaded,
         data.data,
-        pass_options(data),
+        pass_options(data, mechanism=model.kind),
         command=shown_command(),
         progress=speaker.progress,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -60,7 +61,15 @@ def _network(subject: Subject) -> dict[str, Any]:
         "macs": cost.macs if cost is not None else None,
         "paper_gflops": cost.paper.giga(cost.paper.with_se) if cost is not None else None,
         "se_blocks": se_blocks(subject),
+        "gates": _gates(subject),
     }
+
+
+def _gates(subject: Subject) -> dict[str, int] | None:
+    """Return how many blocks there are of each kind that was looked for, by its word."""
+    if subject.record is not None:
+        return dict(Counter(block.mechanism.key for block in subject.record.blocks))
+    return dict(subject.cost.gates) if subject.cost is not None else None
 
 
 def _difference(found: Difference | None) -> dict[str, Any] | None:

@@ -139,7 +139,7 @@ def confusion(
     if spec.kind == "predictions":
         evaluated = _read_table(spec, figure, speaker)
     else:
-        asked = Asked(model, data, earlier, require_se=False)
+        asked = Asked(model, data, earlier, require_se=model.mechanism is not None)
         evaluated = _pass(spec, figure, asked, folder, speaker, output.json)
     drawn = write_confusion(
         evaluated.evaluation,
@@ -235,7 +235,10 @@ def _pass(
         _compare(plan.missing, plan.extra, shown, as_json)
         check_classes(plan, [*shown.classes, *(shown.explain or ())])
         if shown.explain and not plan.blocks:
-            raise UsageError("expected SE blocks for --explain, found none; leave it out")
+            raise UsageError(
+                "expected SE blocks for --explain, found none; leave it out, or name another kind with "
+                "--mechanism"
+            )
 
     made = obtain_record(
         spec,

@@ -26,13 +26,15 @@ def say_findings(found: Findings, speaker: Speaker, blocks: Sequence[str] = ()) 
             warnings are said. All by default.
     """
     from seviz.analysis.findings import remarks
+    from seviz.analysis.findings.wording import THIS
     from seviz.tables.findings import blocks_table
 
     say_warnings(found.warnings, speaker)
     if not found.blocks:
         return
     if not blocks:
-        speaker.say("What the SENet paper says of its networks, for this one", "head")
+        judged = "this one" if found.of == THIS else found.of
+        speaker.say(f"What the SENet paper says of its networks, for {judged}", "head")
         for statement in found.statements:
             verdict = f'"{statement.claim}": {statement.verdict}.'
             speaker.say(f"{verdict} {statement.reason}")

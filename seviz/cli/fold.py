@@ -150,7 +150,7 @@ def fold(
     elif loaded.arch:
         raise _no_target(output.output)
     speaker.remark(f"network: {loaded.architecture}, {loaded.params:,} parameters")
-    options = pass_options(data)
+    options = pass_options(data, mechanism=model.kind)
     before: Right | None = None
     if data.data is not None:
         record, before = _passed(loaded, data.data, options, speaker, record)

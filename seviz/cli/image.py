@@ -13,7 +13,7 @@ from seviz.cli.options import LOOKING, ModelOptions, OutputOptions, Words
 from seviz.cli.output import check_formats, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
-from seviz.cli.shared import load_model, record_beside
+from seviz.cli.shared import kind_of, load_model, record_beside
 from seviz.errors import UsageError
 from seviz.results.spec import Spec, open_spec
 
@@ -137,7 +137,7 @@ def _explain(
         data=looking.data,
         channels=looking.channels,
         blocks=looking.blocks or ("all",),
-        options=PassOptions(device=looking.device),
+        options=PassOptions(device=looking.device, mechanism=kind_of(model, record)),
     )
     for note in explained.notes:
         if note not in loaded.notes:

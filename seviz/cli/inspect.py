@@ -9,6 +9,8 @@ from seviz.cli.inspect_bare import show_bare
 from seviz.cli.options import ModelOptions, OutputOptions
 from seviz.cli.shared import open_model
 from seviz.errors import UsageError
+from seviz.results.keys import file_key
+from seviz.results.mechanisms import DEFAULT_KIND
 from seviz.results.spec import open_spec
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ def inspect(
     ckpt: str, *, model: ModelOptions = ModelOptions(), output: OutputOptions = OutputOptions()
 ) -> None:
     """Show what is in a checkpoint, its SE blocks, and what only looks like SE.
+
+    With --mechanism, its gates of another kind.
 
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
@@ -38,7 +42,7 @@ def inspect(
     if isinstance(opened, BareWeights):
         show_bare(opened, speaker)
         return
-    found = find(opened.model, opened.preprocessing.input_size)
+    found = find(opened.model, opened.preprocessing.input_size, model.kind)
     speaker.document(_document(opened, found))
     _print(opened, found, speaker)
     for note in opened.notes:
@@ -60,13 +64,21 @@ def _document(loaded: LoadedModel, found: Found) -> dict[str, Any]:
         "outputs": list(found.heads),
         "classes": loaded.classes.labels if loaded.classes is not None else None,
         "params": loaded.params,
-        "se_params": _se_params(loaded, found),
+        **_gates(loaded, found),
         "preprocessing": loaded.preprocessing.to_dict(),
         "blocks": [b.to_dict() for b in found.blocks],
         "without_squeeze": [b.to_dict() for b in found.without_squeeze],
         "others": [vars(o) for o in found.others],
         "notes": list(loaded.notes),
     }
+
+
+def _gates(loaded: LoadedModel, found: Found) -> dict[str, Any]:
+    """Return the parameters of the blocks; of another kind than SE under a key that does not say SE."""
+    count = _se_params(loaded, found)
+    if found.mechanism == DEFAULT_KIND:
+        return {"se_params": count}
+    return {"mechanism": found.mechanism, file_key("se_params"): count}
 
 
 def _se_params(loaded: LoadedModel, found: Found) -> int:
@@ -85,7 +97,7 @@ def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
     if found.blocks:
         share, count = share_of_rest(se, loaded.params), len(found.blocks)
         blocks = f"{count} block{'s' * (count != 1)}, {se:,} parameters{share}"
-        speaker.say(f"SE            {blocks}", "strong")
+        speaker.say(f"{found.word:<13} {blocks}", "strong")
     speaker.say(f"checkpoint    {loaded.name}{f' ({loaded.format})' if loaded.format else ''}")
     if loaded.recognised:
         speaker.say(f"recognised    {loaded.recognised}")
@@ -100,10 +112,10 @@ def _print(loaded: LoadedModel, found: Found, speaker: Speaker) -> None:
     speaker.say(f"parameters    {loaded.params:,}")
     speaker.line()
     for caption, listed in (
-        ("SE blocks", found.blocks),
+        (f"{found.word} blocks", found.blocks),
         ("gates without squeeze", found.without_squeeze),
     ):
-        if listed:
+        if listed and (listed is found.blocks or found.mechanism != "gate"):
             speaker.table(blocks_table(listed, caption))
     if found.others:
-        speaker.table(others_table(found.others))
+        speaker.table(others_table(found.others, found.word))

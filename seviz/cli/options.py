@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from seviz.data.sources import known_forms
+from seviz.results.mechanisms import ALL, BY_KEY, DEFAULT_KIND, chosen
 
 MODEL = Group("Network", sort_key=1)
 DATA = Group("Images", sort_key=2)
@@ -74,6 +75,14 @@ class ModelOptions:
             "(pip install 'seviz[onnxruntime]')."
         ),
     ] = "torch"
+    mechanism: Annotated[
+        str | None,
+        Parameter(
+            help=f"Kind of gates to look at: {', '.join(BY_KEY)}, or {ALL} that have a number per channel; "
+            "se by default. A record knows its own.",
+            show_default=False,
+        ),
+    ] = None
     unsafe_load: Annotated[
         bool,
         Parameter(
@@ -140,6 +149,17 @@ class ModelOptions:
         Literal["rgb", "bgr"] | None,
         Parameter(help="Order of the colours; bgr for networks trained on OpenCV's images."),
     ] = None
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of gates, by its word.
+
+        Raises:
+            UsageError: If there is no such kind.
+        """
+        word = self.mechanism or DEFAULT_KIND
+        chosen(word)
+        return word
 
 
 @Parameter(name="*", group=DATA)
@@ -226,7 +246,7 @@ class DataOptions:
     without_squeeze: Annotated[
         bool,
         Parameter(
-            help="Read per-pixel gates (their spatial mean) instead of SE.",
+            help="Read per-pixel gates (their spatial mean) instead of SE: --mechanism gate.",
             negative=(),
             show_default=False,
         ),

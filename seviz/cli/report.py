@@ -100,7 +100,7 @@ def report(
             model,
             data,
             earlier,
-            require_se=False,
+            require_se=model.mechanism is not None,
         )
         made = make(ckpt, shown, asked, folder, speaker)
     say(made, speaker)

@@ -19,6 +19,7 @@ from seviz.collect.distributed import launched
 from seviz.data.sources import known_forms
 from seviz.errors import DataError, UsageError
 from seviz.results.files import file_sha256, is_record, record_path
+from seviz.results.mechanisms import ALL, DEFAULT_KIND, chosen
 from seviz.results.spec import check_there
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ class Asked:
     @property
     def pass_options(self) -> PassOptions:
         """Return how the pass is made."""
-        return pass_options(self.data, self.read, require_se=self.require_se)
+        return pass_options(
+            self.data, self.read, mechanism=self.model.kind, require_se=self.require_se
+        )
 
     def collecting(self, speaker: Speaker) -> dict[str, Any]:
         """Return arguments of `seviz.collect` that all commands with a pass give."""
@@ -178,10 +181,15 @@ def obtain_record(
                     f"expected {option} with a checkpoint, found it with the record {spec.name}; leave it "
                     "out to redraw, or name the checkpoint to collect anew"
                 )
+        if not _holds(spec.record, asked.model):
+            raise UsageError(
+                f"expected a record of the gates that --mechanism {asked.model.mechanism} reads, found "
+                f"{spec.record.word} in {spec.name}; leave it out, or name the checkpoint to collect anew"
+            )
         return Obtained(spec.record, spec.file, fresh=False)
     if asked.data.data is None and each is None:
         record = _record_of(spec, folder)
-        if record is not None:
+        if record is not None and _holds(record, asked.model):
             path = record_path(folder)
             speaker.remark(f"from {path}, the record of this checkpoint; --data collects anew")
             return Obtained(record, path, fresh=False)
@@ -205,6 +213,18 @@ def record_beside(spec: Spec, folder: Path) -> tuple[Path, Record] | None:
         if record is not None:
             return record_path(place), record
     return None
+
+
+def kind_of(model: ModelOptions, record: Record | None) -> str:
+    """Return the kind of gates that was asked for; else that of the record, which knows its own."""
+    if model.mechanism is not None or record is None or not record.mechanisms:
+        return model.kind
+    return record.mechanisms[0] if len(record.mechanisms) == 1 else ALL
+
+
+def _holds(record: Record, model: ModelOptions) -> bool:
+    """Return whether a record is of the kind of gates that was asked for; of any where none was."""
+    return model.mechanism is None or set(record.mechanisms) <= {k.key for k in chosen(model.kind)}
 
 
 def _record_of(spec: Spec, folder: Path) -> Record | None:
@@ -281,13 +301,18 @@ def collect_record(
 
 
 def pass_options(
-    data: DataOptions, read: ReadOptions = ReadOptions(), *, require_se: bool = True
+    data: DataOptions,
+    read: ReadOptions = ReadOptions(),
+    *,
+    mechanism: str = DEFAULT_KIND,
+    require_se: bool = True,
 ) -> PassOptions:
     """Return how a pass is made, as the command line asks.
 
     Args:
         data: Its options.
         read: What is read; everything by default.
+        mechanism: Kind of gates, by its word.
         require_se: Whether a network without SE is an error.
     """
     from seviz.collect.prepare import PassOptions
@@ -302,6 +327,7 @@ def pass_options(
         strict=data.strict,
         labels=data.labels,
         download=data.download,
+        mechanism=mechanism,
         without_squeeze=data.without_squeeze,
         require_se=require_se,
         blocks=read.blocks,

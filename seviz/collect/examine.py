@@ -53,7 +53,7 @@ def examine(
     require_whole(chosen)
     loaded, source, chosen = met(network, data, chosen, loading)
     example = source.example if isinstance(source, Stream) else loaded.preprocessing.input_size
-    cost = network_cost(loaded.model, example)
+    cost = network_cost(loaded.model, example, chosen.mechanism)
     if source is None:
         return Subject(loaded.name, cost=cost)
     tables: list[PredictionTable] = []

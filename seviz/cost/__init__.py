@@ -2,7 +2,8 @@
 
 from seviz.cost.attribution import split
 from seviz.cost.audit import audit_network, audit_parameters
-from seviz.cost.insertion import InsertionPoint, WithSE, insert
+from seviz.cost.inserted import WithSE
+from seviz.cost.insertion import InsertionPoint, insert
 from seviz.cost.latency import measure
 from seviz.cost.removal import Removal
 from seviz.cost.twin import without_se

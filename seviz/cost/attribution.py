@@ -1,8 +1,8 @@
-"""Which operators and parameters belong to which SE block.
+"""Which operators and parameters belong to which SE block, or block of another kind.
 
-SE's operators are those that nobody needs once the map goes on unscaled. The recorded pass is walked back
-from the network's output twice: with the multiplications, and past them. What the second walk does not
-reach is SE, in whatever way it is written.
+A gate's operators are those that nobody needs once the map goes on unscaled. The recorded pass is walked
+back from the network's output twice: with the multiplications, and past them. What the second walk does not
+reach is SE, or whatever kind the blocks are of, in whatever way it is written.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from seviz.gates.classify import shift
 from seviz.gates.graph import Graph, Op, Value
 from seviz.gates.ops import LINEAR, NORM, POOL, REDUCE
 from seviz.gates.own_size import OwnSize
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 
 _SHRINKS = REDUCE | POOL
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The operators of one SE block, in the order in which they ran.
+    """The operators of one block, in the order in which they ran.
 
     Attributes:
         traced: The block.
@@ -31,8 +31,8 @@ class Part:
         excitation: From there to the gate.
         scale: What is done to the map: the multiplication, the addition of a shift, writing out an
             expanded gate.
-        layers: The two fully connected layers.
-        map_elements: Elements of the scaled map, of all images of the pass.
+        layers: The two fully connected layers; of another kind those that it has, once for each use.
+        map_elements: Elements of the scaled map, or maps, of all images of the pass.
     """
 
     traced: TracedBlock
@@ -43,11 +43,9 @@ class Part:
     map_elements: int
 
     @property
-    def block(self) -> SEBlock:
-        """Return the block; of another kind it cannot be, since only SE is divided off."""
-        block = self.traced.block
-        assert isinstance(block, SEBlock)
-        return block
+    def block(self) -> GateBlock:
+        """Return what is known of the block."""
+        return self.traced.block
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -57,12 +55,12 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A recorded pass, divided into SE and the rest.
+    """A recorded pass, divided into its blocks and the rest.
 
     Attributes:
         graph: The pass, on images of the size that was asked for.
-        parts: One for each SE block.
-        rest: The operators of the twin without SE.
+        parts: One for each block.
+        rest: The operators of the twin without them.
     """
 
     graph: Graph
@@ -76,7 +74,7 @@ class Split:
 
 
 def split(trace: Trace) -> Split:
-    """Divide a recorded pass into its SE blocks and the rest.
+    """Divide a recorded pass into its blocks and the rest.
 
     Raises:
         CheckpointError: If the blocks, found on larger images, cannot be found again in the pass on
@@ -84,12 +82,13 @@ def split(trace: Trace) -> Split:
     """
     graph = trace.own_size
     same = _Matching(trace)
-    sites = {same.op(t.site.op) for t in trace.blocks}
+    sites = {same.op(site.op) for t in trace.blocks for site in t.sites}
     shifts = {t: shift(t.site, t.excitation) for t in trace.blocks if t.block.shift}
     past: dict[Op, list[Value]] = {}
     for t in trace.blocks:
+        for site in t.sites:
+            past[same.op(site.op)] = [same.value(site.scaled)]
         op, added = same.op(t.site.op), shifts.get(t)
-        past[op] = [same.value(t.site.scaled)]
         if op.name == "addcmul" and added is None:
             past[op] += [v for v in op.args[:1] if isinstance(v, Value)]  # the shortcut
         elif added is not None and added is not t.site.op:
@@ -99,15 +98,17 @@ def split(trace: Trace) -> Split:
     removed = _needed(graph.results, {}) - kept
     for t in trace.blocks:
         # A write into a part of a map is not seen to be needed; the finder's own list has it.
-        removed |= {same.op(op) for op in (*t.excitation.ops, t.site.op)} - kept
+        own = (*t.excitation.ops, *(site.op for site in t.sites))
+        removed |= {same.op(op) for op in own} - kept
     order = {op: n for n, op in enumerate(graph.ops)}
     taken: set[Op] = set()
     parts = []
     for t in trace.blocks:
-        ends = [same.op(op) for op in dict.fromkeys((t.site.op, shifts.get(t) or t.site.op))]
-        own = _behind(ends, removed - taken, [op for op in past if op not in ends])
-        taken |= own
-        parts.append(_part(t, sorted(own, key=order.__getitem__), ends, same))
+        last = [site.op for site in t.sites]
+        ends = [same.op(op) for op in dict.fromkeys((*last, shifts.get(t) or t.site.op))]
+        behind = _behind(ends, removed - taken, [op for op in past if op not in ends])
+        taken |= behind
+        parts.append(_part(t, sorted(behind, key=order.__getitem__), ends, same))
     rest = tuple(op for op in graph.ops if op not in taken)
     return Split(graph, tuple(parts), rest)
 
@@ -179,7 +180,8 @@ def _leads_to(value: Value, sites: set[Op]) -> bool:
 
 def _part(traced: TracedBlock, ops: list[Op], ends: list[Op], same: _Matching) -> Part:
     """Sort a block's operators by what they do."""
-    scaled = same.value(traced.site.scaled).numel
+    maps = [same.value(site.scaled).numel for site in traced.sites]
+    scaled = min(maps)
     # A gate for a map of one pixel is as large as the map; else what is as large works on the map.
     grows = scaled > same.value(traced.site.followed.core).numel
     squeezes = [same.op(s.op) for s in traced.site.followed.squeezes]
@@ -196,7 +198,7 @@ def _part(traced: TracedBlock, ops: list[Op], ends: list[Op], same: _Matching) -
     ]
     rest = [op for op in ops if op not in squeeze and op not in scale]
     layers = tuple(same.op(op) for op, _ in traced.excitation.layers)
-    return Part(traced, tuple(squeeze), tuple(rest), tuple(scale), layers, scaled)
+    return Part(traced, tuple(squeeze), tuple(rest), tuple(scale), layers, sum(maps))
 
 
 def _is_chained(op: Op, before: set[Op]) -> bool:

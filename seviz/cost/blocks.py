@@ -1,47 +1,57 @@
-"""What one SE block costs: from its operators, or from what is known of it alone."""
+"""What one block costs: from its operators, or from what is known of it alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from seviz.cost.attribution import Part, leaves
 from seviz.cost.counting import Counts
 from seviz.cost.operators import is_constant
-from seviz.gates.graph import Graph, Op
+from seviz.gates.graph import Graph, Op, Value
+from seviz.gates.kinds import row_of
 from seviz.gates.ops import LINEAR, NORM
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock, SEBlock
 from seviz.results.cost import BYTES, BlockParams, BlockWork
 
 
-def block_params(part: Part, own: set[str], reduction: float) -> BlockParams:
+def block_params(part: Part, own: set[str], formula: float | None) -> BlockParams:
     """Sort a block's parameters by what they are, and by whether they grow with the bottleneck.
 
     Args:
         part: The block.
-        own: State-dict names of the parameters that only SE uses.
-        reduction: The ratio r of the formula.
+        own: State-dict names of the parameters that only the blocks use.
+        formula: The closed form of its weights, if there is one.
     """
     sums = {"weights": 0, "biases": 0, "norms": 0, "others": 0}
     per_hidden = biases_per_hidden = 0
-    block = part.block
+    hidden = part.block.facts.get("hidden") if part.block.mechanism.has_bottleneck else None
     position = {op: n for n, op in enumerate(part.ops)}
-    last = position[part.layers[-1]]
+    # Of two layers that are used twice, as in CBAM, the first use of each.
+    uses = {_weights_of(op): position[op] for op in reversed(part.layers)}
+    first, last = (min(uses.values()), max(uses.values())) if uses else (0, 0)
     seen: set[str] = set()
     for op, name, kind, count in _parameters(part):
         if name not in own or name in seen:
             continue
         seen.add(name)
-        sums[kind] += count
-        widens = kind == "weights" if position[op] == last else position[op] < last
-        if widens and count % block.hidden == 0:
-            per_hidden += count // block.hidden
-            biases_per_hidden += count // block.hidden if kind == "biases" else 0
+        # Without a layer, all that is learned is a number for each channel.
+        sums["weights" if not part.layers and kind != "norms" else kind] += count
+        at = position[op]
+        widens = op in part.layers if kind == "weights" else first <= at < last
+        if hidden and widens and count % hidden == 0:
+            per_hidden += int(count // hidden)
+            biases_per_hidden += int(count // hidden) if kind == "biases" else 0
     return BlockParams(
         **sums,
         per_hidden=per_hidden,
         biases_per_hidden=biases_per_hidden,
-        formula=2 * block.channels**2 / reduction,
+        formula=formula,
     )
+
+
+def _weights_of(layer: Op) -> frozenset[Value]:
+    """Return the parameters that a layer's weight is made of."""
+    return frozenset(leaves(layer.weight)) if layer.weight is not None else frozenset()
 
 
 def _parameters(part: Part) -> Iterator[tuple[Op, str, str, int]]:
@@ -74,7 +84,7 @@ def block_work(part: Part, graph: Graph) -> BlockWork:
     map_bytes = BYTES * part.map_elements // graph.batch
     return BlockWork(
         squeeze_adds=squeeze.total("add", "pool"),
-        fc_macs=excitation.macs,
+        fc_macs=squeeze.macs + excitation.macs + scale.macs,
         scale_multiplications=scale.total("multiply"),
         elementwise=squeeze.total("multiply", *small)
         + excitation.total("add", "pool", "multiply", *small)
@@ -84,7 +94,7 @@ def block_work(part: Part, graph: Graph) -> BlockWork:
     )
 
 
-def split_params(block: SEBlock, reduction: float) -> BlockParams:
+def split_params(block: SEBlock, shared: float | None) -> BlockParams:
     """Sort the parameters of a block whose network is not known, by their number.
 
     Two layers without biases have 2 C h weights; biases bring h and C more (2 C for a scale with a
@@ -119,10 +129,39 @@ def split_params(block: SEBlock, reduction: float) -> BlockParams:
         others=extra - biases - norms,
         per_hidden=per_hidden,
         biases_per_hidden=first,
-        formula=2 * channels**2 / reduction,
+        formula=closed_form(block, shared),
     )
 
 
-def formula_reduction(block: SEBlock, shared: float | None) -> float:
-    """Return the ratio r for the formula: that of the network, or the block's own."""
-    return shared or block.channels / block.hidden
+def closed_form(block: GateBlock, shared: float | None) -> float | None:
+    """Return the weights of a block by its kind's closed form, ``None`` where there is none.
+
+    Of SE it is the paper's 2 C^2 / r.
+
+    Args:
+        block: The block.
+        shared: The ratio r of the network, if it has one; else a block's own is taken.
+    """
+    if isinstance(block, SEBlock):
+        return 2 * block.channels**2 / (shared or block.channels / block.hidden)
+    weights = row_of(block).weights
+    return weights(block) if weights is not None else None
+
+
+def form_of(part: Part, own: Collection[str], shared: float | None) -> float | None:
+    """Return the closed form of a block's weights; ``None`` also where it gathers in several steps.
+
+    Args:
+        part: The block.
+        own: State-dict names of the parameters that only the blocks use.
+        shared: As for `closed_form`.
+    """
+    learned = [op for op in part.ops if op.name in LINEAR]
+    steps = [op for op in learned if {v.parameter for v in _weights_of(op)} & set(own)]
+    in_steps = part.block.squeeze == "convolution" and len(steps) > 1
+    return None if in_steps else closed_form(part.block, shared)
+
+
+def macs_of_layers(part: Part, graph: Graph) -> int:
+    """Return the MACs for one image of a block's layers, those that grow with its bottleneck."""
+    return Counts(graph, part.layers).macs

@@ -12,6 +12,7 @@ from torch import nn
 
 from seviz.errors import CheckpointError, UsageError
 from seviz.gates import Example, Inputs
+from seviz.results.blocks import SE
 from seviz.results.cost import BlockWork, Convention, Totals
 
 MACS = "1 MAC = 1: convolution, linear, matrix products"
@@ -19,12 +20,15 @@ TORCH = "torch's FlopCounterMode: 2 x MACs"
 FVCORE = "fvcore's own: MACs, 2 per batch-norm output, pooling modules; no mean, sigmoid, mul"
 PAPER = (
     "arXiv 1709.01507, 1 MAC = 1: convolution, linear, 1 per batch-norm output and pooling-window input; "
-    "SE = FC + 1 pass over its output"
+    "{}"
 )
 PAPER_CHAIN = (
     "arXiv 1709.01507, 1 MAC = 1: convolution and linear, no batch norm in a plain chain (VGG, MobileNet); "
-    "SE = FC + 1 pass over its output"
+    "{}"
 )
+# What one of its blocks counts as: of SE its two fully connected layers.
+_SE_IS = "SE = FC + 1 pass over its output"
+_IS = "{} = its layers + 1 pass over its output"
 NAMES = ("macs", "torch", "paper", "fvcore")
 DEFAULT = ("macs", "torch", "paper")
 
@@ -48,31 +52,36 @@ def conventions(
     totals: Totals,
     work: BlockWork,
     fvcore: Callable[[], tuple[int, int | None]],
+    word: str = SE,
 ) -> tuple[Convention, ...]:
     """Return the cost with and without SE in each of these conventions.
 
     Args:
         names: Any of `NAMES`.
         totals: Counts of the whole network.
-        work: Operations of all of its SE blocks.
+        work: Operations of all of its blocks.
         fvcore: Runs fvcore on the network and on its twin; called only if it is asked for.
+        word: What the blocks are called.
     """
     base = totals.macs - work.fc_macs
     known: Mapping[str, Callable[[], Convention]] = {
         "macs": lambda: Convention("macs", totals.macs, base, MACS),
         "torch": lambda: Convention("torch", 2 * totals.macs, 2 * base, TORCH),
-        "paper": lambda: _paper(totals, work),
+        "paper": lambda: _paper(totals, work, word),
         "fvcore": lambda: Convention("fvcore", *fvcore(), FVCORE),
     }
     return tuple(known[name]() for name in dict.fromkeys(names))
 
 
-def _paper(totals: Totals, work: BlockWork) -> Convention:
+def _paper(totals: Totals, work: BlockWork, word: str) -> Convention:
     base = totals.macs - work.fc_macs
     if not totals.chain:
         base += totals.norm_elements + totals.pool_elements
     se = work.fc_macs + work.scale_multiplications
-    return Convention("paper", base + se, base, PAPER_CHAIN if totals.chain else PAPER)
+    rule = PAPER_CHAIN if totals.chain else PAPER
+    return Convention(
+        "paper", base + se, base, rule.format(_SE_IS if word == SE else _IS.format(word))
+    )
 
 
 def fvcore_count(model: nn.Module, size: Example) -> int:

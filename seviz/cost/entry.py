@@ -15,11 +15,12 @@ from seviz.cost import (
     InsertionPoint,
     audit_network,
     audit_parameters,
-    insert,
     measure,
     split,
     without_se,
 )
+from seviz.cost import insert as insert_into
+from seviz.cost.audit import check_reductions
 from seviz.cost.conventions import DEFAULT, check_names
 from seviz.data.loaders import Loading
 from seviz.errors import NoSEBlockError, UsageError
@@ -31,6 +32,7 @@ from seviz.networks.building import on_meta as build_on_meta
 from seviz.networks.given import as_loaded, first_example, prepared_elsewhere
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.results.cost import Audit, Latency
+from seviz.results.mechanisms import DEFAULT_KIND
 from seviz.results.preprocessing import ASSUMED, Preprocessing
 
 DEFAULT_BATCH = 32
@@ -38,15 +40,21 @@ DEFAULT_BATCH = 32
 
 @dataclass(frozen=True)
 class Insertion:
-    """How SE is put into a network that has none.
+    """How SE, or gates of another kind, are put into a network that has none.
 
     Attributes:
-        reduction: Ratio r.
+        reduction: Ratio r; 16 by default, where the kind has one.
         after: Regular expression of module paths; the paper's places by default.
+        kind: ``se``, ``eca``, ``cbam`` or ``ge``, as for `insert`.
+        placement: ``standard``, ``pre``, ``post`` or ``identity``.
+        stages: The stages that get gates; all by default.
     """
 
-    reduction: int = 16
+    reduction: int | None = None
     after: str | None = None
+    kind: str = DEFAULT_KIND
+    placement: str = "standard"
+    stages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,9 +112,10 @@ def audit(
     sweep: Sequence[int] = (),
     insertion: Insertion | None = None,
     timing: Timing | None = None,
+    mechanism: str = DEFAULT_KIND,
     **loading: Unpack[Loading],
 ) -> Audit:
-    """Count what SE costs a network: parameters, operations, memory, and, if asked for, time.
+    """Count what SE, or gates of another kind, cost a network: parameters, operations, memory, and time.
 
     Args:
         network: ``timm:NAME``, ``torchvision:NAME`` or a registered name (no weights are needed or
@@ -116,15 +125,17 @@ def audit(
             the first is looked at: for several inputs, or inputs that are no images.
         conventions: Any of ``macs``, ``torch``, ``paper``, ``fvcore``.
         sweep: Other reduction ratios.
-        insertion: For a network without SE: put it in, and count that.
-        timing: Measure wall time with and without SE as well.
+        insertion: For a network without SE, or gates of another kind: put them in, and count these.
+        timing: Measure wall time with and without the gates as well.
+        mechanism: The kind of gates, as for `seviz.find`; all counts are of these alone. Reduction ratios,
+            and with them ``sweep``, are for kinds with a bottleneck.
         loading: Of batches: ``inputs`` and ``output``, as for `seviz.collect`.
 
     Returns:
         The result; ``to_dict`` gives it for JSON.
 
     Raises:
-        NoSEBlockError: If the network has no SE block and none is inserted.
+        NoSEBlockError: If the network has no block of the kind and none is inserted.
         CheckpointError: If the network cannot run on such an image.
         UsageError: If the input size is not known, or an argument is not understood.
 
@@ -135,16 +146,14 @@ def audit(
     ('3.86 G', '3.87 G')
     """
     check_names(conventions)
-    if any(r < 1 for r in sweep):
-        raise UsageError(
-            f"expected reduction ratios of at least 1, found {min(sweep)}; for example 2 4 8 16 32"
-        )
+    check_reductions(sweep, mechanism)
     loaded, size = _loaded(network, input_size, loading, runs=timing is not None)
     model, plain = loaded.model, None
     places: tuple[InsertionPoint, ...] = ()
     if insertion is not None:
         plain = model
-        model, places = insert(model, size, reduction=insertion.reduction, after=insertion.after)
+        mechanism = insertion.kind
+        model, places = insert_into(model, size, **vars(insertion))
     result = audit_network(
         model,
         size,
@@ -153,11 +162,12 @@ def audit(
         reductions=sweep,
         inserted=[place.path for place in places],
         folded=bool(loaded.folds),
+        mechanism=mechanism,
     )
     result = replace(result, checkpoint_sha256=loaded.sha256)
     if timing is None:
         return result
-    return replace(result, latency=_timed(model, plain, size, timing))
+    return replace(result, latency=_timed(model, plain, size, timing, mechanism))
 
 
 def audit_weights(weights: BareWeights, sweep: Sequence[int] = ()) -> Audit:
@@ -215,7 +225,68 @@ def insert_se(
     torch.Size([1, 10])
     """
     loaded, size = _loaded(network, input_size, {}, runs=True)
-    made, _ = insert(loaded.model, size, reduction=reduction, after=after, bias=bias)
+    made, _ = insert_into(loaded.model, size, reduction=reduction, after=after, bias=bias)
+    return made
+
+
+def insert(
+    network: str | Path | LoadedModel | nn.Module,
+    kind: str = DEFAULT_KIND,
+    input_size: Any = None,
+    *,
+    placement: str = "standard",
+    stages: Sequence[int] = (),
+    reduction: int | None = None,
+    after: str | None = None,
+    bias: bool = True,
+    **arch_args: Any,
+) -> nn.Module:
+    """Return a copy of a network with gates of a kind in it, ready to train; the network is left as it is.
+
+    The same call makes the same modules with the same names, so that a state dict loads again; as an
+    architecture it is ``seviz.cost.entry:insert``, its arguments those of the call.
+
+    Args:
+        network: As for `audit`; a name gives random weights.
+        kind: ``se``, ``eca``, ``cbam`` (its channel half) or ``ge`` (gather-excite without parameters).
+        input_size: As for `audit`.
+        placement: ``standard``, as for `insert_se`; in residual networks also ``pre`` (before each branch),
+            ``post`` (after each addition) or ``identity`` (on each shortcut): arXiv 1709.01507v4, Table 14.
+        stages: The stages that get gates, as blocks are named by them, from 2; all by default.
+        reduction: Ratio r of ``se`` and ``cbam``, 16 by default.
+        after: As for `insert_se`.
+        bias: Whether the fully connected layers have biases.
+        arch_args: Arguments of an architecture that is given by its name.
+
+    Raises:
+        CheckpointError: If it has such gates already, or no place is found.
+        UsageError: If an argument is not understood, or the input size is not known.
+
+    >>> network = insert("resnet20", "eca", (3, 32, 32), stages=[3, 4])
+    >>> import seviz
+    >>> [b.name for b in seviz.find(network, (3, 32, 32), "eca").blocks][:2]
+    ['ECA_2_1', 'ECA_2_2']
+    """
+    if isinstance(network, str | Path) and has_blueprint(network):
+        loaded = blueprint(network, arch_args=arch_args, on_meta=False)
+        loaded = loaded.with_preprocessing(input_size=tuple(input_size) if input_size else None)
+        size: Example = loaded.preprocessing.input_size
+    elif arch_args:
+        raise UsageError(
+            f"expected the name of an architecture with {', '.join(arch_args)}, found a network; leave it out"
+        )
+    else:
+        loaded, size = _loaded(network, input_size, {}, runs=True)
+    made, _ = insert_into(
+        loaded.model,
+        size,
+        kind=kind,
+        placement=placement,
+        stages=tuple(stages),
+        reduction=reduction,
+        after=after,
+        bias=bias,
+    )
     return made
 
 
@@ -247,7 +318,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _timed(
-    model: nn.Module, plain: nn.Module | None, size: Example, timing: Timing
+    model: nn.Module, plain: nn.Module | None, size: Example, timing: Timing, mechanism: str
 ) -> tuple[Latency, ...]:
     """Time batches of one and of the given size."""
     if is_on_meta(model):
@@ -255,7 +326,7 @@ def _timed(
             "expected a network with weights to time, found one on the meta device; give it weights with "
             "to_empty"
         )
-    twin = plain if plain is not None else without_se(model, split(trace(model, size)))
+    twin = plain if plain is not None else without_se(model, split(trace(model, size, mechanism)))
     return tuple(
         measure(model, twin, size, batch=batch, device=timing.device, pairs=timing.pairs)
         for batch in dict.fromkeys((1, timing.batch_size))

@@ -14,21 +14,30 @@ _SE_RESNET_50 = Counter({256: 3, 512: 4, 1024: 6, 2048: 3})
 _RESNET_50_PARAMS = 25_557_032
 
 
-def sweep(audit: Audit, reductions: Sequence[int]) -> tuple[SweepRow, ...]:
+def sweep(
+    audit: Audit, reductions: Sequence[int], layers: Sequence[int] = ()
+) -> tuple[SweepRow, ...]:
     """Return parameters and MACs at other reduction ratios; biases and norms are kept in kind.
 
     Each block's parameters and MACs are linear in the units of its bottleneck, so nothing is built.
+
+    Args:
+        audit: Of gates that have a bottleneck.
+        reductions: The ratios.
+        layers: MACs of each block's two layers; its other MACs, as those of attention pooling, stay.
     """
-    return tuple(_row(audit, r) for r in reductions)
+    return tuple(_row(audit, r, layers) for r in reductions)
 
 
-def _row(audit: Audit, reduction: int) -> SweepRow:
+def _row(audit: Audit, reduction: int, layers: Sequence[int]) -> SweepRow:
     total, macs, biases = audit.params_without_se, 0, 0
     counted: set[tuple[str, ...]] = set()
-    for cost in audit.blocks:
+    for number, cost in enumerate(audit.blocks):
+        own = int(cost.block.facts["hidden"])
         hidden = hidden_units(cost.block.channels, reduction, audit.hidden_rule)
-        more = hidden - cost.block.hidden
-        macs += cost.work.fc_macs * hidden // cost.block.hidden if cost.work is not None else 0
+        more = hidden - own
+        if cost.work is not None:
+            macs += cost.work.fc_macs - layers[number] + layers[number] * hidden // own
         if (
             cost.block.parameters not in counted
         ):  # a module that is used twice has its parameters once
@@ -50,4 +59,6 @@ def _row(audit: Audit, reduction: int) -> SweepRow:
 def is_se_resnet_50(audit: Audit) -> bool:
     """Return whether this is the network of the table: ResNet-50 for 1000 classes, SE in each block."""
     channels = Counter(b.block.channels for b in audit.blocks)
-    return channels == _SE_RESNET_50 and audit.params_without_se == _RESNET_50_PARAMS
+    return (
+        audit.is_se and channels == _SE_RESNET_50 and audit.params_without_se == _RESNET_50_PARAMS
+    )

@@ -1,4 +1,4 @@
-"""The network without SE, as a network that runs."""
+"""The network without SE, or without its gates of another kind, as a network that runs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from seviz.networks.formats.graph_network import GraphNetwork
 
 
 def without_se(model: nn.Module, split: Split) -> nn.Module:
-    """Return a copy of a network in which every SE block passes its map on; weights are shared.
+    """Return a copy of a network in which every block of the division passes its map on; weights are shared.
 
     Args:
         model: The network that was split; it is left as it is.
-        split: Its division into SE and the rest.
+        split: Its division into blocks and the rest.
 
     Raises:
         CheckpointError: If a block is not a module of its own.
@@ -37,7 +37,7 @@ def without_se(model: nn.Module, split: Split) -> nn.Module:
 
 @contextmanager
 def bypassed(model: nn.Module, split: Split) -> Iterator[nn.Module]:
-    """Hold every SE block of a network replaced by a module that passes the map on.
+    """Hold every block of a network's division replaced by a module that passes the map on.
 
     Raises:
         CheckpointError: If a block is not a module of its own.
@@ -64,7 +64,7 @@ def _without_steps(twin: GraphNetwork, split: Split) -> GraphNetwork:
 
 
 def block_modules(split: Split) -> list[str]:
-    """Return the path of the module that is each SE block.
+    """Return the path of the module that is each block.
 
     Raises:
         CheckpointError: If a block is not a module of its own.
@@ -78,15 +78,15 @@ def block_modules(split: Split) -> list[str]:
 
 
 def _no_module(part: Part) -> CheckpointError:
-    where = part.scale[-1].call.path or "the network"
+    where, block = part.scale[-1].call.path or "the network", part.block
     return CheckpointError(
-        f"expected each SE block to be a module of its own, found {part.traced.block.name} "
+        f"expected each {block.mechanism.word} block to be a module of its own, found {block.name} "
         f"written into {where}; its cost is counted, but the network cannot be run without it"
     )
 
 
 def modules_of(split: Split) -> list[str | None]:
-    """Return the path of the module that is each SE block; ``None`` for one that is no module."""
+    """Return the path of the module that is each block; ``None`` for one that is no module."""
     inside = _by_call(split)
     return [_module(part, inside) for part in split.parts]
 

@@ -116,7 +116,9 @@ def _draw_curve(
     axes.grid(axis="y", color=PALE, linewidth=0.5)
     whose = "of the replaced blocks" if ablation.gates == "shuffle" else "removed"
     axes.set_xlabel(
-        f"SE parameters {whose}, % of {ablation.se_params:,}" if some else "blocks replaced"
+        f"{ablation.word} parameters {whose}, % of {ablation.se_params:,}"
+        if some
+        else "blocks replaced"
     )
     axes.set_ylabel("top-1, %")
     _legend(axes, ablation, bool(together))

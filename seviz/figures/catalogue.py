@@ -236,8 +236,8 @@ FIGURES = (
         _reliability,
         "reliability",
     ),
-    Drawing("audit_stages", "SE's parameters by stage", Audit, _stages),
-    Drawing("audit_blocks", "What each SE block costs", Audit, _costs, "cost"),
+    Drawing("audit_stages", "Parameters of the gates by stage", Audit, _stages),
+    Drawing("audit_blocks", "What each block of gates costs", Audit, _costs, "cost"),
     Drawing(
         "ablation",
         "Change of top-1 with the gates of each block held",

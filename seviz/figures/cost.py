@@ -1,4 +1,4 @@
-"""The figures of an audit: where SE's parameters are, and what each block costs."""
+"""The figures of an audit: where the gates' parameters are, and what each block costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seviz.analysis.cost import layers_of
 from seviz.errors import UsageError
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
@@ -27,7 +28,7 @@ _LEFT, _RIGHT, _FOOT = 0.52, 0.12, 0.4  # inches beside and below the three pane
 
 
 def stage_bars(audit: Audit) -> Figure:
-    """Draw SE's parameters as one bar per stage, each block a part of its bar.
+    """Draw the gates' parameters as one bar per stage, each block a part of its bar.
 
     Args:
         audit: The result of `seviz.audit`.
@@ -39,7 +40,8 @@ def stage_bars(audit: Audit) -> Figure:
 
     stages = audit.stages
     unit, name = _unit(max(s.params for s in stages))
-    tallest = max(s.params for s in stages) / unit
+    tallest = max(s.params for s in stages) / unit or 1.0  # of a kind without parameters
+    several = len(audit.kinds) > 1
     with figure_style():
         figure = Figure(figsize=(max(3.5, 1.2 + 0.75 * len(stages)), 2.9), layout="constrained")
         axes = figure.add_subplot()
@@ -56,22 +58,22 @@ def stage_bars(audit: Audit) -> Figure:
                 textcoords="offset points",
                 ha="center",
             )
-        labels = [_stage_label(s.blocks, s.stage) for s in stages]
+        labels = [_stage_label(s.blocks, s.name if several else f"stage {s.stage}") for s in stages]
         axes.set_xticks(range(len(stages)), labels, fontsize=SMALL)
         half = max(len(stages), 3) / 2 + 0.1  # of the axis: a single bar does not fill it
         axes.set_xlim((len(stages) - 1) / 2 - half, (len(stages) - 1) / 2 + half)
         axes.set_ylim(0, 1.12 * tallest)
-        axes.set_ylabel(_in_unit("parameters of SE", name))
+        axes.set_ylabel(_in_unit(f"parameters of {audit.word}", name))
         axes.grid(axis="y", color=PALE, linewidth=0.5)
         axes.tick_params(axis="x", length=0)
         axes.set_title(
-            f"SE in {audit.name}\n{audit.se_params:,} parameters, {_percent(audit.params_increase)} of the "
-            f"{audit.params_without_se:,} without SE",
+            f"{audit.word} in {audit.name}\n{audit.se_params:,} parameters, "
+            f"{_percent(audit.params_increase)} of the {audit.params_without_se:,} without {audit.word}",
             fontsize=TEXT,
             loc="left",
         )
         figure.supxlabel(
-            "a bar is divided by blocks; per cent: share of SE's weights",
+            f"a bar is divided by blocks; per cent: share of {audit.word}'s weights",
             fontsize=SMALL,
             color=GREY,
         )
@@ -124,7 +126,7 @@ def block_bars(audit: Audit) -> Figure:
             "operations per image",
             [
                 ("squeeze (additions)", _BLUE, [w.squeeze_adds for w in works]),
-                ("fully connected (MACs)", _GREEN, [w.fc_macs for w in works]),
+                (f"{layers_of(audit)} (MACs)", _GREEN, [w.fc_macs for w in works]),
                 ("scale (multiplications)", _ORANGE, [w.scale_multiplications for w in works]),
             ],
         )
@@ -148,7 +150,7 @@ def block_bars(audit: Audit) -> Figure:
 
 
 def _bound(audit: Audit, works: Sequence[BlockWork]) -> str:
-    """Say in one sentence why SE is bound by memory."""
+    """Say in one sentence how many operations the gates do for each byte, beside the rest."""
     assert audit.totals is not None
     work = audit.work
     assert work is not None
@@ -156,8 +158,8 @@ def _bound(audit: Audit, works: Sequence[BlockWork]) -> str:
     moved = audit.totals.bytes_moved - others
     share = moved / audit.totals.bytes_moved
     said = (
-        f"SE in {audit.name} has {_percent(work.fc_macs / audit.totals.macs)} of the network's MACs and "
-        f"moves {_percent(share)} of its memory (float32, operators not fused): "
+        f"{audit.word} in {audit.name} has {_percent(work.fc_macs / audit.totals.macs)} of the network's "
+        f"MACs and moves {_percent(share)} of its memory (float32, operators not fused): "
         f"{work.operations / moved:.2g} operations per byte, against "
         f"{(audit.totals.macs - work.fc_macs) / others:.2g} MACs per byte in the rest of the network"
     )
@@ -196,11 +198,11 @@ def _separate(axes: Axes, blocks: Sequence[BlockCost]) -> None:
             axes.axhline(row - 0.5, color=INK, linewidth=0.4)
 
 
-def _stage_label(blocks: Sequence[BlockCost], stage: int) -> str:
+def _stage_label(blocks: Sequence[BlockCost], stage: str) -> str:
     widths = sorted({b.block.channels for b in blocks})
     shown = f"{widths[0]}" if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
     count = f"{len(blocks)} block{'s' * (len(blocks) > 1)}"
-    return f"stage {stage}\n{count}\nC = {shown}"
+    return f"{stage}\n{count}\nC = {shown}"
 
 
 def _percent(share: float) -> str:

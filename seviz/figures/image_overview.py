@@ -28,7 +28,7 @@ _SIDE = 440
 # What the answers with gates held are drawn as.
 _HELD = {
     MEAN: (COLOURS[0], "o", "held at the mean gate"),
-    NEUTRAL: (COLOURS[1], "D", "held at 1: no SE"),
+    NEUTRAL: (COLOURS[1], "D", "held at 1: no gates"),
 }
 _MOST_NAMES = 24
 _PICTURE, _LABEL = 1.75, 1.1  # inches
@@ -61,7 +61,9 @@ def image_overview(explained: ImageExplanation) -> Figure:
             _distances(panel(4.75, 1.75), image, names, last)
             _held(panel(6.95, 1.95), image, names, last)
         title = figure.text(0.1 / WIDE, 1 - 0.06 / tall, "", va="top", fontsize=TEXT + 1)
-        set_plain(title, f"{explained.architecture}: what SE does to {_these(explained)}")
+        set_plain(
+            title, f"{explained.architecture}: what {explained.word} does to {_these(explained)}"
+        )
         _legend(figure, tall)
     return figure
 

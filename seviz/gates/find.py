@@ -20,7 +20,7 @@ from seviz.gates.reading import Reading
 from seviz.gates.seen import look
 from seviz.gates.tap import evaluating, require_weights, unwrap
 from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock
-from seviz.results.mechanisms import BY_KEY, chosen
+from seviz.results.mechanisms import BY_KEY, chosen, word_of
 
 _BATCH = 2
 # Channels of images, by which a size is seen to have them last.
@@ -80,6 +80,12 @@ class Found:
         """Return the readings of the blocks alone, without those that have no squeeze."""
         return self.only(self.blocks)
 
+    @property
+    def word(self) -> str:
+        """Return what the blocks are called: ``SE``, ``ECA``, ``SE + ECA``."""
+        kinds = [block.mechanism for block in self.blocks]
+        return word_of(kinds or chosen(self.mechanism)[:1])
+
     def only(self, blocks: Sequence[GateBlock]) -> dict[str, Reading]:
         """Return the readings of these blocks."""
         return {b.name: self.readings[b.name] for b in blocks}
@@ -93,18 +99,24 @@ class Found:
         """
         if self.blocks:
             return self
+        kinds = chosen(self.mechanism)
         seen = [f"{len(self.without_squeeze)} x {WITHOUT_SQUEEZE}"] if self.without_squeeze else []
         seen += [f"{o.count} x {o.kind}" for o in self.others]
         instead = ", ".join(seen) if seen else "no other gate or attention either"
-        hint = "; --without-squeeze reads the spatial mean of those" if self.without_squeeze else ""
-        words = [f'mechanism="{key}"' for key in self.readable if key != "gate"]
-        hint += f"; in Python, {' or '.join(words)} reads those" if words else ""
+        hint = (
+            "; --mechanism gate (--without-squeeze) reads the spatial mean of those"
+            if self.without_squeeze
+            else ""
+        )
+        words = [key for key in self.readable if key != "gate" and BY_KEY[key] not in kinds]
+        if words:
+            options = " or ".join(f"--mechanism {key}" for key in words)
+            hint += f'; {options} reads those (in Python, mechanism="{words[0]}")'
         if self.quantised:
             layers = f"{self.quantised} quantised layer{'s' * (self.quantised != 1)}"
             instead = f"{layers}, through which no gate can be followed; give the network before quantisation"
             hint = ""
-        kinds = chosen(self.mechanism)
-        wanted = f"{kinds[0].name} blocks" if len(kinds) == 1 else "channel gates"
+        wanted = f"{kinds[0].word} blocks" if len(kinds) == 1 else "channel gates"
         raise NoSEBlockError(f"expected {wanted} in this network, found none: {instead}{hint}")
 
 

@@ -34,6 +34,7 @@ from seviz.networks.recognise.fit import Fit, built_empty, compare, fit
 from seviz.networks.recognise.recognise import Recognised, recognise
 from seviz.networks.recognise.views import Shape, views
 from seviz.networks.zoo import is_hub_name, is_zoo_name, load_zoo
+from seviz.results.mechanisms import kinds_of_names, word_of
 from seviz.results.preprocessing import Preprocessing
 
 # What computes an ONNX model.
@@ -359,7 +360,8 @@ def _filled(
     folds = file.metadata.get("folded", ())
     if folds:
         blocks = "block" if len(folds) == 1 else "blocks"
-        shown += f", {len(folds)} SE {blocks} folded"
+        word = word_of(kinds_of_names(fold.block for fold in folds))
+        shown += f", {len(folds)} {word} {blocks} folded"
         notes += (_folded_note(file.metadata),)
     used = {name: payload.tensors[name] for name in found.names.values()}
     check_plain(used, file.name)

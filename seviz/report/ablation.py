@@ -70,7 +70,7 @@ def pareto_chart(ablation: Ablation) -> figure:
     made = chart(
         "pareto",
         height=280,
-        x="SE parameters replaced, %",
+        x=f"{ablation.word} parameters replaced, %",
         y="change of top-1, points",
     )
     made.hspan(0, line_width=1, tags=[GREY_TAG])

@@ -141,6 +141,8 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "fit": summary.fit(inputs),
         "sentences": summary.sentences(inputs),
         "statements": inputs.findings.statements,
+        "judged": inputs.findings.of,
+        "word": record.word,
         "method": inputs.findings.method,
         "gates": drawn,
         "depth": _depth(inputs) if drawn is not None else None,
@@ -225,6 +227,7 @@ def _cost(inputs: Inputs, charts: dict[str, figure]) -> dict[str, Any] | None:
         "sentence": describe_cost(inputs.audit),
         "tables": list(tables_of(inputs.audit).values()),
         "charts": [(name, title) for name, title in titles.items() if name in charts],
+        "layers": "fully connected layers" if inputs.audit.is_se else "layers",
         "parts": len([name for name in titles if name in charts]) > 1,
     }
 
@@ -238,6 +241,7 @@ def _ablation(inputs: Inputs) -> dict[str, Any] | None:
         "sentence": shown(f"{describe_ablation(done)} {where}"),
         "tables": [table for table in tables_of(done).values() if table.rows],
         "pareto": bool(inputs.ablation.cumulative),
+        "word": done.word,
     }
 
 

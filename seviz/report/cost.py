@@ -1,9 +1,10 @@
-"""What SE costs: the audit as bars."""
+"""What SE, or gates of another kind, cost: the audit as bars."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seviz.analysis.cost import layers_of
 from seviz.figures.style import GREY
 from seviz.report.charts import BLUE, GREEN, ORANGE, chart, tooltip
 from seviz.results.cost import Audit
@@ -23,7 +24,7 @@ def cost_charts(audit: Audit) -> dict[str, figure]:
     if len(works) == len(names):
         operations: Bars = (
             ("squeeze", BLUE, [w.squeeze_adds for w in works]),
-            ("fully connected", GREEN, [w.fc_macs for w in works]),
+            (layers_of(audit), GREEN, [w.fc_macs for w in works]),
             ("scale", ORANGE, [w.scale_multiplications for w in works]),
         )
         moved: Bars = (

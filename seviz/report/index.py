@@ -9,6 +9,7 @@ from seviz.report.build import REPORT_NAME
 from seviz.report.embedding import stylesheet
 from seviz.report.inputs import gather
 from seviz.report.page import environment
+from seviz.results.blocks import SE
 from seviz.results.files import RECORD_NAME, written_whole
 from seviz.tables.table import Cell, Column, Table
 
@@ -44,7 +45,7 @@ def write_index(folder: str | Path) -> Path:
         if audit is not None:
             own = audit.params_without_se if audit.inserted else audit.params
         top1 = inputs.scores.top1.value if inputs.scores else None
-        blocks = len(inputs.record.blocks)
+        blocks = sum(b.kind == SE for b in inputs.record.blocks)
         link = Cell(summary.title(inputs), link=f"{place.name}/{REPORT_NAME}")
         rows.append((link, header.architecture, header.source, header.images, top1, blocks, own))
     table = Table("reports", "Reports", COLUMNS, tuple(rows))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from seviz.report.inputs import Inputs
 from seviz.report.names import shown
-from seviz.results.record import CALIBRATION_BINS
+from seviz.results.blocks import SE
+from seviz.results.record import CALIBRATION_BINS, Record
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW
 from seviz.tables.table import Column, Table, text_table
 
@@ -117,21 +118,40 @@ def _some(names: tuple[str, ...], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def definitions(inputs: Inputs) -> list[Definition]:
-    """Return what the words of this report mean; only of what is in it."""
-    found = [
-        Definition(
+def _gate(record: Record) -> Definition:
+    """Return what a gate is: of SE the paper's formula, of other kinds where they were described."""
+    word = record.word
+    if word == SE:
+        return Definition(
             "Gate",
             "The output s of the excitation of one SE block for one image, one number for each of the "
             "block's C channels, by which the channel is multiplied: s = sigmoid(W2 relu(W1 z)), z being "
             "the mean of each channel over the map (Hu et al., arXiv 1709.01507). For a block with scale "
             "and shift, s is the scale.",
-        ),
-        Definition(
-            "SE_4_6",
-            "The sixth SE block of stage 4. A stage holds the blocks whose maps are equally large, in "
-            "forward order; the stem is stage 1.",
-        ),
+        )
+    kinds = dict.fromkeys(b.mechanism for b in record.blocks)
+    sources = "; ".join(f"{kind.word}: {kind.title} ({kind.source})" for kind in kinds)
+    return Definition(
+        "Gate",
+        f"What one {word} block makes for one image, one number for each of the block's C channels, by which "
+        f"the channel is multiplied. {sources}.",
+    )
+
+
+def _name(record: Record) -> Definition:
+    prefix = record.blocks[0].mechanism.prefix if record.blocks else SE
+    return Definition(
+        f"{prefix}_4_6",
+        f"The sixth {prefix} block of stage 4. A stage holds the blocks whose maps are equally large, in "
+        "forward order; the stem is stage 1.",
+    )
+
+
+def definitions(inputs: Inputs) -> list[Definition]:
+    """Return what the words of this report mean; only of what is in it."""
+    found = [
+        _gate(inputs.record),
+        _name(inputs.record),
         Definition(
             "Mean gate, spread, “all”",
             "Mean and standard deviation (divisor n) over the images of a class. “all” is the mean over "

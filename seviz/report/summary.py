@@ -53,13 +53,15 @@ def key_numbers(inputs: Inputs) -> list[KeyNumber]:
     ]
     if record.blocks:
         gates = sum(b.channels for b in record.blocks)
-        numbers.append(KeyNumber("SE blocks", f"{len(record.blocks):,}", f"{gates:,} gates"))
+        numbers.append(
+            KeyNumber(f"{record.word} blocks", f"{len(record.blocks):,}", f"{gates:,} gates")
+        )
     if audit is not None:
         own = audit.params if not audit.inserted else audit.params_without_se
         numbers.append(KeyNumber("parameters", f"{own:,}"))
         if not audit.inserted:
             share = f"{audit.se_params / audit.params:.1%} of all, {audit.params_increase:+.1%}"
-            numbers.append(KeyNumber("SE parameters", f"{audit.se_params:,}", share))
+            numbers.append(KeyNumber(f"{audit.word} parameters", f"{audit.se_params:,}", share))
     return numbers
 
 

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from seviz.errors import DataError
+from seviz.results.blocks import SE
 from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import SCHEMA_VERSION, written_whole
+from seviz.results.keys import file_key
+from seviz.results.mechanisms import Mechanism, kinds_of_names, word_of
 from seviz.results.notebook import Shown
 
 ABLATION_NAME = "ablation.json"
+# What a file calls the parameters of gates of another kind.
+_GATES_PARAMS = file_key("se_params")
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Ablation(Shown):
             image (``shuffle``).
         seed: Seed of the shuffle.
         params: Parameters of the network.
-        se_params: Those that only SE uses.
+        se_params: Those that only its gates use, of the kind that was replaced.
         macs: MACs of the network, for one image.
         single: One block or stage replaced at a time, in forward order.
         cumulative: Replaced together, from the one that matters least to the one that matters most; empty
@@ -93,6 +98,16 @@ class Ablation(Shown):
     notes: tuple[str, ...] = ()
 
     @property
+    def kinds(self) -> tuple[Mechanism, ...]:
+        """Return the kinds of the gates that were replaced."""
+        return kinds_of_names(name for part in self.single for name in part.blocks)
+
+    @property
+    def word(self) -> str:
+        """Return what these gates are called: ``SE``, ``ECA``, ``SE + ECA``."""
+        return word_of(self.kinds)
+
+    @property
     def top1(self) -> float:
         """Return the share of images that the network itself has right."""
         return self.right / self.images
@@ -102,8 +117,14 @@ class Ablation(Shown):
         return (self.right - replaced.lost + replaced.won) / self.images
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict with every field; `from_dict` reads it."""
-        return asdict(self)
+        """Return a JSON-able dict with every field; `from_dict` reads it.
+
+        Where other gates than SE were replaced, no key says that they are SE: ``gates_params``.
+        """
+        values = asdict(self)
+        if self.word != SE:
+            values = {_GATES_PARAMS if k == "se_params" else k: v for k, v in values.items()}
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Ablation:
@@ -112,6 +133,8 @@ class Ablation(Shown):
         Raises:
             FieldError: If something is missing, of another type, or cannot be the result of an ablation.
         """
+        if isinstance(values, Mapping) and _GATES_PARAMS in values:
+            values = {"se_params": values[_GATES_PARAMS], **values}
         made = read(cls, values, "ablation")
         _check(made)
         return made

@@ -146,6 +146,8 @@ def _dataclass_reader(kind: Any) -> Reader:
 
     def read_dataclass(value: object, where: str) -> Any:
         if isinstance(value, kind):
+            if type(value) is not kind:  # what a subclass has more is kept
+                return _reader(typing.cast(Any, type(value)))(value, where)
             values: Mapping[str, Any] = vars(value)
         elif isinstance(value, Mapping):
             values = value

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.results.blocks import GateBlock
+from seviz.results.mechanisms import word_of
 from seviz.results.notebook import Shown
 
 Floats = npt.NDArray[np.float32]
@@ -166,6 +167,11 @@ class ImageExplanation(Shown):
     recorded: int = 0
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def word(self) -> str:
+        """Return what its gates are called: ``SE``, ``ECA``, ``SE + ECA``."""
+        return word_of(b.block.mechanism for image in self.images[:1] for b in image.blocks)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but pictures and maps, for JSON."""

@@ -6,6 +6,7 @@ record, a table or a figure needs to know of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from seviz.errors import UsageError
@@ -25,6 +26,7 @@ class Mechanism:
             function (SE with 2 * sigmoid, as in NFNets); the block's ``gate`` says which.
         source: Where it was described.
         per_pixel: Whether the gate varies over the map, so that its spatial mean is what is read.
+        short: What all of it in a network is called where its name does not fit a sentence.
     """
 
     key: str
@@ -35,7 +37,21 @@ class Mechanism:
     limits: tuple[float, float]
     source: str
     per_pixel: bool = False
+    short: str = ""
 
+    @property
+    def word(self) -> str:
+        """Return what all of it in a network is called: ``ECA`` has so many parameters."""
+        return self.short or self.name
+
+    @property
+    def has_bottleneck(self) -> bool:
+        """Return whether a gate comes out of two layers whose width follows from a reduction ratio."""
+        return self.form in _BOTTLENECKS and not (self.per_pixel and self.form != "se")
+
+
+# Forms whose cost grows with the units of one bottleneck.
+_BOTTLENECKS = frozenset({"se", "bottleneck"})
 
 MECHANISMS = (
     Mechanism(
@@ -56,6 +72,7 @@ MECHANISMS = (
         limits=(0, 1),
         source="Hu et al. 2018, arXiv 1709.01507, Table 16 (NoSqueeze)",
         per_pixel=True,
+        short="NoSqueeze",
     ),
     Mechanism(
         key="ese",
@@ -160,7 +177,9 @@ MECHANISMS = (
 )
 BY_KEY = {m.key: m for m in MECHANISMS}
 BY_NAME = {m.name: m for m in MECHANISMS}
+BY_PREFIX = {m.prefix: m for m in MECHANISMS}
 ALL = "all"
+DEFAULT_KIND = "se"
 
 
 def chosen(word: str) -> tuple[Mechanism, ...]:
@@ -179,3 +198,33 @@ def chosen(word: str) -> tuple[Mechanism, ...]:
             f"expected a kind of gate ({', '.join(BY_KEY)}, {ALL}), found {word!r}; give one of them"
         )
     return (BY_KEY[word],)
+
+
+def word_of(kinds: Iterable[Mechanism]) -> str:
+    """Return what the gates of some kinds are called together, the one word that all texts take.
+
+    >>> word_of([]), word_of(chosen("eca")), word_of([BY_KEY["se"], BY_KEY["eca"], BY_KEY["se"]])
+    ('SE', 'ECA', 'SE + ECA')
+    """
+    words = dict.fromkeys(kind.word for kind in kinds)
+    return " + ".join(words) or BY_KEY[DEFAULT_KIND].word
+
+
+def has_of(kinds: Iterable[Mechanism]) -> str:
+    """Return the word with its verb.
+
+    >>> has_of(chosen("eca")), has_of([BY_KEY["se"], BY_KEY["eca"]])
+    ('ECA has', 'SE + ECA have')
+    """
+    listed = tuple(kinds)
+    return f"{word_of(listed)} {'have' if len(set(listed)) > 1 else 'has'}"
+
+
+def kinds_of_names(names: Iterable[str]) -> tuple[Mechanism, ...]:
+    """Return the kinds of blocks or stages by their names (``ECA_3_2``, ``ECA_3``), each once.
+
+    >>> [m.key for m in kinds_of_names(["SE_2_1", "ECA_2_1", "SE_3_1"])]
+    ['se', 'eca']
+    """
+    prefixes = dict.fromkeys(name.partition("_")[0] for name in names)
+    return tuple(BY_PREFIX[p] for p in prefixes if p in BY_PREFIX)

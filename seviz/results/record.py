@@ -24,6 +24,7 @@ from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path, written_whole
 from seviz.results.header import Header
 from seviz.results.input_fit import worse
+from seviz.results.mechanisms import word_of
 from seviz.results.notebook import summary_html
 from seviz.results.sample import INDEX, PREFIX, ROW, SampledGates, merge_samples, sample_name
 from seviz.results.stats import CALIBRATION_BINS, Array, BlockStats, StoredStats
@@ -83,6 +84,11 @@ class Record:
     def mechanisms(self) -> tuple[str, ...]:
         """Return the kinds of its gates by their keys (``se``, ``eca``), in forward order."""
         return tuple(dict.fromkeys(block.mechanism.key for block in self.blocks))
+
+    @property
+    def word(self) -> str:
+        """Return what its gates are called: ``SE``, ``ECA``, ``SE + ECA``."""
+        return word_of(block.mechanism for block in self.blocks)
 
     def block(self, name: str) -> GateBlock:
         """Return the block of this name.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from seviz.results.ablation import Ablation
 from seviz.results.cost import Convention
@@ -18,13 +19,15 @@ class NetworkCost:
         params: Its parameters.
         macs: MACs of convolution, linear and matrix products for one image.
         paper: The same as the SENet paper counts its GFLOPs.
-        se_blocks: How many SE blocks it has.
+        se_blocks: How many SE blocks it has, as far as SE was looked for.
+        gates: How many blocks of each kind that was looked for, by its word (`seviz.results.mechanisms`).
     """
 
     params: int
     macs: int
     paper: Convention
     se_blocks: int
+    gates: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from seviz.analysis import Effect, cumulative_effects, single_effects
 from seviz.analysis.ablation import HELD
 from seviz.results.ablation import Ablation
+from seviz.results.mechanisms import has_of
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import Cell, Column, Table
 
@@ -47,8 +48,8 @@ def ablation_table(ablation: Ablation, kind: str = SINGLE) -> Table:
     notes = [
         "change: of top-1, with its 95 % interval, paired over the same images (Agresti and Min); p: exact "
         f"McNemar test{many}",
-        f"parameters and MACs (one image) that nothing else needs; SE has {ablation.se_params:,} of the "
-        f"network's {ablation.params:,} parameters",
+        f"parameters and MACs (one image) that nothing else needs; {has_of(ablation.kinds)} "
+        f"{ablation.se_params:,} of the network's {ablation.params:,} parameters",
     ]
     if not alone:
         notes = [

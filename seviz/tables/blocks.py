@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seviz.results.blocks import GateBlock, SEBlock
+from seviz.results.blocks import SE, GateBlock, SEBlock
 from seviz.tables.table import Column, Table
 
 NETWORK = "(the network)"  # where the path of a module is empty
@@ -40,7 +40,7 @@ _LAST = (
 def blocks_table(blocks: Sequence[GateBlock], caption: str = "") -> Table:
     """Return a row for each block, in forward order."""
     known = {name for block in blocks for name in block.facts} or set(SEBlock.own)
-    kinds = dict.fromkeys(block.kind for block in blocks) or ("SE",)
+    kinds = dict.fromkeys(block.kind for block in blocks) or (SE,)
     columns = (*_FIRST, *(c for c in _FACTS if c.key in known), *_LAST)
     return Table.of("blocks", caption or f"{', '.join(kinds)} blocks", columns, blocks)
 
@@ -68,9 +68,9 @@ _OTHERS = (
 )
 
 
-def others_table(others: Sequence[Any]) -> Table:
-    """Return what was found beside SE: each has ``count``, ``kind`` and ``path``."""
-    return Table.of("others", "Also found, and not SE", _OTHERS, others)
+def others_table(others: Sequence[Any], word: str = SE) -> Table:
+    """Return what was found beside SE, or what ``word`` says: each has ``count``, ``kind``, ``path``."""
+    return Table.of("others", f"Also found, and not {word}", _OTHERS, others)
 
 
 _FOLDED = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from seviz.analysis import ClassChange, Comparison
 from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.proportions import Difference
+from seviz.results.blocks import SE
+from seviz.results.mechanisms import BY_KEY, word_of
 from seviz.results.subject import Subject
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import Cell, Column, Table
@@ -21,13 +23,14 @@ _NETWORKS = (
     Column("params", "parameters", ","),
     Column("macs", "MACs", ","),
     Column("paper_gflops", "paper's GFLOPs", "g", rank=1),
-    Column("se_blocks", "SE blocks", "d", rank=3),
+    Column("se_blocks", "{} blocks", "d", rank=3),
 )
 
 
 def networks_table(compared: Comparison) -> Table:
     """Return what is known of each of the two networks, and what the second has more than the first."""
     subjects = (compared.a, compared.b)
+    word = _word(subjects)
     costs = [(s.cost.params, s.cost.macs) if s.cost is not None else (None, None) for s in subjects]
     rows: list[tuple[Any, ...]] = []
     for side, subject in enumerate(subjects):
@@ -37,14 +40,15 @@ def networks_table(compared: Comparison) -> Table:
             for found in (compared.top1, compared.top5)
         )
         paper = cost.paper.giga(cost.paper.with_se) if cost is not None else None
-        rows.append((subject.name, *shares, *costs[side], paper, se_blocks(subject)))
+        rows.append((subject.name, *shares, *costs[side], paper, _blocks(subject)))
     points = (_points(found) for found in (compared.top1, compared.top5))
     more = [_more(*pair) for pair in zip(*costs, strict=True)]
     rows.append(("difference", *points, *more, None, None))
     notes = ("difference: the second less the first, top-1 and top-5 in points [95 % interval]",)
     known = [any(row[place] is not None for row in rows) for place in range(len(_NETWORKS))]
     columns = (
-        replace(c, title=c.title if k else "") for c, k in zip(_NETWORKS, known, strict=True)
+        replace(c, title=c.title.format(word) if k else "")
+        for c, k in zip(_NETWORKS, known, strict=True)
     )
     return Table("networks", "Both networks", tuple(columns), tuple(rows), notes, foot=1)
 
@@ -53,7 +57,23 @@ def se_blocks(subject: Subject) -> int | None:
     """Return how many SE blocks a network has, where that is known."""
     if subject.cost is not None:
         return subject.cost.se_blocks
-    return len(subject.record.blocks) if subject.record is not None else None
+    if subject.record is None:
+        return None
+    return sum(block.kind == SE for block in subject.record.blocks)
+
+
+def _blocks(subject: Subject) -> int | None:
+    """Return how many blocks of the kinds that were looked for a network has."""
+    if subject.record is not None:
+        return len(subject.record.blocks)
+    return sum(subject.cost.gates.values()) if subject.cost is not None else None
+
+
+def _word(subjects: Sequence[Subject]) -> str:
+    """Return what the blocks of both networks are called together."""
+    keys = [key for s in subjects if s.cost is not None for key in s.cost.gates]
+    keys += [key for s in subjects if s.record is not None for key in s.record.mechanisms]
+    return word_of(BY_KEY[key] for key in keys)
 
 
 def _points(found: Difference | None) -> Cell | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from seviz.results.cost import (
     total_bytes,
     total_work,
 )
+from seviz.results.keys import file_key
 from seviz.tables.blocks import path_of
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import BLANK, Cell, Column, Table
@@ -29,15 +31,28 @@ _MEGA = 1e-6
 
 _TOTALS = (
     Column("what", "for one image"),
-    Column("with_se", "with SE", ","),
-    Column("without_se", "without SE", ","),
-    Column("se", "SE", ","),
+    Column("with_se", "with {}", ","),
+    Column("without_se", "without {}", ","),
+    Column("se", "{}", ","),
     Column("increase", "increase", "+.2%"),
 )
 _BYTES = (
-    "bytes moved: float32, each operator reads and writes its tensors once; an SE block reads its map twice, "
-    "writes it once, and reads its parameters once"
+    "bytes moved: float32, each operator reads and writes its tensors once; a block of {} reads its map "
+    "twice, writes it once, and reads its parameters once"
 )
+
+
+def _of(audit: Audit, *args: Any, **options: Any) -> Table:
+    """Return `Table.of` with columns that speak of what was audited, in titles and in files."""
+    table = Table.of(*args, **options)
+    return replace(table, columns=_called(audit, table.columns))
+
+
+def _called(audit: Audit, columns: Iterable[Column]) -> tuple[Column, ...]:
+    titled = (replace(c, title=c.title.format(audit.word)) for c in columns)
+    if audit.is_se:
+        return tuple(titled)
+    return tuple(replace(c, key=file_key(c.key)) for c in titled)
 
 
 def totals_table(audit: Audit) -> Table:
@@ -65,8 +80,9 @@ def totals_table(audit: Audit) -> Table:
         notes = [f"{name}: {rule}" for name, rule in rules.items()]
         if audit.convention("paper") is not None:
             notes.append("the paper's GFLOPs are truncated to two decimals, its MFLOPs rounded")
-        notes.append(_BYTES)
-    return Table("costs", "The whole network", _TOTALS, tuple(rows), tuple(notes))
+        notes.append(_BYTES.format(audit.word))
+    columns = _called(audit, _TOTALS)
+    return Table("costs", "The whole network", columns, tuple(rows), tuple(notes))
 
 
 def _total(name: str, with_se: int, without: int | None) -> tuple[Any, ...]:
@@ -95,6 +111,12 @@ class _Share:
     operations: float | None
 
 
+# Layers are fully connected in SE alone.
+_FC, _LAYERS = "FC (MACs)", "layers (MACs)"
+# The paper's formula is SE's; another kind has its own.
+_PAPER, _CLOSED = "2C²/r", "closed form"
+
+
 def _work(key: str, title: str, **options: Any) -> Column:
     def get(share: _Share) -> Any:
         return getattr(share.of.work, key) if share.of.work is not None else None
@@ -104,7 +126,7 @@ def _work(key: str, title: str, **options: Any) -> Column:
 
 _OPERATIONS = (
     _work("squeeze_adds", "squeeze (adds)", rank=2),
-    _work("fc_macs", "FC (MACs)", rank=2),
+    _work("fc_macs", _FC, rank=2),
     _work("scale_multiplications", "scale (mult.)", rank=2),
 )
 _MOVED = Column("bytes_moved", "MB moved", ".2f", lambda s: s.of.bytes_moved, scale=_MEGA)
@@ -146,38 +168,56 @@ _STAGES = (
     Column("channels", "channels", get=lambda s: s.of.widths, rank=1),
     Column("map", "map", get=lambda s: s.of.map, rank=3),
     Column("params", "parameters", ",", lambda s: sum(b.params.total for b in s.of.blocks)),
-    Column("share", "of SE's weights", ".1%", lambda s: s.params),
+    Column("share", "of {}'s weights", ".1%", lambda s: s.params),
     *_OPERATIONS,
     _MOVED,
 )
 
 
 def stages_table(audit: Audit) -> Table:
-    """Return SE by stage, and all of it last; shares are of the weights, as in the paper's formula."""
-    items = [_Share(_Stage(str(s.stage), s.blocks), s.share, None) for s in audit.stages]
+    """Return the gates by stage, all of them last; shares are of the weights, as in the paper's formula."""
+    several = len(audit.kinds) > 1
+    items = [
+        _Share(_Stage(s.name if several else str(s.stage), s.blocks), s.share, None)
+        for s in audit.stages
+    ]
     everything = _Share(_Stage("all", audit.blocks), 1.0, None)
-    return Table.of("stages", "SE by stage", _STAGES, [*items, everything], foot=1)
+    columns = _own_titles(audit, _STAGES)
+    return _of(audit, "stages", f"{audit.word} by stage", columns, [*items, everything], foot=1)
+
+
+def _own_titles(audit: Audit, columns: Iterable[Column]) -> tuple[Column, ...]:
+    """Return columns whose titles hold for what was audited."""
+    others = {} if audit.is_se else {_FC: _LAYERS, _PAPER: _CLOSED}
+    return tuple(replace(c, title=others.get(c.title, c.title)) for c in columns)
 
 
 def _params(key: str, title: str = "", form: str = ",", **options: Any) -> Column:
     return Column(key, title, form, lambda s: getattr(s.of.params, key), **options)
 
 
+def _fact(name: str) -> Column:
+    return Column(name, get=lambda s: s.of.block.facts.get(name))
+
+
+_FACTS = {"hidden", "reduction", "branches", "kernel"}
 _BLOCKS = (
     Column("block", "block", get=lambda s: s.of.block.name),
     Column("path", get=lambda s: s.of.block.path),
     Column("stage", get=lambda s: s.of.block.stage),
     Column("channels", "channels", "d", lambda s: s.of.block.channels, rank=4),
-    Column("hidden", get=lambda s: s.of.block.hidden),
-    Column("reduction", get=lambda s: s.of.block.reduction),
+    _fact("hidden"),
+    _fact("reduction"),
+    _fact("branches"),
+    _fact("kernel"),
     Column("map", "map", get=lambda s: "x".join(map(str, s.of.block.spatial)), rank=6),
     Column("params", "parameters", ",", lambda s: s.of.params.total),
-    Column("params_share", "of SE", ".1%", lambda s: s.params),
+    Column("params_share", "of {}", ".1%", lambda s: s.params),
     _params("weights", "weights", rank=5),
     _params("biases", "biases", rank=7),
     _params("norms", "norms", rank=8),
     _params("others"),
-    _params("formula", "2C²/r", ",.0f", rank=5),
+    _params("formula", _PAPER, ",.0f", rank=5),
     _params("rounding"),
     *_OPERATIONS,
     _OPERATIONS_SHARE,
@@ -204,14 +244,20 @@ def blocks_table(audit: Audit) -> Table:
         for b in audit.blocks
     ]
     known = work is not None  # else files have the columns, empty, and people see none of them
-    columns = (replace(c, title=c.title if known or c not in _COUNTED else "") for c in _BLOCKS)
-    return Table.of("block_costs", "What each block costs", columns, items)
+    facts = {name for b in audit.blocks for name in b.block.facts}
+    columns = [
+        replace(c, title=c.title if known or c not in _COUNTED else "")
+        for c in _BLOCKS
+        if c.key not in _FACTS - facts
+    ]
+    caption = "What each block costs"
+    return _of(audit, "block_costs", caption, _own_titles(audit, columns), items)
 
 
 _SWEEP = (
     Column("reduction", "r", "d"),
     Column("params", "parameters", ","),
-    Column("se_params", "of SE", ","),
+    Column("se_params", "of {}", ","),
     Column("increase", "increase", "+.2%", lambda r: r.params / (r.params - r.se_params) - 1),
     Column("macs", "MACs", ",", rank=1),
     Column("size", "size", ".1f", unit="M", scale=_MEGA, rank=2),
@@ -242,7 +288,7 @@ def sweep_table(audit: Audit) -> Table:
     if rule == UNKNOWN_RULE:
         rule = f"{FALLBACK_RULE} (the network's own rule is not a function of C and r)"
     notes = [
-        "size: parameters and running statistics of batch norm, SE's biases left out or counted",
+        f"size: parameters and running statistics of batch norm, {audit.word}'s biases left out or counted",
         f"bottleneck: {rule}",
     ]
     for name, key in (
@@ -257,7 +303,7 @@ def sweep_table(audit: Audit) -> Table:
         notes.append(f"SE-ResNet-50: the size {name} {said}")
     columns = (*_SWEEP, *(_PAPERS if paper else ()))
     caption = "The same network at other reduction ratios"
-    return Table.of("sweep", caption, columns, audit.sweep, notes)
+    return _of(audit, "sweep", caption, columns, audit.sweep, notes)
 
 
 def _device(time: Latency) -> str:
@@ -266,8 +312,8 @@ def _device(time: Latency) -> str:
 
 _LATENCY = (
     Column("batch", "batch", "d"),
-    Column("with_se_ms", "with SE", ".2f", unit="ms"),
-    Column("without_se_ms", "without SE", ".2f", unit="ms"),
+    Column("with_se_ms", "with {}", ".2f", unit="ms"),
+    Column("without_se_ms", "without {}", ".2f", unit="ms"),
     Column(
         "ratio",
         "ratio",
@@ -280,14 +326,14 @@ _LATENCY = (
 
 
 def latency_table(audit: Audit) -> Table:
-    """Return wall times with and without SE."""
+    """Return wall times with and without the gates."""
     without, with_se = _PAPER_MS
     pairs = audit.latency[0].pairs if audit.latency else 0
-    note = (
-        f"medians of {pairs} interleaved pairs [95 % interval]; the paper's SE-ResNet-50 on a CPU: {without} "
-        f"-> {with_se} ms, ratio {with_se / without:.3f}"
-    )
-    return Table.of("latency", "Wall time", _LATENCY, audit.latency, [note] if pairs else [])
+    note = f"medians of {pairs} interleaved pairs [95 % interval]"
+    if audit.is_se:
+        ratio = with_se / without
+        note += f"; the paper's SE-ResNet-50 on a CPU: {without} -> {with_se} ms, ratio {ratio:.3f}"
+    return _of(audit, "latency", "Wall time", _LATENCY, audit.latency, [note] if pairs else [])
 
 
 _NOT_COUNTED = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from seviz.analysis.findings import BlockFindings, Findings, SelectiveChannel
 from seviz.analysis.findings.verdicts import FAILS, UNKNOWN
-from seviz.analysis.findings.wording import remark
+from seviz.analysis.findings.wording import THIS, remark
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import Cell, Column, Table
 
@@ -80,7 +80,10 @@ _STATEMENTS = (
 
 def statements_table(findings: Findings) -> Table:
     """Return the paper's statements, judged for this network."""
-    return Table.of("statements", "The SENet paper's statements", _STATEMENTS, findings.statements)
+    caption = "The SENet paper's statements"
+    if findings.of != THIS:
+        caption += f", judged for {findings.of}"
+    return Table.of("statements", caption, _STATEMENTS, findings.statements)
 
 
 _SELECTIVE = (

@@ -39,7 +39,7 @@ _ANSWERS = (
     Column("answer", "answer", get=lambda a: a.image.top[a.place].label),
     Column("probability", "as it is", ".1%", get=lambda a: a.image.top[a.place].probability),
     Column("all_mean", "all at their mean", ".1%", get=lambda a: a.kept(MEAN)),
-    Column("all_neutral", "all at 1: no SE", ".1%", get=lambda a: a.kept(NEUTRAL)),
+    Column("all_neutral", "all at 1: no gates", ".1%", get=lambda a: a.kept(NEUTRAL)),
 )
 
 

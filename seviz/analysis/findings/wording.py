@@ -9,9 +9,13 @@ from typing import Any
 from seviz.analysis.findings.blocks import FEWEST_IMAGES, BlockFindings
 from seviz.analysis.findings.estimates import FEWEST, Estimate
 from seviz.analysis.findings.verdicts import Statement
+from seviz.results.blocks import SE
+from seviz.results.mechanisms import kinds_of_names, word_of
 from seviz.results.notebook import Shown
 
 _NAMED = 3
+# What the statements are judged for.
+THIS = "this network"
 
 
 def shown(estimate: Estimate | None, digits: int = 3) -> str:
@@ -113,6 +117,13 @@ class Findings(Shown):
     method: str
     images: int
     sampled: int
+
+    @property
+    def of(self) -> str:
+        """Return what the paper's statements, which are on SE, are judged for: this network, or its ECA."""
+        kinds = kinds_of_names(b.block for b in self.blocks)
+        word = word_of(kinds)
+        return THIS if word == SE else f"the {word} of {THIS}, of which it does not speak"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict with every number, and the sentences."""

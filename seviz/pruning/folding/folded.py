@@ -34,7 +34,7 @@ from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.pruning.folding.export import export
 from seviz.pruning.folding.planning import FoldPlan, Planner
 from seviz.results.blocks import GateBlock, select_blocks
-from seviz.results.mechanisms import ALL
+from seviz.results.mechanisms import ALL, word_of
 from seviz.results.mechanisms import chosen as kinds_of
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
@@ -378,8 +378,9 @@ def _check(
     size = found.found.input_size
     left = trace(work, found.example, found.found.mechanism).found.blocks
     if len(left) != len(found.blocks) - len(means):
+        word = word_of(block.block.mechanism for block in found.blocks)
         raise CheckpointError(
-            f"expected {len(found.blocks) - len(means)} SE blocks after folding, found {len(left)}; this "
+            f"expected {len(found.blocks) - len(means)} {word} blocks after folding, found {len(left)}; this "
             "network cannot be folded"
         )
     like = next(p for p in model.parameters() if p.is_floating_point())

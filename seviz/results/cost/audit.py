@@ -1,16 +1,16 @@
-"""What SE costs a network: the result of an audit, and its file. Needs no torch."""
+"""What SE, or gates of another kind, cost a network: the result of an audit, and its file. Needs no torch."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from seviz.errors import DataError
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 from seviz.results.cost.parts import (
     BlockCost,
     BlockParams,
@@ -26,6 +26,8 @@ from seviz.results.cost.parts import (
 )
 from seviz.results.fields import parse, read
 from seviz.results.files import SCHEMA_VERSION, written_whole
+from seviz.results.keys import file_keys, own_keys
+from seviz.results.mechanisms import ALL, BY_KEY, DEFAULT_KIND, Mechanism, chosen, word_of
 from seviz.results.notebook import Shown
 
 AUDIT_NAME = "audit.json"
@@ -33,16 +35,18 @@ AUDIT_NAME = "audit.json"
 
 @dataclass(frozen=True)
 class Audit(Shown):
-    """What SE costs a network.
+    """What SE costs a network, or gates of another kind.
+
+    Where a name says ``se``, it is the gates of `mechanism`, and of no other kind.
 
     Attributes:
         name: What was audited.
         input_size: Channels, height and width of the image; empty where the network is not known.
         params: Parameters of the network.
-        se_params: Those that only SE uses.
+        se_params: Those that only its gates of the kind use.
         running_stats: Elements of the running statistics of batch norm.
-        reduction: The reduction ratio of the network, if all blocks share one.
-        hidden_rule: How the bottleneck follows from it.
+        reduction: The reduction ratio of the network, if all blocks have a bottleneck and share one.
+        hidden_rule: How the bottleneck follows from it; empty where a block has none.
         blocks: The blocks, in forward order.
         totals: Counts of the whole network; ``None`` where the network is not known.
         conventions: The whole cost in several ways of counting.
@@ -53,6 +57,7 @@ class Audit(Shown):
         inserted: Where SE was inserted, if the network had none.
         notes: What a reader of the numbers should know.
         checkpoint_sha256: Hash of the checkpoint, as in a record; empty where only a name was audited.
+        mechanism: The kind of gates that is counted, as for `seviz.find`.
     """
 
     name: str
@@ -72,15 +77,32 @@ class Audit(Shown):
     inserted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     checkpoint_sha256: str = ""
+    mechanism: str = DEFAULT_KIND
+
+    @property
+    def kinds(self) -> tuple[Mechanism, ...]:
+        """Return the kinds of the blocks; what was asked for where there is no block."""
+        own = tuple(dict.fromkeys(b.block.mechanism for b in self.blocks))
+        return own or chosen(self.mechanism)
+
+    @property
+    def word(self) -> str:
+        """Return what is counted, for a sentence: ``SE``, ``ECA``, ``SE + ECA``."""
+        return word_of(self.kinds)
+
+    @property
+    def is_se(self) -> bool:
+        """Return whether it is SE alone, of which the paper speaks."""
+        return self.mechanism == DEFAULT_KIND
 
     @property
     def params_without_se(self) -> int:
-        """Return the parameters of the twin without SE."""
+        """Return the parameters of the twin without the gates."""
         return self.params - self.se_params
 
     @property
     def params_increase(self) -> float:
-        """Return SE's parameters as a share of the twin's."""
+        """Return the gates' parameters as a share of the twin's."""
         return self.se_params / self.params_without_se if self.params_without_se else math.inf
 
     @property
@@ -95,32 +117,35 @@ class Audit(Shown):
 
     @property
     def macs_without_se(self) -> int | None:
-        """Return the MACs of the twin without SE."""
+        """Return the MACs of the twin without the gates."""
         if self.totals is None or self.work is None:
             return None
         return self.totals.macs - self.work.fc_macs
 
     @property
     def macs_increase(self) -> float | None:
-        """Return SE's MACs as a share of the twin's."""
+        """Return the gates' MACs as a share of the twin's."""
         if self.work is None or not self.macs_without_se:
             return None
         return self.work.fc_macs / self.macs_without_se
 
     @property
-    def formula(self) -> float:
-        """Return the paper's (2/r) sum over stages of N_s C_s^2."""
-        return sum(b.params.formula for b in self.blocks)
+    def formula(self) -> float | None:
+        """Return the paper's (2/r) sum over stages of N_s C_s^2.
+
+        Of another kind it is the sum of the blocks' closed forms; ``None`` where a block has none.
+        """
+        return _sum(b.params.formula for b in self.blocks)
 
     @property
     def stages(self) -> tuple[StageCost, ...]:
         """Return the blocks by stage; shares are of the weights alone, as in the paper's formula."""
         weights = sum(b.params.weights for b in self.blocks)
         stages = []
-        for stage in dict.fromkeys(b.block.stage for b in self.blocks):
-            own = tuple(b for b in self.blocks if b.block.stage == stage)
+        for place in dict.fromkeys((b.block.kind, b.block.stage) for b in self.blocks):
+            own = tuple(b for b in self.blocks if (b.block.kind, b.block.stage) == place)
             share = sum(b.params.weights for b in own) / weights if weights else 0.0
-            stages.append(StageCost(stage, own, share))
+            stages.append(StageCost(place[1], own, share))
         return tuple(stages)
 
     def convention(self, name: str) -> Convention | None:
@@ -131,8 +156,14 @@ class Audit(Shown):
         """Return the JSON document of ``seviz audit``; its first keys are what scripts depend on.
 
         Each number that was counted is there once; sums, shares and other units of it stand beside it.
-        `from_dict` reads it.
+        `from_dict` reads it. Of another kind than SE no key says ``se``: `seviz.results.keys`.
         """
+        document = self._document()
+        if self.is_se:
+            return document
+        return {"mechanism": self.mechanism, **file_keys(document)}
+
+    def _document(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "input_size": list(self.input_size),
@@ -146,7 +177,7 @@ class Audit(Shown):
             "conventions": [asdict(c) for c in self.conventions],
             "formula": {
                 "weights": self.formula,
-                "rounding": sum(b.params.rounding for b in self.blocks),
+                "rounding": _sum(b.params.rounding for b in self.blocks),
                 "biases": sum(b.params.biases for b in self.blocks),
                 "norms": sum(b.params.norms for b in self.blocks),
                 "others": sum(b.params.others for b in self.blocks),
@@ -240,6 +271,14 @@ class Audit(Shown):
 
         What an older seviz wrote holds the fields of this class under the key ``result``.
         """
+        mechanism = values.get("mechanism", DEFAULT_KIND)
+        if mechanism not in (*BY_KEY, ALL):
+            raise DataError(
+                f"expected a kind of gates ({', '.join(BY_KEY)}, {ALL}), found {mechanism!r:.40}; update "
+                "seviz"
+            )
+        if mechanism != DEFAULT_KIND:
+            values = own_keys(values)
         if "result" in values:
             values = _without_result(values["result"])
         params, macs, memory, totals = (values[k] for k in ("params", "macs", "memory", "totals"))
@@ -266,6 +305,7 @@ class Audit(Shown):
             notes=tuple(values["notes"]),
             **{k: values[k] for k in ("running_stats", "reduction", "hidden_rule", "twin_macs")},
             checkpoint_sha256=values.get("checkpoint_sha256", ""),
+            mechanism=mechanism,
         )
 
     def save(self, path: str | Path, more: Mapping[str, Any] | None = None) -> Path:
@@ -307,6 +347,7 @@ class Audit(Shown):
             LookupError,
             AttributeError,
             TypeError,
+            RecursionError,
         ) as exc:
             raise DataError(
                 f"expected an audit at {source}, found something else ({exc}); make one with 'seviz audit'"
@@ -325,10 +366,16 @@ def _file(path: str | Path) -> Path:
 def _block(values: Mapping[str, Any]) -> BlockCost:
     cost = values["cost"]
     return BlockCost(
-        SEBlock.from_dict({k: v for k, v in values.items() if k != "cost"}),
+        GateBlock.from_dict({k: v for k, v in values.items() if k != "cost"}),
         BlockParams(**cost["params"]),
         BlockWork(**cost["work"]) if cost["work"] is not None else None,
     )
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Return a sum; ``None`` where a part of it is not known."""
+    known = list(values)
+    return None if None in known else sum(v for v in known if v is not None)
 
 
 def _sweep_row(values: Mapping[str, Any]) -> SweepRow:

@@ -1,5 +1,7 @@
 """What an audit counts, part by part: of a block, of a stage, of the whole network.
 
+Where a name says ``se``, it is the gates of the kind that was audited, SE by default.
+
 Every number is for one image. 1 MAC is one multiplication with its addition in a convolution, a linear
 layer or a matrix product; adding a bias is none. Bytes are those of float32 maps that are read and
 written once by each operator, as a network runs that is not compiled.
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from seviz.results.blocks import SEBlock
+from seviz.results.blocks import GateBlock
 
 GIGA = 10**9
 BYTES = 4  # of a float32
@@ -21,16 +23,18 @@ FALLBACK_RULE = "C / r, rounded, at least 1"
 
 @dataclass(frozen=True)
 class BlockParams:
-    """Parameters of one SE block.
+    """Parameters of one block.
 
     Attributes:
-        weights: Of the two fully connected layers.
+        weights: Of its layers, the two fully connected ones of SE; of a kind without a layer, all that it
+            has learned for each channel.
         biases: Of these.
         norms: Of normalisation between them.
         others: Anything else, such as a learned slope.
-        per_hidden: Parameters that each unit of the bottleneck brings along.
+        per_hidden: Parameters that each unit of the bottleneck brings along; 0 without one.
         biases_per_hidden: How many of those are biases.
-        formula: The paper's 2 C^2 / r, with the reduction ratio r of the whole network where it has one.
+        formula: The paper's 2 C^2 / r, with the reduction ratio r of the whole network where it has one; of
+            another kind its own closed form of the weights, ``None`` where there is none.
     """
 
     weights: int
@@ -39,7 +43,7 @@ class BlockParams:
     others: int
     per_hidden: int
     biases_per_hidden: int
-    formula: float
+    formula: float | None
 
     @property
     def total(self) -> int:
@@ -47,18 +51,18 @@ class BlockParams:
         return self.weights + self.biases + self.norms + self.others
 
     @property
-    def rounding(self) -> float:
+    def rounding(self) -> float | None:
         """Return what the weights have more than the formula: the bottleneck is a whole number of units."""
-        return self.weights - self.formula
+        return None if self.formula is None else self.weights - self.formula
 
 
 @dataclass(frozen=True)
 class BlockWork:
-    """Operations of one SE block for one image.
+    """Operations of one block for one image.
 
     Attributes:
         squeeze_adds: Elements that the squeeze reduces.
-        fc_macs: MACs of the fully connected layers.
+        fc_macs: MACs of its layers: of the fully connected ones, of a convolution over the channels, ...
         scale_multiplications: Elements that the gate scales.
         elementwise: Operations of the activations, norms and additions, one per element that they give.
         squeeze_bytes: Memory that the squeeze reads: the map, once, however it is written.
@@ -92,7 +96,7 @@ NO_WORK = BlockWork(0, 0, 0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class BlockCost:
-    """One SE block and what it costs.
+    """One block and what it costs.
 
     Attributes:
         block: The block.
@@ -100,7 +104,7 @@ class BlockCost:
         work: Its operations; ``None`` where the network itself is not known.
     """
 
-    block: SEBlock
+    block: GateBlock
     params: BlockParams
     work: BlockWork | None
 
@@ -120,17 +124,22 @@ class BlockCost:
 
 @dataclass(frozen=True)
 class StageCost:
-    """The SE blocks of one stage together.
+    """The blocks of one stage together.
 
     Attributes:
         stage: The stage, as in ``SE_<stage>_<index>``.
         blocks: Its blocks.
-        share: Share of the weights of SE, biases left out, 0 to 1.
+        share: Share of the weights of all blocks, biases left out, 0 to 1.
     """
 
     stage: int
     blocks: tuple[BlockCost, ...]
     share: float
+
+    @property
+    def name(self) -> str:
+        """Return the stage as blocks are named by it, ``ECA_3``."""
+        return f"{self.blocks[0].block.mechanism.prefix}_{self.stage}"
 
     @property
     def params(self) -> int:
