@@ -171,6 +171,9 @@ def test_ablate_and_fold(run: Run, eca: Written, pictures: Path) -> None:
     values = document(run("fold", eca.path, *named, *data, *words, "--json"))
     assert [b["name"] for b in values["blocks"]] == ["ECA_3_1"]
     assert values["params_before"] - values["params_after"] == 3
+    slim = document(run("inspect", "slim.pt", *named, "--json"))
+    assert slim["architecture"].endswith("1 ECA block folded")
+    assert [b["name"] for b in slim["blocks"]] == ["ECA_2_1"]
 
 
 def test_compare(run: Run, eca: Written) -> None:
@@ -197,3 +200,18 @@ def test_report(run: Run, eca: Written, pictures: Path) -> None:
     said = SAYS_SE.search(text)
     assert said is None, text[said.start() - 200 : said.end() + 200]
     assert run("report", eca.path, *eca.words, "--mechanism", "cbam", *data).code == 3
+
+
+def test_images_and_channels(run: Run, eca: Written, pictures: Path) -> None:
+    """What a record says of its gates holds for the network, too."""
+    data = ["--data", pictures, "--labels", "sorted", "-o", "out"]
+    assert run("collect", eca.path, *eca.words, "--mechanism", "eca", *data).code == 0
+    picture = pictures / "ant" / "00.png"
+    values = document(run("image", eca.path, picture, *eca.words, "-o", "out", "--json"))
+    assert [b["name"] for b in values["images"][0]["blocks"]] == ["ECA_2_1", "ECA_3_1"]
+    said = run("image", eca.path, picture, *eca.words, "--mechanism", "eca", "-o", "alone")
+    assert said.code == 0
+    assert not SAYS_SE.search(said.out)
+    said = run("channels", "out", eca.path, *eca.words, "-o", "ranked")
+    assert said.code == 0, said.err
+    assert "ECA_3_1" in said.out

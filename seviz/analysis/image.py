@@ -89,6 +89,9 @@ def _unusual(explained: ImageExplanation, image: ExplainedImage) -> Iterator[str
         )
 
 
-CAUTION = (
-    "This is what SE does to one image; seviz ablate counts how often answers change over many."
-)
+def caution(explained: ImageExplanation) -> str:
+    """Return what one image does not tell."""
+    return (
+        f"This is what {explained.word} does to one image; seviz ablate counts how often answers change over "
+        "many."
+    )

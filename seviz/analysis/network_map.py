@@ -10,6 +10,7 @@ from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.findings.wording import Findings
 from seviz.results.ablation import Ablation
 from seviz.results.blocks import GateBlock
+from seviz.results.mechanisms import word_of
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def network_map(
                 stages.append(StageEffect(own[0], own[-1], effect))
     return NetworkMap(
         mapped,
-        "SE parameters" if parameters else "channels",
+        f"{word_of(b.mechanism for b in blocks)} parameters" if parameters else "channels",
         tuple(stages),
         ablation,
         findings.images,

@@ -164,7 +164,7 @@ def _record(spec: Spec, looking: ImageOptions, folder: Path, speaker: Speaker) -
 
 
 def _say(explained: ImageExplanation, written: Written, speaker: Speaker) -> None:
-    from seviz.analysis.image import CAUTION, describe_image
+    from seviz.analysis.image import caution, describe_image
     from seviz.tables.image import answers_table, image_blocks_table
 
     for image in explained.images:
@@ -172,7 +172,7 @@ def _say(explained: ImageExplanation, written: Written, speaker: Speaker) -> Non
         speaker.say(first, "strong")
         for sentence in rest:
             speaker.say(sentence)
-    speaker.say(CAUTION, "faint")
+    speaker.say(caution(explained), "faint")
     speaker.line()
     for table in (answers_table(explained), image_blocks_table(explained)):
         if table.rows:

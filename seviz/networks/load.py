@@ -360,7 +360,7 @@ def _filled(
     folds = file.metadata.get("folded", ())
     if folds:
         blocks = "block" if len(folds) == 1 else "blocks"
-        word = word_of(kinds_of_names(fold.block for fold in folds))
+        word = word_of(kinds_of_names(fold.name for fold in folds))
         shown += f", {len(folds)} {word} {blocks} folded"
         notes += (_folded_note(file.metadata),)
     used = {name: payload.tensors[name] for name in found.names.values()}

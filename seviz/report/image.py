@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seviz.analysis.image import CAUTION, describe_image
+from seviz.analysis.image import caution, describe_image
 from seviz.figures.image_block import image_block
 from seviz.figures.image_overview import image_overview
 from seviz.figures.saving import DPI, save_figure
@@ -137,7 +137,7 @@ def _page(explained: ImageExplanation, drawn: Sequence[_Drawn]) -> str:
         title=explained.images[0].name if not several else f"{len(explained.images)} images",
         explained=explained,
         said=said,
-        caution=CAUTION,
+        caution=caution(explained),
         overview=overview.picture,
         answers=answers_table(explained) if answered else None,
         blocks=image_blocks_table(explained),

@@ -14,6 +14,7 @@ from seviz.results.blocks import SE
 from seviz.results.mechanisms import BY_KEY, word_of
 from seviz.results.subject import Subject
 from seviz.tables.csv_files import write_csv
+from seviz.tables.findings import statements_caption
 from seviz.tables.table import Cell, Column, Table
 
 _NETWORKS = (
@@ -194,7 +195,7 @@ def verdicts_table(compared: Comparison) -> Table | None:
         Column("b", "B"),
     )
     rows = tuple((claim, *(own.get(claim) for own in verdicts)) for claim in verdicts[0])
-    return Table("compare_statements", "The SENet paper's statements", columns, rows)
+    return Table("compare_statements", statements_caption(first), columns, rows)
 
 
 def write_class_changes_csv(compared: Comparison, path: str | Path) -> Path:

@@ -78,12 +78,15 @@ _STATEMENTS = (
 )
 
 
+def statements_caption(findings: Findings) -> str:
+    """Return whose statements they are, and, where that is not SE, what they are judged for."""
+    caption = "The SENet paper's statements"
+    return caption if findings.of == THIS else f"{caption}, judged for {findings.of}"
+
+
 def statements_table(findings: Findings) -> Table:
     """Return the paper's statements, judged for this network."""
-    caption = "The SENet paper's statements"
-    if findings.of != THIS:
-        caption += f", judged for {findings.of}"
-    return Table.of("statements", caption, _STATEMENTS, findings.statements)
+    return Table.of("statements", statements_caption(findings), _STATEMENTS, findings.statements)
 
 
 _SELECTIVE = (
