@@ -21,9 +21,9 @@ def say(result: Audit, speaker: Speaker) -> None:
     speaker.line(f"network  {result.name}{f', for one image of {size}' if size else ''}")
     if result.inserted:
         places = result.inserted
-        after = f"{places[0]} ... {places[-1]}" if len(places) > 1 else places[0]
+        at = f"{places[0]} ... {places[-1]}" if len(places) > 1 else places[0]
         speaker.say(
-            f"inserted {len(places)} {result.word} block{'s' * (len(places) != 1)}, after {after}"
+            f"inserted {len(places)} {result.word} block{'s' * (len(places) != 1)}, at {at}"
         )
     speaker.line()
     for table in tables_of(result).values():
