@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,19 @@ def test_the_answer_and_every_held_one_as_by_hand(
                 expected = network.model(images)[0].softmax(0).numpy()
             assert found.held[how].kept == pytest.approx(expected[plain.argmax()], abs=1e-5)
             assert found.held[how].index == expected.argmax()
+
+
+@pytest.mark.parametrize("ending", [nn.Softmax(1), nn.LogSoftmax(1)], ids=str)
+def test_a_network_that_ends_in_a_softmax_gets_no_second_one(
+    network: LoadedModel, photo: Path, ending: nn.Module
+) -> None:
+    images = tensor_of(network, photo)
+    with torch.no_grad():
+        expected = network.model(images)[0].softmax(0).numpy()
+    ended = replace(network, model=nn.Sequential(network.model, ending).eval())
+    (image,) = seviz.explain_image(ended, photo).images
+    for answer in image.top:
+        assert answer.probability == pytest.approx(expected[answer.index], abs=1e-6)
 
 
 def test_all_held_at_once(network: LoadedModel, explained: ImageExplanation, photo: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seviz.collect.holding import Holding, both
+from seviz.collect.observers import Probabilities
 from seviz.collect.pictures import Seen
 from seviz.errors import CheckpointError
 from seviz.gates.sites import Product, Scaling, Sites
@@ -110,6 +111,7 @@ class Looking:
     ) -> None:
         self._sites, self._references = sites, references
         self._classes, self._channels = classes, channels
+        self._probabilities = Probabilities()
 
     def explain(self, seen: Seen, images: Tensor) -> ExplainedImage:
         """Return the gates of one image, some maps, and the answer.
@@ -148,30 +150,29 @@ class Looking:
         return replace(found, blocks=blocks, all_held=held([b.block.name for b in found.blocks]))
 
     def _answer(self, output: Tensor, index: int) -> Held:
-        return Held(self._answers(output), float(_shares(output)[index]))
+        return Held(self._answers(output), float(self._shares(output)[index]))
 
     def _answers(self, output: Tensor) -> tuple[Answer, ...]:
-        shares = _shares(output)
+        shares = self._shares(output)
         order = np.argsort(-shares, kind="stable")[:TOP]
         return tuple(Answer(self._label(int(i)), int(i), float(shares[i])) for i in order)
 
+    def _shares(self, output: Tensor) -> Any:
+        """Return the probabilities that an output says, float64 [outputs], as a pass reads them.
+
+        Raises:
+            CheckpointError: If an output is no number.
+        """
+        shares = self._probabilities(output[None])[0].cpu().numpy()
+        if not np.isfinite(shares).all():
+            raise CheckpointError(
+                "expected finite outputs for this image, found NaN or Inf; check the weights and the "
+                "preprocessing"
+            )
+        return shares
+
     def _label(self, index: int) -> str:
         return f"output {index}" if self._classes is None else self._classes.labels[index]
-
-
-def _shares(output: Tensor) -> Any:
-    """Return the softmax of an output, float64 [outputs].
-
-    Raises:
-        CheckpointError: If an output is no number.
-    """
-    shares = output.double().softmax(0).cpu().numpy()
-    if not np.isfinite(shares).all():
-        raise CheckpointError(
-            "expected finite outputs for this image, found NaN or Inf; check the weights and the "
-            "preprocessing"
-        )
-    return shares
 
 
 class _Kept:

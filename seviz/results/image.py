@@ -30,7 +30,7 @@ class Answer:
     Attributes:
         label: The class; ``output 3`` where the network's classes are not known.
         index: Position in the network's output.
-        probability: Its share of the softmax over all outputs.
+        probability: What the network says of it: its share of the softmax, which a network may end in itself.
     """
 
     label: str
