@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from seviz.api import monitor as monitor
     from seviz.api import report as report
     from seviz.api import sample as sample
+    from seviz.api import shift as shift
     from seviz.api import track as track
     from seviz.collect.image import explain_image as explain_image
     from seviz.collect.prepare import PassOptions as PassOptions
@@ -123,6 +124,7 @@ _HOMES = {
     "save_checkpoint": "seviz.networks",
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
+    "shift": "seviz.api",
     "track": "seviz.api",
     "write_channel": "seviz.report.channels",
     "write_channels": "seviz.report.channels",

@@ -44,6 +44,7 @@ from seviz.analysis.proportions import (
     unpaired_difference,
     wilson,
 )
+from seviz.analysis.shift import BlockShift, Shift, WorldShift, shift_of
 from seviz.analysis.tracking import BlockMoment, Track, track_of
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "BlockContrast",
     "BlockFindings",
     "BlockMoment",
+    "BlockShift",
     "CalibrationCurve",
     "ChannelRanking",
     "ChannelView",
@@ -68,9 +70,11 @@ __all__ = [
     "Scores",
     "SelectiveChannel",
     "Share",
+    "Shift",
     "Statement",
     "Track",
     "UnpairedDifference",
+    "WorldShift",
     "calibration_curve",
     "class_order",
     "class_share",
@@ -92,6 +96,7 @@ __all__ = [
     "ranked_confusions",
     "scores",
     "selective_channels",
+    "shift_of",
     "single_effects",
     "track_of",
     "unpaired_difference",

@@ -29,6 +29,7 @@ from seviz.cli import (
     inspect,
     merge,
     report,
+    shift,
     track,
 )
 from seviz.cli.console import say_details, saying_warnings
@@ -74,6 +75,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     audit.audit,
     compare.compare,
     track.track,
+    shift.shift,
     merge.merge,
     ablate.ablate,
     fold.fold,

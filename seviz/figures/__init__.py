@@ -12,6 +12,7 @@ from seviz.figures.network_map import network_map
 from seviz.figures.reliability import reliability_diagram
 from seviz.figures.ridges import ridges
 from seviz.figures.saving import save_figure
+from seviz.figures.shift import shift_figure
 from seviz.figures.stripes import stripes_figure
 from seviz.figures.tracking import track_figure
 from seviz.tables.ablation import write_ablation_csv
@@ -24,6 +25,7 @@ from seviz.tables.confusion import (
 from seviz.tables.cost import write_cost_csv
 from seviz.tables.findings import write_findings_csv, write_selective_csv
 from seviz.tables.gates import write_gate_csv
+from seviz.tables.shift import write_shift_csv, write_worlds_csv
 from seviz.tables.tracking import write_epochs_csv, write_track_csv
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "reliability_diagram",
     "ridges",
     "save_figure",
+    "shift_figure",
     "stage_bars",
     "stripes_figure",
     "track_figure",
@@ -53,5 +56,7 @@ __all__ = [
     "write_gate_csv",
     "write_pairs_csv",
     "write_selective_csv",
+    "write_shift_csv",
     "write_track_csv",
+    "write_worlds_csv",
 ]

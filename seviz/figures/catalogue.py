@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from seviz import figures
-from seviz.analysis import Comparison, Findings, GateConfusion, Track, gate_confusion
+from seviz.analysis import Comparison, Findings, GateConfusion, Shift, Track, gate_confusion
 from seviz.analysis.curves import default_classes
 from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.analysis.network_map import NetworkMap
@@ -173,6 +173,10 @@ def _stripes(track: Track, asked: Choices) -> Figure | None:
     return figures.stripes_figure(track, asked.epochs, asked.blocks) if track.blocks else None
 
 
+def _shift(shift: Shift, asked: Choices) -> Figure | None:
+    return figures.shift_figure(shift)
+
+
 # A new figure is a row here and a module beside.
 FIGURES = (
     Drawing(
@@ -263,6 +267,12 @@ FIGURES = (
         Track,
         _stripes,
     ),
+    Drawing(
+        "shift",
+        "Drift of the gates of each block as images change, against what chance gives",
+        Shift,
+        _shift,
+    ),
 )
 
 
@@ -308,7 +318,7 @@ def drawn_from(
     """Yield every figure of a result, drawn.
 
     Args:
-        result: A record, findings, an evaluation, an audit, an ablation, a comparison or a track.
+        result: A record, findings, an evaluation, an audit, an ablation, a comparison, a shift or a track.
         asked: What to draw of it.
         printed: Those that a report prints, in place of those that stand in files of their own.
         only: The file of a single one.

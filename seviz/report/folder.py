@@ -13,6 +13,7 @@ from seviz.analysis import (
     Findings,
     GateConfusion,
     SelectiveChannel,
+    Shift,
     Track,
     findings,
     gate_confusion,
@@ -277,6 +278,21 @@ def write_track(
         tables.append(figures.write_track_csv(track, folder / "track.csv"))
     drawn = _save([track], folder, formats, Choices(epochs=epochs, blocks=blocks))
     return drawn + Written(tables=tuple(tables))
+
+
+def write_shift(shift: Shift, folder: Path, *, formats: Sequence[str] = FORMATS) -> Written:
+    """Draw how far gates move as images change, and write the numbers of each block and each world.
+
+    Args:
+        shift: From `seviz.shift`.
+        folder: Where files go: ``shift.csv``, ``shift_worlds.csv`` and the figure.
+        formats: Formats of the figure.
+    """
+    tables = (
+        figures.write_shift_csv(shift, folder / "shift.csv"),
+        figures.write_worlds_csv(shift, folder / "shift_worlds.csv"),
+    )
+    return _save([shift], folder, formats, Choices()) + Written(tables=tables)
 
 
 def write_results(

@@ -18,6 +18,7 @@ from seviz.analysis import (
     Findings,
     Scores,
     SelectiveChannel,
+    Shift,
     Track,
     scores,
 )
@@ -38,6 +39,7 @@ from seviz.tables import (
     findings,
     gates,
     image,
+    shift,
     tracking,
 )
 from seviz.tables.csv_files import to_csv, write_csv
@@ -113,6 +115,10 @@ def _of_track(track: Track) -> list[Table | None]:
     return [tracking.epochs_table(track), *own]
 
 
+def _of_shift(found: Shift) -> list[Table | None]:
+    return [shift.worlds_table(found), shift.side_by_side(found), shift.blocks_table(found)]
+
+
 def _of_record(record: Record) -> list[Table | None]:
     names = [
         label for label, count in zip(record.classes.labels, record.count, strict=True) if count
@@ -152,6 +158,7 @@ _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (ImageExplanation, _of_images),
     (Record, _of_record),
     (Scores, _of_scores),
+    (Shift, _of_shift),
     (Track, _of_track),
 )
 
@@ -161,7 +168,7 @@ def tables_of(result: Any) -> dict[str, Table]:
 
     Args:
         result: An ablation, an audit, a channel or the ranking of all, a comparison, an evaluation or its
-            scores, findings, explained images, a record, a track; or a sequence of SE blocks, or of
+            scores, findings, explained images, a record, a shift, a track; or a sequence of SE blocks, or of
             selective channels.
 
     Raises:
@@ -185,6 +192,6 @@ def tables_of(result: Any) -> dict[str, Table]:
         else:
             raise UsageError(
                 f"expected a result of seviz, found {type(result).__name__}; give what seviz.audit, ablate, "
-                "compare, evaluate, scores, findings, track or collect returns"
+                "compare, evaluate, scores, findings, shift, track or collect returns"
             )
     return {table.name: table for table in made if table is not None}

@@ -1,0 +1,358 @@
+"""Do the gates survive another world? Drift of each block and of the answers, beside accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from seviz.analysis.drift import LEVEL, Drift, Exchange, Gates, drift
+from seviz.analysis.proportions import (
+    Difference,
+    Share,
+    holm,
+    paired_difference,
+    unpaired_difference,
+    wilson,
+)
+from seviz.errors import DataError, UsageError
+from seviz.results.notebook import Shown
+from seviz.results.predictions import PredictionTable
+from seviz.results.record import Record
+from seviz.results.sample import INDEX, MOST_IMAGES
+from seviz.results.shift import World, check_one_network
+
+FEWEST = 2
+
+
+@dataclass(frozen=True)
+class BlockShift:
+    """One block in one other world.
+
+    Attributes:
+        world: Name of the world.
+        corruption: What was done to the images; empty for other images.
+        severity: How much.
+        block: Name of the block.
+        channels: Its channels.
+        images: Images of the world whose gates were compared.
+        drift: How far its gates are from those of the clean images.
+        p_adjusted: The p-value, adjusted (Holm) for all blocks, and all severities of the corruption.
+    """
+
+    world: str
+    corruption: str
+    severity: int
+    block: str
+    channels: int
+    images: int
+    drift: Drift
+    p_adjusted: float
+
+    @property
+    def significant(self) -> bool:
+        """Return whether chance is an unlikely explanation."""
+        return self.p_adjusted < LEVEL
+
+
+@dataclass(frozen=True)
+class WorldShift:
+    """One other world: accuracy, answers and blocks.
+
+    Attributes:
+        name: What it is called.
+        corruption: What was done to the images; empty for other images.
+        severity: How much.
+        images: Images that went through.
+        paired: Whether they are the clean ones, image by image.
+        top1: Share of right answers, where labels are known.
+        change: Of top-1 from the clean images; paired where answers for each image are known.
+        changed: Share of images whose answer is another than for the clean image.
+        answers: Drift of the answers, as that of gates: of the indicators of the predicted classes.
+        blocks: In forward order.
+    """
+
+    name: str
+    corruption: str
+    severity: int
+    images: int
+    paired: bool
+    top1: Share | None
+    change: Difference | None
+    changed: Share | None
+    answers: Drift | None
+    blocks: tuple[BlockShift, ...]
+
+    @property
+    def significant(self) -> tuple[BlockShift, ...]:
+        """Return the blocks that drift."""
+        return tuple(b for b in self.blocks if b.significant)
+
+
+@dataclass(frozen=True)
+class First:
+    """Which block drifts first as one thing is made worse, or that this cannot be said.
+
+    Attributes:
+        of: The corruption, or the name of the other images.
+        block: The first in forward order, at the smallest severity at which any drifts.
+        severity: That severity; 0 for other images.
+        p_adjusted: Its p-value.
+        images: Images whose gates were compared.
+        needed: About how many would show the largest drift that was seen; ``None`` where there is none
+            beyond chance, or it was shown.
+    """
+
+    of: str
+    block: str | None
+    severity: int
+    p_adjusted: float
+    images: int
+    needed: int | None = None
+
+    def __str__(self) -> str:
+        if self.block is not None:
+            at = f" at severity {self.severity}" if self.severity else ""
+            return f"{self.of}: {self.block} is the first block whose gates drift{at}"
+        needs = f"needs about {self.needed:,}" if self.needed else "no drift beyond chance"
+        return (
+            f"{self.of}: which block drifts first cannot be said ({self.images:,} images; {needs})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Shift(Shown):
+    """Gates of one network in other worlds, against those of the clean images.
+
+    Attributes:
+        name: What the network is called.
+        data: The clean images.
+        images: How many.
+        top1: Share of right answers, where labels are known.
+        worlds: The others, in the order in which they were asked for, severities ascending.
+        first: Which block drifts first, for each corruption.
+    """
+
+    name: str
+    data: str
+    images: int
+    top1: Share | None
+    worlds: tuple[WorldShift, ...]
+    first: tuple[First, ...]
+
+    @property
+    def blocks(self) -> tuple[BlockShift, ...]:
+        """Return all blocks of all worlds."""
+        return tuple(b for world in self.worlds for b in world.blocks)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return the corruptions, or the names of other images, in order."""
+        return tuple(dict.fromkeys(w.corruption or w.name for w in self.worlds))
+
+    def of(self, kind: str) -> tuple[WorldShift, ...]:
+        """Return the worlds of one kind, severities ascending."""
+        return tuple(w for w in self.worlds if kind == (w.corruption or w.name))
+
+
+def shift_of(clean: World, others: Sequence[World]) -> Shift:
+    """Return how far gates and answers move from clean images to other ones.
+
+    Args:
+        clean: The images as they are.
+        others: The same images made worse, which are compared image by image; or other images.
+
+    Raises:
+        DataError: If they are not of one network, or of too few images.
+        UsageError: If there is no other world.
+    """
+    if not others:
+        raise UsageError("expected other images or corruptions, found none; name some")
+    for world in others:
+        check_one_network(clean, world)
+    made: dict[str, WorldShift] = {}
+    kinds = dict.fromkeys(w.corruption or w.name for w in others)
+    firsts = []
+    for kind in kinds:
+        own = sorted(
+            (w for w in others if kind == (w.corruption or w.name)), key=lambda w: w.severity
+        )
+        compared = [_compare(clean, w, len(own)) for w in own]
+        several = _adjusted(compared)
+        made |= {w.name: w for w in several}
+        firsts.append(_first(kind, several))
+    return Shift(
+        clean.record.header.checkpoint,
+        clean.name,
+        clean.record.header.images,
+        _top1(clean.record),
+        tuple(made.values()),
+        tuple(firsts),
+    )
+
+
+def _compare(clean: World, other: World, severities: int) -> WorldShift:
+    """Return one world, its p-values not adjusted yet."""
+    a, b = clean.record, other.record
+    paired = bool(other.corruption)
+    first, second = _sampled(a, b) if paired else (None, None)
+    exchange: Exchange | None = None
+    blocks = []
+    for block in a.blocks:
+        gates = [
+            s.gates if rows is None else s.gates[rows]
+            for s, rows in ((a.sample(block.name), first), (b.sample(block.name), second))
+            if s is not None
+        ]
+        if exchange is None:
+            counts = [len(g) for g in gates]
+            if min(counts) < FEWEST:
+                raise DataError(
+                    f"expected at least {FEWEST} images of {clean.name} and of {other.name}, found "
+                    f"{min(counts)}; give more"
+                )
+            exchange = Exchange(*counts, paired=paired, tests=severities * len(a.blocks))
+        found = drift(*gates, exchange)
+        blocks.append(
+            BlockShift(
+                other.name,
+                other.corruption,
+                other.severity,
+                block.name,
+                block.channels,
+                exchange.second,
+                found,
+                found.p_value,
+            )
+        )
+    pairs = _answers(clean.predictions, other.predictions) if paired else None
+    return WorldShift(
+        other.name,
+        other.corruption,
+        other.severity,
+        b.header.images,
+        paired,
+        _top1(b),
+        _change(a, b, pairs),
+        wilson(int((pairs.before != pairs.after).sum()), len(pairs.before)) if pairs else None,
+        _answer_drift(a, b, pairs, paired=paired),
+        tuple(blocks),
+    )
+
+
+def _sampled(a: Record, b: Record) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return where the images that both samples hold are in each."""
+    _, first, second = np.intersect1d(
+        a.arrays[INDEX], b.arrays[INDEX], assume_unique=False, return_indices=True
+    )
+    return first, second
+
+
+def _adjusted(worlds: Sequence[WorldShift]) -> list[WorldShift]:
+    """Return the worlds of one kind with p-values adjusted for all their blocks."""
+    every = iter(holm([b.drift.p_value for w in worlds for b in w.blocks]))
+    return [
+        replace(w, blocks=tuple(replace(b, p_adjusted=next(every)) for b in w.blocks))
+        for w in worlds
+    ]
+
+
+def _first(kind: str, worlds: Sequence[WorldShift]) -> First:
+    """Return which block drifts first, as far as the tests tell."""
+    images = worlds[0].blocks[0].images
+    for world in worlds:
+        if world.significant:
+            block = world.significant[0]
+            return First(kind, block.block, world.severity, block.p_adjusted, block.images)
+    # What chance gives falls as 1 / n, and a drift stays: the largest is seen when its bound is below it.
+    short = [
+        b.drift.needed / b.drift.value
+        for w in worlds
+        for b in w.blocks
+        if b.drift.value > 0 and b.drift.needed > b.drift.value
+    ]
+    smallest = min(b.p_adjusted for w in worlds for b in w.blocks)
+    needed = math.ceil(images * min(short)) if short else None
+    return First(kind, None, 0, smallest, images, needed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """The answers for the same images in two worlds.
+
+    Attributes:
+        true: Class of each, as text.
+        before: Predicted class of the clean image.
+        after: Predicted class of the other one.
+    """
+
+    true: npt.NDArray[np.str_]
+    before: npt.NDArray[np.str_]
+    after: npt.NDArray[np.str_]
+
+
+def _answers(a: PredictionTable | None, b: PredictionTable | None) -> _Pairs | None:
+    """Return the answers for the images that both tables name."""
+    if a is None or b is None or a.paths is None or b.paths is None:
+        return None
+    places = {path: i for i, path in enumerate(a.paths)}
+    theirs = [(places[p], i) for i, p in enumerate(b.paths) if p in places]
+    if not theirs or len(places) < len(a.paths):
+        return None
+    first, second = np.array(theirs).T
+    names, others = np.array(a.labels), np.array(b.labels)
+    return _Pairs(names[a.true[first]], names[a.predicted[first]], others[b.predicted[second]])
+
+
+def _top1(record: Record) -> Share | None:
+    right = _right(record)
+    return wilson(*right) if right is not None else None
+
+
+def _right(record: Record) -> tuple[int, int] | None:
+    """Return how many answers are right, and of how many images."""
+    confusion = record.arrays.get("confusion")
+    if confusion is None or not confusion.any():
+        return None
+    own = [c.index for c in record.classes.classes]
+    return int(confusion[np.arange(len(own)), own].sum()), int(confusion.sum())
+
+
+def _change(a: Record, b: Record, pairs: _Pairs | None) -> Difference | None:
+    if pairs is not None:
+        return paired_difference(pairs.before == pairs.true, pairs.after == pairs.true)
+    first, second = _right(a), _right(b)
+    if first is None or second is None:
+        return None
+    return unpaired_difference(*first, *second)
+
+
+def _answer_drift(a: Record, b: Record, pairs: _Pairs | None, *, paired: bool) -> Drift | None:
+    """Return the drift of the predicted classes, of at most as many images as there are gates of."""
+    if pairs is not None:
+        chosen = _spaced(len(pairs.before))
+        before, after = pairs.before[chosen], pairs.after[chosen]
+    elif paired:
+        return None
+    else:
+        predicted = [
+            np.repeat(np.arange(c.shape[1]), c.sum(axis=0))
+            for c in (r.arrays.get("confusion") for r in (a, b))
+            if c is not None
+        ]
+        if len(predicted) < 2:
+            return None
+        before, after = (p[_spaced(len(p))].astype(np.str_) for p in predicted)
+    if min(len(before), len(after)) < FEWEST:
+        return None
+    classes = np.unique(np.concatenate([before, after]))
+    sets: list[Gates] = [(p[:, None] == classes).astype(np.float64) for p in (before, after)]
+    return drift(*sets, Exchange(len(before), len(after), paired=paired))
+
+
+def _spaced(count: int) -> npt.NDArray[np.intp]:
+    """Return at most so many places as single images are kept, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_IMAGES)).astype(np.intp))

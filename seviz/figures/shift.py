@@ -1,0 +1,153 @@
+"""Drift of the gates by block: a panel for each corruption, a line for each severity, the band of chance."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from seviz.analysis.shift import Shift, WorldShift
+from seviz.figures.captions import set_caption
+from seviz.figures.layout import PAGE_WIDTH, columns_for
+from seviz.figures.style import COLOURS, GREY, INK, MARKERS, PALE, SMALL, figure_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# In inches.
+_LEFT, _RIGHT, _ACROSS = 0.52, 0.1, 0.16
+_PANEL, _GAP, _FOOT, _HEAD, _LINE = 1.75, 0.86, 0.62, 0.5, 0.13
+_NOTE_CHARACTER = 0.050
+_TICKS = 14  # blocks that are named below a panel, at most; of more each second, third...
+
+
+def shift_figure(shift: Shift) -> Figure:
+    """Draw how far the gates of each block move, from the first block to the last.
+
+    Args:
+        shift: From `seviz.shift`.
+
+    Returns:
+        The figure; `save_figure` writes it.
+    """
+    from seviz.figures.shown import Figure
+
+    kinds = shift.kinds
+    columns = columns_for(len(kinds))
+    rows = -(-len(kinds) // columns)
+    wide = (PAGE_WIDTH - _LEFT - _RIGHT - (columns - 1) * _ACROSS) / columns
+    sentence = _note(shift)
+    notes = textwrap.wrap(sentence, int((PAGE_WIDTH - _LEFT - _RIGHT) / _NOTE_CHARACTER))
+    foot = _FOOT + _LINE * len(notes)
+    tall = foot + rows * _PANEL + (rows - 1) * _GAP + _HEAD
+    bounds = _bounds(shift)
+    with figure_style():
+        figure = Figure(figsize=(PAGE_WIDTH, tall))
+        for place, kind in enumerate(kinds):
+            row, column = divmod(place, columns)
+            left = _LEFT + column * (wide + _ACROSS)
+            bottom = foot + (rows - 1 - row) * (_PANEL + _GAP)
+            panel = figure.add_axes(
+                (left / PAGE_WIDTH, bottom / tall, wide / PAGE_WIDTH, _PANEL / tall)
+            )
+            panel.set_title(kind, loc="left")
+            _draw(panel, shift.of(kind), bounds)
+            if column:
+                panel.tick_params(labelleft=False)
+            else:
+                panel.set_ylabel("drift, variances")
+        _legend(figure, shift, tall)
+        figure.text(
+            _LEFT / PAGE_WIDTH,
+            0.06 / tall,
+            "\n".join(notes),
+            fontsize=SMALL,
+            color=GREY,
+            linespacing=1.15,
+        )
+        set_caption(figure, sentence, *(f"{first}." for first in shift.first))
+    return figure
+
+
+def _bounds(shift: Shift) -> tuple[float, float]:
+    """Return up to where the axis is linear, and where it ends: the same in all panels."""
+    band = max((b.drift.band for b in shift.blocks), default=0.0)
+    linear = max(band, 1e-3)
+    return linear, max(1.6 * max((b.drift.value for b in shift.blocks), default=0.0), 3 * linear)
+
+
+def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, float]) -> None:
+    names = [b.block for b in worlds[0].blocks]
+    places = list(range(len(names)))
+    linear, highest = bounds
+    panel.set_yscale("symlog", linthresh=linear, linscale=0.6)
+    panel.set_ylim(-linear, highest)
+    panel.grid(axis="y", color=PALE, linewidth=0.5)
+    band = [max(w.blocks[p].drift.band for w in worlds) for p in places]
+    panel.fill_between(
+        places, [-linear] * len(places), band, color="#DDDDDD", linewidth=0, zorder=1, step="mid"
+    )
+    for number, world in enumerate(worlds):
+        colour, marker = _look(world, number)
+        values = [max(b.drift.value, -linear) for b in world.blocks]
+        panel.plot(places, values, color=colour, linewidth=1.1, zorder=3)
+        for filled in (True, False):
+            chosen = [p for p in places if world.blocks[p].significant is filled]
+            panel.plot(
+                chosen,
+                [values[p] for p in chosen],
+                marker,
+                color=colour,
+                markerfacecolor=colour if filled else "white",
+                markersize=3.2,
+                markeredgewidth=0.8,
+                zorder=4,
+            )
+    step = -(-len(names) // _TICKS)
+    panel.set_xticks(places[::step], names[::step], rotation=90)
+    panel.set_xlim(-0.5, len(names) - 0.5)
+
+
+def _look(world: WorldShift, number: int) -> tuple[str, str]:
+    """Return colour and marker: the same for a severity in every panel."""
+    if not world.corruption:
+        return INK, MARKERS[0]
+    place = world.severity % len(COLOURS)
+    return COLOURS[place], MARKERS[place]
+
+
+def _legend(figure: Figure, shift: Shift, tall: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    entries: list[tuple[object, str]] = []
+    for severity in sorted({w.severity for w in shift.worlds if w.corruption}):
+        world = next(w for w in shift.worlds if w.corruption and w.severity == severity)
+        colour, marker = _look(world, severity)
+        line = Line2D([], [], color=colour, marker=marker, markersize=3.2, linewidth=1.1)
+        entries.append((line, f"severity {severity}"))
+    entries.append((Patch(color="#DDDDDD"), "chance, 95 %"))
+    hollow = {"marker": "o", "markersize": 3.2, "linestyle": "none", "color": GREY}
+    entries.append((Line2D([], [], markerfacecolor="white", **hollow), "chance explains it"))
+    figure.legend(
+        *zip(*entries, strict=True),
+        loc="upper left",
+        bbox_to_anchor=(_LEFT / PAGE_WIDTH, 1 - 0.05 / tall),
+        ncols=len(entries),
+        frameon=False,
+        fontsize=SMALL,
+        handlelength=1.5,
+        columnspacing=1.4,
+        borderaxespad=0,
+        borderpad=0,
+    )
+
+
+def _note(shift: Shift) -> str:
+    images = max(b.images for b in shift.blocks)
+    return (
+        f"{shift.name}: gates of {images:,} images against clean ones of {shift.data}. Drift: mean over "
+        "channels of the squared difference of means, in units of the variance over images, less what "
+        "chance gives. Filled: p < 0.05, adjusted for all blocks and severities of a panel. Linear within "
+        "the band of chance, logarithmic above."
+    )

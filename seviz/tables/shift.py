@@ -1,0 +1,148 @@
+"""The rows of a shift: each world, each block in each world, and the blocks of all worlds side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seviz.analysis.findings.estimates import Estimate
+from seviz.analysis.proportions import Difference, Share
+from seviz.analysis.shift import BlockShift, Shift, WorldShift
+from seviz.tables.csv_files import write_csv
+from seviz.tables.table import P_VALUE, Cell, Column, Table
+
+# Worlds side by side; of more, each corruption at its worst.
+_ACROSS = 6
+_METHOD = (
+    "drift: mean over channels of the squared difference of means, in units of the variance over images, "
+    "less what chance gives; about 0 where nothing but chance moves the gates, 1 where they move by one "
+    "standard deviation",
+)
+_TESTS = (
+    "p: images exchanged between the two sets at random, adjusted (Holm) for all blocks and all severities "
+    "of a corruption",
+)
+
+
+def _share(share: Share | None) -> Estimate | None:
+    return Estimate(share.value, share.low, share.high) if share is not None else None
+
+
+def _change(change: Difference | None) -> Estimate | None:
+    return Estimate(change.delta, change.low, change.high) if change is not None else None
+
+
+def _drift(world: WorldShift) -> Any:
+    found = world.answers
+    if found is None:
+        return None
+    return found.value if found.p_value < 0.05 else Cell(found.value, "faint")
+
+
+_WORLDS = (
+    Column("name", "images"),
+    Column("corruption", ""),
+    Column("severity", "", "d"),
+    Column("images", "n", ","),
+    Column(
+        "top1", "top-1", ".2%", lambda w: _share(w.top1), ends=("top1_low", "top1_high"), brief=True
+    ),
+    Column(
+        "change",
+        "change, points",
+        "+.2f",
+        lambda w: _change(w.change),
+        scale=100,
+        ends=("change_low", "change_high"),
+    ),
+    Column("change_p", "", P_VALUE, lambda w: w.change.p_value if w.change else None),
+    Column(
+        "changed",
+        "other answer",
+        ".1%",
+        lambda w: _share(w.changed),
+        ends=("changed_low", "changed_high"),
+        brief=True,
+        rank=1,
+    ),
+    Column("answers", "drift of answers", ".3f", _drift, rank=2),
+    Column("answers_p", "", P_VALUE, lambda w: w.answers.p_value if w.answers else None),
+    Column("drifting", "blocks that drift", "d", lambda w: len(w.significant)),
+    Column("blocks", "", "d", lambda w: len(w.blocks)),
+)
+
+
+def worlds_table(shift: Shift) -> Table:
+    """Return a row for each other world: accuracy, answers, and how many blocks drift."""
+    clean = f"; clean: top-1 {shift.top1}" if shift.top1 is not None else ""
+    paired = any(w.paired for w in shift.worlds)
+    notes = (
+        "change: of top-1, interval at 95 %, image by image"
+        if paired
+        else "change: of top-1, interval at 95 %, of two sets of images",
+        "drift of answers: as of gates, of the predicted classes; in brackets where chance explains it",
+    )
+    caption = f"{shift.name} against {shift.images:,} images of {shift.data}{clean}"
+    return Table.of("shift_worlds", caption, _WORLDS, shift.worlds, notes)
+
+
+_BLOCKS = (
+    Column("world", "images"),
+    Column("corruption", ""),
+    Column("severity", "", "d"),
+    Column("block", "block"),
+    Column("channels", "channels", ",", rank=3),
+    Column("varying", "varying", ",", lambda b: b.drift.varying, rank=3),
+    Column("images", "n", ",", rank=2),
+    Column("drift", "drift", ".4f", lambda b: b.drift.value),
+    Column("band", "chance, 95 %", ".4f", lambda b: b.drift.band, rank=1),
+    Column("p_value", "p of this block", P_VALUE, lambda b: b.drift.p_value, rank=2),
+    Column("p_adjusted", "p", P_VALUE),
+    Column("significant", "", get=lambda b: b.significant),
+)
+
+
+def blocks_table(shift: Shift) -> Table:
+    """Return a row for each block in each other world."""
+    return Table.of("shift", "Drift of the gates", _BLOCKS, shift.blocks, (*_METHOD, *_TESTS))
+
+
+def _cell(place: int) -> Callable[[tuple[BlockShift, ...]], Any]:
+    def get(row: tuple[BlockShift, ...]) -> Any:
+        block = row[place]
+        return Cell(block.drift.value, "" if block.significant else "faint")
+
+    return get
+
+
+def side_by_side(shift: Shift) -> Table:
+    """Return a row for each block and a column for each world, as many as a terminal has room for."""
+    shown = shift.worlds
+    note = ""
+    if len(shown) > _ACROSS:
+        shown = tuple(shift.of(kind)[-1] for kind in shift.kinds)
+        note = "each corruption at its worst; shift.csv has all severities"
+    columns = [
+        Column("block", "block", get=lambda row: row[0].block),
+        *(Column(w.name, w.name, ".3f", _cell(i)) for i, w in enumerate(shown)),
+    ]
+    rows = list(zip(*(w.blocks for w in shown), strict=True))
+    notes = [*_METHOD, "in brackets where chance explains it (p, adjusted, of 0.05 or more)"]
+    return Table.of(
+        "shift_blocks",
+        "Drift of the gates, by block",
+        columns,
+        rows,
+        [*notes, *([note] if note else [])],
+    )
+
+
+def write_shift_csv(shift: Shift, path: str | Path) -> Path:
+    """Write one row for each block and world."""
+    return write_csv(blocks_table(shift), path)
+
+
+def write_worlds_csv(shift: Shift, path: str | Path) -> Path:
+    """Write one row for each world."""
+    return write_csv(worlds_table(shift), path)
