@@ -399,6 +399,7 @@ def shift(
     data: Data | None = None,
     *,
     against: Data | Record | None = None,
+    against_split: str | None = None,
     corrupt: Sequence[str] = (),
     severity: Sequence[int] = (),
     options: PassOptions | None = None,
@@ -411,6 +412,7 @@ def shift(
         network: As for `seviz.collect`; or a record, with another as ``against``.
         data: The clean images, as for `seviz.collect`; a record needs none.
         against: Other images, likewise.
+        against_split: Part of those; that of ``options`` by default.
         corrupt: What is done to the clean images instead: ``brightness``, ``contrast``, ``noise``, ``blur``,
             ``jpeg``, as in ImageNet-C.
         severity: How much, 1 to 5; 1, 3 and 5 by default, and 0 leaves images as they are.
@@ -458,6 +460,7 @@ def shift(
             network,
             data,
             against=against,
+            against_split=against_split,
             corrupt=corrupt,
             severity=severity,
             options=options,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ ROUNDED = 1e-6
 _LEAST_WITHIN = 0.01
 _CHUNK = 512
 
-Gates = npt.NDArray[np.floating]
+Gates = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def drift(a: Gates, b: Gates, exchange: Exchange) -> Drift:
     def statistic(apart: Floats) -> Floats:
         square = np.where(np.abs(apart) < ROUNDED, 0.0, apart) ** 2
         within = (total - share * square) / (whole - 2)
-        return (square / np.maximum(within, _LEAST_WITHIN * total / whole)).mean(axis=-1)
+        relative: Floats = square / np.maximum(within, _LEAST_WITHIN * total / whole)
+        return np.asarray(relative.mean(axis=-1))
 
     seen = float(statistic(second.mean(axis=0) - first.mean(axis=0)))
     chance = statistic(exchange.differences(first, second))

@@ -134,6 +134,7 @@ class Shift(Shown):
         top1: Share of right answers, where labels are known.
         worlds: The others, in the order in which they were asked for, severities ascending.
         first: Which block drifts first, for each corruption.
+        notes: What a reader must know.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Shift(Shown):
     top1: Share | None
     worlds: tuple[WorldShift, ...]
     first: tuple[First, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def blocks(self) -> tuple[BlockShift, ...]:
@@ -191,6 +193,18 @@ def shift_of(clean: World, others: Sequence[World]) -> Shift:
         _top1(clean.record),
         tuple(made.values()),
         tuple(firsts),
+        _notes(clean, others),
+    )
+
+
+def _notes(clean: World, others: Sequence[World]) -> tuple[str, ...]:
+    """Return what else than the images may have moved the gates."""
+    own = clean.record.header
+    return tuple(
+        f"images of {w.name} entered the network in another way than those of {clean.name}, and "
+        "differences may be due to that"
+        for w in others
+        if (w.record.header.preprocessing, w.record.header.dtype) != (own.preprocessing, own.dtype)
     )
 
 
@@ -202,20 +216,16 @@ def _compare(clean: World, other: World, severities: int) -> WorldShift:
     exchange: Exchange | None = None
     blocks = []
     for block in a.blocks:
-        gates = [
-            s.gates if rows is None else s.gates[rows]
-            for s, rows in ((a.sample(block.name), first), (b.sample(block.name), second))
-            if s is not None
-        ]
+        before, after = _gates(a, block.name, first), _gates(b, block.name, second)
         if exchange is None:
-            counts = [len(g) for g in gates]
-            if min(counts) < FEWEST:
+            fewest = min(len(before), len(after))
+            if fewest < FEWEST:
                 raise DataError(
                     f"expected at least {FEWEST} images of {clean.name} and of {other.name}, found "
-                    f"{min(counts)}; give more"
+                    f"{fewest}; give more"
                 )
-            exchange = Exchange(*counts, paired=paired, tests=severities * len(a.blocks))
-        found = drift(*gates, exchange)
+            exchange = Exchange(len(before), len(after), paired, severities * len(a.blocks))
+        found = drift(before, after, exchange)
         blocks.append(
             BlockShift(
                 other.name,
@@ -241,6 +251,13 @@ def _compare(clean: World, other: World, severities: int) -> WorldShift:
         _answer_drift(a, b, pairs, paired=paired),
         tuple(blocks),
     )
+
+
+def _gates(record: Record, block: str, places: npt.NDArray[np.intp] | None) -> Gates:
+    """Return the gates of single images, [n, C]; of those in these places alone, where any are given."""
+    sample = record.sample(block)
+    assert sample is not None, "check_one_network looked"
+    return sample.gates if places is None else sample.gates[places]
 
 
 def _sampled(a: Record, b: Record) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -349,8 +366,8 @@ def _answer_drift(a: Record, b: Record, pairs: _Pairs | None, *, paired: bool) -
     if min(len(before), len(after)) < FEWEST:
         return None
     classes = np.unique(np.concatenate([before, after]))
-    sets: list[Gates] = [(p[:, None] == classes).astype(np.float64) for p in (before, after)]
-    return drift(*sets, Exchange(len(before), len(after), paired=paired))
+    first, second = ((p[:, None] == classes).astype(np.float64) for p in (before, after))
+    return drift(first, second, Exchange(len(before), len(after), paired=paired))
 
 
 def _spaced(count: int) -> npt.NDArray[np.intp]:

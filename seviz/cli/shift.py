@@ -42,6 +42,9 @@ class WorldOptions:
         str | None,
         Parameter(help="Other images, in any form of --data; of a record, another record."),
     ] = None
+    against_split: Annotated[
+        str | None, Parameter(help="Part of the other images; that of --split by default.")
+    ] = None
     corrupt: Annotated[
         tuple[str, ...],
         Words,
@@ -144,6 +147,7 @@ def _passed(
         loaded,
         images,
         against=world.against,
+        against_split=world.against_split,
         corrupt=world.corrupt,
         severity=world.severity,
         options=asked.pass_options,
@@ -166,6 +170,7 @@ def _document(found: Shift, written: Written) -> dict[str, Any]:
         "top1": None if top1 is None else {"value": top1.value, "low": top1.low, "high": top1.high},
         "worlds": tables.worlds_table(found).records(),
         "blocks": tables.blocks_table(found).records(),
+        "notes": list(found.notes),
         "first": [{**asdict(first), "said": str(first)} for first in found.first],
         "figures": [str(f) for f in written.figures],
         "csv": [str(t) for t in written.tables],

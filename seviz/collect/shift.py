@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seviz.collect.prepare import Data, Network, PassOptions, met, prepare, require_whole
+from seviz.collect.prepare import Data, Network, PassOptions, Prepared, met, prepare, require_whole
 from seviz.collect.reuse import fitting_record
 from seviz.collect.run import collect
+from seviz.collect.saying import LOG
 from seviz.collect.streaming import Stream
 from seviz.data.base import Source
 from seviz.data.corruptions import check_corruption, corrupted
@@ -24,11 +26,24 @@ SEVERITIES = (1, 3, 5)
 _PREDICTIONS = "predictions.csv"
 
 
+@dataclass(frozen=True)
+class _Meeting:
+    """A network, the images of one world, and how they meet."""
+
+    name: str
+    loaded: LoadedModel
+    images: Any
+    options: PassOptions
+    corruption: str = ""
+    severity: int = 0
+
+
 def shifted_worlds(
     network: Network,
     data: Data,
     *,
     against: Data | None = None,
+    against_split: str | None = None,
     corrupt: Sequence[str] = (),
     severity: Sequence[int] = (),
     options: PassOptions | None = None,
@@ -42,6 +57,7 @@ def shifted_worlds(
         network: As for `seviz.collect`.
         data: The clean images, likewise.
         against: Other images.
+        against_split: Part of those; that of ``options`` by default.
         corrupt: What is done to the clean ones, in words of `seviz.data.corruptions.CORRUPTIONS`.
         severity: How much, each; 1, 3 and 5 by default.
         options: How the passes are made.
@@ -59,9 +75,11 @@ def shifted_worlds(
     require_whole(chosen)
     loaded, source, chosen = met(network, data, chosen)
     assert source is not None, "data was given"
-    wanted: list[tuple[str, Any, str, int]] = [(CLEAN, source, "", 0)]
+    meetings = [_Meeting(CLEAN, loaded, source, chosen)]
     if against is not None:
-        wanted.append((AGAINST, against, "", 0))
+        other = replace(chosen, split=chosen.split if against_split is None else against_split)
+        # Batches may need the network to be taken in another way.
+        meetings.append(_Meeting(AGAINST, *met(network, against, other)))
     if corrupt and isinstance(source, Stream):
         raise UsageError(
             f"expected images for --corrupt, found batches that are prepared already ({source.name}); "
@@ -70,17 +88,22 @@ def shifted_worlds(
     if isinstance(source, Source):
         for name in dict.fromkeys(corrupt):
             for much in sorted(set(severity or SEVERITIES)):
-                wanted.append((f"{name} {much}", corrupted(source, name, much), name, much))
-    worlds = []
-    for name, images, corruption, much in wanted:
+                worse = corrupted(source, name, much)
+                meetings.append(_Meeting(f"{name} {much}", loaded, worse, chosen, name, much))
+    worlds, scored = [], False
+    for one in meetings:
         if begin is not None:
-            begin(name)
-        own = Path(folder) / name.replace(" ", "_") if folder is not None else None
-        record, predictions = _passed(loaded, images, chosen, own, **collecting)
+            begin(one.name)
+        own = Path(folder) / one.name.replace(" ", "_") if folder is not None else None
+        # That images made worse are not those of the training is no news.
+        telling = {"tell": LOG.info} if one.corruption else {}
+        if not one.corruption:  # those are of the same classes
+            scored = _is_scored(prepare(one.loaded, one.images, one.options))
+        record, predictions = _passed(one, own, scored=scored, **{**collecting, **telling})
         if record.header.partial:
             raise KeyboardInterrupt
-        shown = name if corruption else record.header.source
-        worlds.append(World(shown, record, predictions, corruption, much))
+        shown = one.name if one.corruption else record.header.source
+        worlds.append(World(shown, record, predictions, one.corruption, one.severity))
     # Two sets of images of one name, or two parts of one.
     return worlds if against is None else record_worlds(*(w.record for w in worlds))
 
@@ -104,28 +127,25 @@ def check_worlds(against: Any, corrupt: Sequence[str], severity: Sequence[int]) 
 
 
 def _passed(
-    loaded: LoadedModel,
-    images: Any,
-    options: PassOptions,
+    one: _Meeting,
     folder: Path | None,
     *,
+    scored: bool,
     reuse: bool = True,
     **collecting: Any,
 ) -> tuple[Record, PredictionTable | None]:
     """Return the record of one world and the answer for each image, from its folder or from a pass."""
-    ready = prepare(loaded, images, options)
-    scored = _is_scored(ready)
     if folder is not None and reuse and is_record(folder):
-        told = collecting.get("tell")
-        record = fitting_record(folder, ready, *([told] if told is not None else []))
+        ready = prepare(one.loaded, one.images, one.options)
+        record = fitting_record(folder, ready, collecting.get("tell") or LOG.info)
         predictions = _kept(folder, record) if record is not None and scored else None
         if record is not None and (predictions is not None or not scored):
             return record, predictions
     tables: list[PredictionTable] = []
     record = collect(
-        loaded,
-        images,
-        options,
+        one.loaded,
+        one.images,
+        one.options,
         folder=folder,
         reuse=False,
         each=tables.append if scored else None,
@@ -136,7 +156,8 @@ def _passed(
     return record, tables[0] if tables else None
 
 
-def _is_scored(ready: Any) -> bool:
+def _is_scored(ready: Prepared) -> bool:
+    """Return whether the answer for each image can be told."""
     try:
         ready.require_scored()
     except (DataError, UsageError):

@@ -40,13 +40,15 @@ def brightness(pixels: Pixels, amount: float, rng: np.random.Generator) -> Pixel
     value = pixels if pixels.ndim == 2 else pixels.max(axis=2, keepdims=True)
     raised = np.minimum(value + _WHITE * amount, _WHITE)
     # With hue and saturation kept, colours go with the value; black has neither, and becomes grey.
-    return np.where(value > 0, pixels * (raised / np.where(value > 0, value, 1)), raised)
+    return np.asarray(
+        np.where(value > 0, pixels * (raised / np.where(value > 0, value, 1)), raised)
+    )
 
 
 def contrast(pixels: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Draw each channel towards its mean over the image; ``amount`` of the differences is left."""
     mean = pixels.mean(axis=(0, 1), keepdims=True)
-    return (pixels - mean) * amount + mean
+    return np.asarray((pixels - mean) * amount + mean)
 
 
 def noise(pixels: Pixels, amount: float, rng: np.random.Generator) -> Pixels:

@@ -1,4 +1,4 @@
-"""Drift of the gates by block: a panel for each corruption, a line for each severity, the band of chance."""
+"""Drift of the gates by block: a panel for each corruption, a line and a band of chance for each severity."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 # In inches.
 _LEFT, _RIGHT, _ACROSS = 0.52, 0.1, 0.16
-_PANEL, _GAP, _FOOT, _HEAD, _LINE = 1.75, 0.86, 0.62, 0.5, 0.13
+_PANEL, _GAP, _FOOT, _HEAD, _LINE = 1.75, 0.5, 0.32, 0.42, 0.13
+_TURNED = 0.3  # more below panels whose blocks are named upright
+_NAME = 0.46  # of the name of a block
 _NOTE_CHARACTER = 0.050
+_DOTS = (0, (1, 1.6))
+_LEAST = 1e-3  # of a drift, below which the axis is linear
 _TICKS = 14  # blocks that are named below a panel, at most; of more each second, third...
 
 
@@ -38,20 +42,23 @@ def shift_figure(shift: Shift) -> Figure:
     wide = (PAGE_WIDTH - _LEFT - _RIGHT - (columns - 1) * _ACROSS) / columns
     sentence = _note(shift)
     notes = textwrap.wrap(sentence, int((PAGE_WIDTH - _LEFT - _RIGHT) / _NOTE_CHARACTER))
-    foot = _FOOT + _LINE * len(notes)
-    tall = foot + rows * _PANEL + (rows - 1) * _GAP + _HEAD
+    turned = wide < _NAME * min(len(shift.worlds[0].blocks), _TICKS)
+    foot = _FOOT + turned * _TURNED + _LINE * len(notes)
+    gap = _GAP + turned * _TURNED
+    tall = foot + rows * _PANEL + (rows - 1) * gap + _HEAD
     bounds = _bounds(shift)
     with figure_style():
         figure = Figure(figsize=(PAGE_WIDTH, tall))
         for place, kind in enumerate(kinds):
             row, column = divmod(place, columns)
             left = _LEFT + column * (wide + _ACROSS)
-            bottom = foot + (rows - 1 - row) * (_PANEL + _GAP)
+            bottom = foot + (rows - 1 - row) * (_PANEL + gap)
             panel = figure.add_axes(
                 (left / PAGE_WIDTH, bottom / tall, wide / PAGE_WIDTH, _PANEL / tall)
             )
             panel.set_title(kind, loc="left")
             _draw(panel, shift.of(kind), bounds)
+            panel.tick_params(axis="x", rotation=90 if turned else 0)
             if column:
                 panel.tick_params(labelleft=False)
             else:
@@ -71,8 +78,8 @@ def shift_figure(shift: Shift) -> Figure:
 
 def _bounds(shift: Shift) -> tuple[float, float]:
     """Return up to where the axis is linear, and where it ends: the same in all panels."""
-    band = max((b.drift.band for b in shift.blocks), default=0.0)
-    linear = max(band, 1e-3)
+    bands = [b.drift.band for b in shift.blocks]
+    linear = max(min(bands, default=0.0), _LEAST)
     return linear, max(1.6 * max((b.drift.value for b in shift.blocks), default=0.0), 3 * linear)
 
 
@@ -83,12 +90,13 @@ def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, floa
     panel.set_yscale("symlog", linthresh=linear, linscale=0.6)
     panel.set_ylim(-linear, highest)
     panel.grid(axis="y", color=PALE, linewidth=0.5)
-    band = [max(w.blocks[p].drift.band for w in worlds) for p in places]
-    panel.fill_between(
-        places, [-linear] * len(places), band, color="#DDDDDD", linewidth=0, zorder=1, step="mid"
-    )
-    for number, world in enumerate(worlds):
-        colour, marker = _look(world, number)
+    edges = [p + side for p in places for side in (-0.5, 0.5)]
+    bands = [[b.drift.band for b in world.blocks for _ in (0, 1)] for world in worlds]
+    lowest = [min(together) for together in zip(*bands, strict=True)]
+    panel.fill_between(edges, [-linear] * len(edges), lowest, color=PALE, linewidth=0, zorder=1)
+    for world, band in zip(worlds, bands, strict=True):
+        colour, marker = _look(world)
+        panel.plot(edges, band, color=colour, linewidth=0.9, linestyle=_DOTS, zorder=2)
         values = [max(b.drift.value, -linear) for b in world.blocks]
         panel.plot(places, values, color=colour, linewidth=1.1, zorder=3)
         for filled in (True, False):
@@ -104,11 +112,11 @@ def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, floa
                 zorder=4,
             )
     step = -(-len(names) // _TICKS)
-    panel.set_xticks(places[::step], names[::step], rotation=90)
+    panel.set_xticks(places[::step], names[::step])
     panel.set_xlim(-0.5, len(names) - 0.5)
 
 
-def _look(world: WorldShift, number: int) -> tuple[str, str]:
+def _look(world: WorldShift) -> tuple[str, str]:
     """Return colour and marker: the same for a severity in every panel."""
     if not world.corruption:
         return INK, MARKERS[0]
@@ -118,17 +126,18 @@ def _look(world: WorldShift, number: int) -> tuple[str, str]:
 
 def _legend(figure: Figure, shift: Shift, tall: float) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     entries: list[tuple[object, str]] = []
     for severity in sorted({w.severity for w in shift.worlds if w.corruption}):
         world = next(w for w in shift.worlds if w.corruption and w.severity == severity)
-        colour, marker = _look(world, severity)
+        colour, marker = _look(world)
         line = Line2D([], [], color=colour, marker=marker, markersize=3.2, linewidth=1.1)
         entries.append((line, f"severity {severity}"))
-    entries.append((Patch(color="#DDDDDD"), "chance, 95 %"))
-    hollow = {"marker": "o", "markersize": 3.2, "linestyle": "none", "color": GREY}
-    entries.append((Line2D([], [], markerfacecolor="white", **hollow), "chance explains it"))
+    dots = Line2D([], [], color=GREY, linewidth=0.9, linestyle=_DOTS)
+    entries.append((dots, "chance, 95 %"))
+    hollow = Line2D([], [], color=GREY, marker="o", markersize=3.2, linestyle="none")
+    hollow.set_markerfacecolor("white")
+    entries.append((hollow, "chance explains it"))
     figure.legend(
         *zip(*entries, strict=True),
         loc="upper left",
@@ -145,9 +154,10 @@ def _legend(figure: Figure, shift: Shift, tall: float) -> None:
 
 def _note(shift: Shift) -> str:
     images = max(b.images for b in shift.blocks)
+    many = ", by severity" if any(len(shift.of(kind)) > 1 for kind in shift.kinds) else ""
     return (
         f"{shift.name}: gates of {images:,} images against clean ones of {shift.data}. Drift: mean over "
         "channels of the squared difference of means, in units of the variance over images, less what "
-        "chance gives. Filled: p < 0.05, adjusted for all blocks and severities of a panel. Linear within "
-        "the band of chance, logarithmic above."
+        f"chance gives. Dotted: what chance alone stays below 95 times in 100{many}. Filled: p < 0.05, "
+        "adjusted for all blocks and severities of a panel."
     )

@@ -29,10 +29,10 @@ class World:
 
 
 def check_one_network(a: World, b: World) -> None:
-    """Refuse two records that are not of one network.
+    """Refuse two records that are not of one network, or tell nothing of single images.
 
     Raises:
-        DataError: If networks, or the ways in which images entered them, differ; or there are no gates.
+        DataError: If networks differ, or there are no gates, or none of single images.
     """
     first, second = a.record, b.record
     if not first.blocks:
@@ -42,7 +42,6 @@ def check_one_network(a: World, b: World) -> None:
     for what, one, other in (
         ("networks", first.header.checkpoint_sha256, second.header.checkpoint_sha256),
         ("blocks", first.blocks, second.blocks),
-        ("preprocessing", first.header.preprocessing, second.header.preprocessing),
     ):
         if one != other:
             raise DataError(

@@ -66,9 +66,9 @@ _WORLDS = (
         brief=True,
         rank=1,
     ),
-    Column("answers", "drift of answers", ".3f", _drift, rank=2),
+    Column("answers", "their drift", "z.3f", _drift, rank=2),
     Column("answers_p", "", P_VALUE, lambda w: w.answers.p_value if w.answers else None),
-    Column("drifting", "blocks that drift", "d", lambda w: len(w.significant)),
+    Column("drifting", "blocks drift", "d", lambda w: len(w.significant)),
     Column("blocks", "", "d", lambda w: len(w.blocks)),
 )
 
@@ -81,7 +81,8 @@ def worlds_table(shift: Shift) -> Table:
         "change: of top-1, interval at 95 %, image by image"
         if paired
         else "change: of top-1, interval at 95 %, of two sets of images",
-        "drift of answers: as of gates, of the predicted classes; in brackets where chance explains it",
+        "their drift: that of the answers, as of gates; in brackets where chance explains it",
+        *shift.notes,
     )
     caption = f"{shift.name} against {shift.images:,} images of {shift.data}{clean}"
     return Table.of("shift_worlds", caption, _WORLDS, shift.worlds, notes)
@@ -95,7 +96,7 @@ _BLOCKS = (
     Column("channels", "channels", ",", rank=3),
     Column("varying", "varying", ",", lambda b: b.drift.varying, rank=3),
     Column("images", "n", ",", rank=2),
-    Column("drift", "drift", ".4f", lambda b: b.drift.value),
+    Column("drift", "drift", "z.4f", lambda b: b.drift.value),
     Column("band", "chance, 95 %", ".4f", lambda b: b.drift.band, rank=1),
     Column("p_value", "p of this block", P_VALUE, lambda b: b.drift.p_value, rank=2),
     Column("p_adjusted", "p", P_VALUE),
@@ -125,7 +126,7 @@ def side_by_side(shift: Shift) -> Table:
         note = "each corruption at its worst; shift.csv has all severities"
     columns = [
         Column("block", "block", get=lambda row: row[0].block),
-        *(Column(w.name, w.name, ".3f", _cell(i)) for i, w in enumerate(shown)),
+        *(Column(w.name, w.name, "z.3f", _cell(i)) for i, w in enumerate(shown)),
     ]
     rows = list(zip(*(w.blocks for w in shown), strict=True))
     notes = [*_METHOD, "in brackets where chance explains it (p, adjusted, of 0.05 or more)"]
