@@ -193,6 +193,9 @@ def test_against_other_images(folder: Path, found: Shift, refuses: Refuses) -> N
     )
     assert unlabelled.worlds[0].top1 is None
     assert "in another way" in unlabelled.notes[0]
+    table = tables_of(unlabelled)["shift_worlds"]
+    assert table.records()[0]["change"] is None
+    assert "top-1" not in render(table, "text")
     with refuses(UsageError, "another record"):
         seviz.shift(clean, "digits", against=worse)
 

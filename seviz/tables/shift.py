@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,12 @@ def worlds_table(shift: Shift) -> Table:
         *shift.notes,
     )
     caption = f"{shift.name} against {shift.images:,} images of {shift.data}{clean}"
-    return Table.of("shift_worlds", caption, _WORLDS, shift.worlds, notes)
+    # In files a column stays, so that they are alike; people are shown what is known.
+    columns = [
+        c if any(c.value(w) is not None for w in shift.worlds) else replace(c, title="")
+        for c in _WORLDS
+    ]
+    return Table.of("shift_worlds", caption, columns, shift.worlds, notes)
 
 
 _BLOCKS = (
