@@ -163,9 +163,11 @@ class InputFit:
         >>> print(InputFit(unknown="the network has no batch norm").sentence)
         whether the input fits the network cannot be checked: the network has no batch norm
         """
-        return (
-            self._of_images if self.other is None else f"{self._of_images}; {self.other.sentence}"
-        )
+        if self.other is None:
+            return self._of_images
+        if self.other.fits_better and self.verdict == "does not fit" and not self.better:
+            return self.other.sentence  # it is the network that does not fit, and not the images
+        return f"{self._of_images}; {self.other.sentence}"
 
     @property
     def _of_images(self) -> str:
