@@ -71,7 +71,8 @@ def test_activations_writes_everything(tmp_path: Path, capsys: pytest.CaptureFix
     made = document(words, capsys)
     folder = Path("reports/se_resnet_digits")
     assert made["record"] == str(folder / "record.npz")
-    figures = [f"{name}.{kind}" for name in ("activations", "depth") for kind in ("png", "svg")]
+    names = ("activations", "network_map", "depth")
+    figures = [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert made["figures"] == [str(folder / name) for name in figures]
     assert made["images"] == 364
     assert made["classes"] == [str(i) for i in range(10)]
@@ -86,6 +87,8 @@ def test_activations_writes_everything(tmp_path: Path, capsys: pytest.CaptureFix
         "depth.png",
         "depth.svg",
         "findings.csv",
+        "network_map.png",
+        "network_map.svg",
         "record.npz",
         "selective_channels.csv",
     ]

@@ -17,7 +17,7 @@ from seviz.analysis.ablation import describe_ablation, single_effects
 from seviz.figures import ablation_figure, save_figure, write_ablation_csv
 from seviz.figures.point_labels import Box, around, place_labels
 from seviz.figures.style import figure_style
-from seviz.figures.text import text_width
+from seviz.figures.text import _text_width, text_width
 from seviz.results.ablation import Ablation, Replaced
 
 
@@ -139,9 +139,9 @@ def test_the_csv(tmp_path: Path) -> None:
 
 
 def test_widths_do_not_depend_on_who_measures_first() -> None:
-    text_width.cache_clear()
+    _text_width.cache_clear()
     outside = text_width(7.0)("n" * 100)
-    text_width.cache_clear()
+    _text_width.cache_clear()
     with figure_style():
         assert text_width(7.0)("n" * 100) == outside
 

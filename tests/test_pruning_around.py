@@ -11,7 +11,7 @@ from dialects import DIALECTS, Dialect
 from torch import Tensor, nn
 
 import seviz
-from seviz.gates import trace
+from seviz.gates import trace, unwrap
 from seviz.pruning.around import around
 from seviz.results.channels import Around
 
@@ -142,7 +142,7 @@ def test_however_se_is_written(dialect: Dialect) -> None:
     first, second, third = found.values()
     assert all("blocks.1." in name for name in first.read_by), first
     assert all("blocks.2." in name for name in second.read_by), second
-    weights = dict(model.named_parameters())
+    weights = dict(unwrap(model).named_parameters())
     expected = sum(
         by_hand(weights[n], tuple(d for d in range(weights[n].dim()) if d != 1)) ** 2
         for n in first.read_by

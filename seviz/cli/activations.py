@@ -177,7 +177,8 @@ def activations(
             raise
         speaker.remark("not drawn: the pass ended before all of the classes had images")
         written = Written()
-    _say(made, found, written, speaker, written.blocks if figure.blocks else ())
+    asked = written.blocks if figure.blocks else ()
+    _say(made, found, written, speaker, asked, redrawn=spec.is_record)
     return INTERRUPTED if made.interrupted else 0
 
 
@@ -190,7 +191,13 @@ def _check(plan: PassPlan, shown: FigureOptions) -> None:
 
 
 def _say(
-    made: Obtained, found: Findings, written: Written, speaker: Speaker, asked: Sequence[str]
+    made: Obtained,
+    found: Findings,
+    written: Written,
+    speaker: Speaker,
+    asked: Sequence[str],
+    *,
+    redrawn: bool,
 ) -> None:
     speaker.document(
         {
@@ -204,8 +211,9 @@ def _say(
     )
     say_summary(made.record, found, speaker, asked)
     say_selective(written.selective, speaker, asked)
-    for caption in written.captions[:1]:
-        speaker.say(caption.partition(": ")[2])
+    if not redrawn:  # the files have it too, and a redraw is short
+        for caption in written.captions[:1]:
+            speaker.say(caption.partition(": ")[2])
     for lost in written.replaced:
         speaker.remark(f"note: {lost}")
     speaker.wrote(written.files)

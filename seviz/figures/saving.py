@@ -123,11 +123,11 @@ def _write(figure: Figure, file: IO[bytes], kind: str, dpi: float) -> None:
     if kind != "eps":
         figure.savefig(file, format=kind, dpi=dpi, **options)
         return
-    held = io.BytesIO()
+    stream = io.BytesIO()
     with _opaque(figure):
-        figure.savefig(held, format=kind, dpi=dpi)
+        figure.savefig(stream, format=kind, dpi=dpi)
     # The date, for which matplotlib has no option here.
-    file.write(re.sub(rb"(?m)^%%CreationDate: .*\n", b"", held.getvalue(), count=1))
+    file.write(re.sub(rb"(?m)^%%CreationDate: .*\n", b"", stream.getvalue(), count=1))
 
 
 @contextmanager

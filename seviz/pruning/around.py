@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from seviz.gates import Trace, TracedBlock
+from seviz.gates import Trace, TracedBlock, unwrap
 from seviz.gates.elementwise import is_elementwise
 from seviz.gates.graph import Op, Value
 from seviz.gates.ops import CONVOLUTION, JOIN, LINEAR, NORM, POOL, REDUCE, SOFTMAX, VIEW
@@ -68,6 +68,7 @@ def around(model: nn.Module, traced: Trace) -> dict[str, Around]:
     >>> found.made_by, found.read_by, found.norm.shape
     (('layer3.1.conv2.weight',), ('fc.weight',), (64,))
     """
+    model = unwrap(model)
     tensors = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers()),

@@ -55,7 +55,7 @@ def channel(
     >>> record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "digits")
     >>> view = seviz.channel(record, "SE_4_2:29")
     >>> view.classes[0].name, view.classes[-1].name
-    ('2', '3')
+    ('6', '7')
     """
     opened = record if isinstance(record, Record) else Record.load(record)
     block, index = find_channel(opened.blocks, name)
@@ -110,7 +110,7 @@ def channels(
     >>> network = seviz.load(seviz.sample("se_resnet_digits"))
     >>> ranking = seviz.channels(seviz.collect(network, "digits"), network)
     >>> [c.channel for c in ranking.blocks["SE_4_2"][:3]]
-    [63, 31, 11]
+    [12, 43, 6]
     """
     opened = record if isinstance(record, Record) else Record.load(record)
     chosen = select_blocks(opened.blocks, blocks)

@@ -50,7 +50,7 @@ for word, junk in {
 }.items():
     case(word, raw(junk), f"x.pt ({len(junk):,} bytes)", "is it complete?")
 onnx = b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x90\x01\n\x1e\n\x05input"
-case("onnx", raw(onnx), "another format, ONNX, in x.pt")
+case("onnx", raw(onnx), f"x.pt ({len(onnx):,} bytes)", "is it complete?")
 case("png", png, "x.pt", "is it complete?")
 case("tar", tar, "x.pt", "is it complete?")
 case("npz", lambda path: np.savez(path, a=np.zeros(3)), "something else in x.npz", file="x.npz")
