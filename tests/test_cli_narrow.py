@@ -47,6 +47,9 @@ COMMANDS: dict[str, Callable[[str], tuple[str, ...]]] = {
         *("activations", record, "--classes", "1", "2", "--format", "svg", "-o", "out"),
     ),
     "compare": lambda record: ("compare", record, record, "--format", "svg", "-o", "out"),
+    "shift": lambda record: (
+        *("shift", record, "--against", record, "--format", "svg", "-o", "out"),
+    ),
 }
 
 
