@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from conftest import sampled
 from dialects import DIALECTS, SETTABLE, Dialect, as_matrix, set_by_hand, true_gates
 from mechanisms import FOREIGN, Foreign, noted
 from timm.layers import EffectiveSEModule as EffectiveSE
@@ -81,7 +82,7 @@ def traced_once(dialect: Dialect) -> tuple[nn.Module, Trace]:
     return model, trace(model, dialect.input_size)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(DIALECTS, 5), ids=lambda d: d.name)
 def test_every_dialect(dialect: Dialect) -> None:
     model, traced = traced_once(dialect)
     example = dialect.example(3, seed=3)
@@ -105,7 +106,7 @@ def test_every_dialect(dialect: Dialect) -> None:
 WHOLE = [d for d in DIALECTS if d.path == "blocks.{}.se" and d.placement == "standard"]
 
 
-@pytest.mark.parametrize("dialect", WHOLE, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(WHOLE, 5), ids=lambda d: d.name)
 def test_the_maps_are_those_that_modules_take_and_give(dialect: Dialect) -> None:
     (model, traced), kept = traced_once(dialect), Kept()
     example = dialect.example(3, seed=3)
@@ -137,7 +138,7 @@ def test_every_mechanism(foreign: Foreign) -> None:
                 assert torch.equal(factor.flatten(2)[..., 0], factor.flatten(2)[..., -1])
 
 
-@pytest.mark.parametrize("dialect", SETTABLE, ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(SETTABLE, 5), ids=lambda d: d.name)
 def test_gates_set_by_hand(dialect: Dialect) -> None:
     model, traced = traced_once(dialect)
     example = dialect.example(3, seed=5)
