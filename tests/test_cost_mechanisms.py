@@ -75,6 +75,7 @@ def test_cbam_by_hand() -> None:
     model = READ["cbam-authors"].build()
     audit = audit_network(model, SIZE, mechanism="cbam", reductions=[2, 4])
     small, large = 2 * 16 * 4, 2 * 24 * 6
+    assert any("its channel half here: a spatial half" in note for note in audit.notes)
     assert audit.work is not None
     assert audit.se_params == 2 * (small + 4 + 16) + large + 6 + 24
     assert audit.work.fc_macs == 2 * (2 * small + large)

@@ -91,7 +91,6 @@ def followed(training: Path) -> Track:
         (["runs/3/record.npz", "runs/1/record.npz"], [3, 1]),
         (["records/e_3", "records/e_1"], [3, 1]),
         (["start.pt", "end.pt"], [1, 2]),
-        (["epoch_3.pt", "best.pt"], [1, 2]),
         (["only/record.npz"], [1]),
     ],
 )
@@ -104,6 +103,8 @@ def test_epochs_are_read_off_names(paths: list[str], epochs: list[int]) -> None:
     [
         (["a/epoch_1.pt", "a/epoch_1.pt"], "twice"),
         (["epoch_1_a.pt", "epoch_1_b.pt"], "both of epoch 1"),
+        (["e10.pt", "e2.pt", "init.pt"], "found none in 'init'"),
+        (["epoch_3.pt", "best.pt"], "found none in 'best'"),
     ],
 )
 def test_two_of_an_epoch(paths: list[str], part: str, refuses: Refuses) -> None:

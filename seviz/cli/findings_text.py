@@ -60,12 +60,23 @@ def say_warnings(warnings: Sequence[str], speaker: Speaker) -> None:
 def say_selective(
     rows: Sequence[SelectiveChannel], speaker: Speaker, blocks: Sequence[str] = ()
 ) -> None:
-    """Print the channels that answer most to each class, over all blocks, or over those named."""
+    """Print the channels that answer most to each class, over all blocks, or over those named.
+
+    Those that surely do: whose interval leaves zero out.
+    """
     from seviz.tables.findings import selective_table
 
     asked = [r for r in rows if not blocks or r.block in blocks]
     if not asked:
         return
+    sure = [r for r in asked if r.effect.above(0) or r.effect.below(0)]
+    if not sure:
+        speaker.say(
+            "Whether a channel differs between a class and all others cannot be said: no interval leaves "
+            "zero out, with so few images; selective_channels.csv has them."
+        )
+        return
+    asked = sure
     classes = list(dict.fromkeys(r.class_name for r in asked))
     shown: list[SelectiveChannel] = []
     for name in classes[:SHOWN_CLASSES]:

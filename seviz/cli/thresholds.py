@@ -32,6 +32,11 @@ class LeastTop1:
             UsageError: If a threshold is no share.
         """
         _check("--min-top1", self.min_top1, "per cent")
+        least = self.min_top1
+        if least is not None and 0 < least <= 1:  # of which every network is above
+            raise UsageError(
+                f"expected --min-top1 in per cent, found {least:g}; {100 * least:g} is {100 * least:g} %"
+            )
 
     def missed(self, top1: float) -> list[str]:
         """Return a line for each threshold that is missed.

@@ -247,6 +247,21 @@ def _run_twin(shadow: nn.Module, parts: Split, size: Example) -> int | None:
 
 
 def _notes(audit: Audit) -> tuple[str, ...]:
+    return (*_of_the_twin(audit), *_besides(audit))
+
+
+def _besides(audit: Audit) -> tuple[str, ...]:
+    """Return what of a kind is not counted, since it is no gate of a channel."""
+    kinds = {block.block.mechanism for block in audit.blocks}
+    return tuple(
+        f"{kind.name} is its channel half here: a {kind.besides}, where the network has one, is no part of "
+        "the count, and stays in the network without"
+        for kind in sorted(kinds, key=lambda k: k.key)
+        if kind.besides
+    )
+
+
+def _of_the_twin(audit: Audit) -> tuple[str, ...]:
     if audit.twin_macs is None:
         return (
             f"the {audit.word} blocks are not modules of their own: the network without them is counted, and "

@@ -27,6 +27,7 @@ class Mechanism:
         source: Where it was described.
         per_pixel: Whether the gate varies over the map, so that its spatial mean is what is read.
         short: What all of it in a network is called where its name does not fit a sentence.
+        besides: What the paper's module has beside this gate, which is not counted with it.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Mechanism:
     source: str
     per_pixel: bool = False
     short: str = ""
+    besides: str = ""
 
     @property
     def word(self) -> str:
@@ -100,6 +102,7 @@ MECHANISMS = (
         form="bottleneck",
         limits=(0, 1),
         source="Woo et al. 2018, arXiv 1807.06521",
+        besides="spatial half",
     ),
     Mechanism(
         key="bam",

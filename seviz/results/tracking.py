@@ -91,7 +91,8 @@ def epochs_of(paths: Sequence[str | Path]) -> list[tuple[str, int]]:
             are told apart by their folders.
 
     Raises:
-        UsageError: If two have the same name, or are of the same epoch.
+        UsageError: If two have the same name, or are of the same epoch, or some names tell none; where no
+            name does, they are numbered as they are given.
 
     >>> epochs_of(["epoch_10.pt", "epoch_2.pt"])
     [('epoch_10', 10), ('epoch_2', 2)]
@@ -107,7 +108,13 @@ def epochs_of(paths: Sequence[str | Path]) -> list[tuple[str, int]]:
             f"expected each checkpoint once, found {twice!r} twice; leave one out, or rename it"
         )
     found = [_epoch(name) for name in names]
-    if any(epoch is None for epoch in found):
+    without = [name for name, epoch in zip(names, found, strict=True) if epoch is None]
+    if without and len(without) < len(names):
+        raise UsageError(
+            f"expected the epoch in the name of each checkpoint, found none in {without[0]!r}; rename it "
+            "(epoch_0), or leave it out"
+        )
+    if without:
         return [(name, place + 1) for place, name in enumerate(names)]
     by_epoch: dict[int, str] = {}
     for name, epoch in zip(names, found, strict=True):
