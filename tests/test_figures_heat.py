@@ -228,6 +228,24 @@ def test_grey_print_tells_more_from_less(record):
     assert contrast(usual(0.0)) > 3 < contrast(usual(1.0))
 
 
+def test_the_palette_is_used_or_refused(record):
+    def shades(palette):
+        return seviz.activations(record, palette=palette).axes[0].images[0].get_cmap()
+
+    assert shades("PuOr").name == "PuOr"
+    chosen = shades(["red", "blue"])
+    assert (chosen(0.0)[:3], chosen(1.0)[:3]) == ((1, 0, 0), (0, 0, 1))
+    for palette, found in (
+        ("tab10", "tab10"),
+        (["red", "green", "blue"], "red green blue"),
+        (["red"], "red"),
+    ):
+        for style in ("heat", "ridges"):
+            with pytest.raises(UsageError, match=f"expected for .*, found {found}; .*style lines"):
+                seviz.activations(record, palette=palette, style=style)
+    seviz.activations(record, palette="tab10", style="lines")
+
+
 def test_fast_on_the_largest_blocks():
     record = make_record(((1, 16), (2, 2048)), MANY, images=10)
     heat_map(record, [], record.blocks[:1])

@@ -84,7 +84,7 @@ def profiles(
 
 
 def chance_deviation(parts: VarianceParts, chosen: Places) -> float | None:
-    r"""Return how large the largest of many deviations becomes by chance, in all but at most one of twenty records.
+    r"""Return how large the largest of many deviations becomes by chance, at most one record of twenty apart.
 
     If gates did not depend on the class, the deviation of class k, with n_k images of K classes and the
     variance v within classes (pooled, divisor N - K), would have the variance

@@ -59,7 +59,8 @@ def heat_map(
     Rows are classes, in one order for all panels; columns are the channels of the block, in an order of its
     own; in both orders, those that deviate alike stand together. The scale of colours is one for all
     panels, and each panel's title has the largest deviation of all channels of its block. Where there are
-    more classes or channels than cells fit, a cell is the mean of neighbours in these orders, and the figure says of how many.
+    more classes or channels than cells fit, a cell is the mean of neighbours in these orders, and the figure
+    says of how many.
 
     Args:
         record: Where the numbers come from.

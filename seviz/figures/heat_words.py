@@ -76,8 +76,8 @@ def _rule(found: Sequence[Profile], layout: HeatLayout) -> str:
         )
         every = f"{low:,} to {high:,}" if high > low else f"{low:,}"
         parts.append(
-            f"{max(widths):,} of {every} channels drawn{where}, evenly spaced, but the largest |Δ| is that of "
-            "all"
+            f"{max(widths):,} of {every} channels drawn{where}, evenly spaced, but the largest |Δ| is that "
+            "of all"
         )
     if layout.step > 1:
         parts.append(f"every {_nth(layout.step)} class is named")

@@ -263,7 +263,7 @@ def density(values: Floats, at: Floats) -> Floats:
 
 
 def _untold(record: Record) -> str:
-    """Say why no share of variance is explained by class: images of several classes, and more than classes."""
+    """Say why no class share means anything, where there is one class or one image of each; else nothing."""
     count = record.count[record.count > 0]
     if len(count) > 1 and count.max() > 1:
         return ""
