@@ -197,7 +197,7 @@ def _name_answers(panel: Axes, changed: Sequence[tuple[int, Held, str]], top: fl
         around((x - first) * across, y * up, 0.025)
         for line in panel.get_lines()
         if line.get_marker() in {marker for _, marker, _ in _HELD.values()}
-        for x, y in line.get_xydata()
+        for x, y in np.asarray(line.get_xydata(), dtype=np.float64)
     ]
     corners = place_labels(
         points,
