@@ -17,7 +17,7 @@ from seviz.figures.catalogue import figures_of_style
 from seviz.figures.gate_curves import PAPER_CHANNELS
 from seviz.figures.look import Look, Width
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
-from seviz.figures.style import Colors
+from seviz.figures.style import Colors, diverging
 from seviz.results.blocks import select_blocks
 from seviz.results.classes import ClassTable
 from seviz.results.evaluation import Evaluation
@@ -86,7 +86,8 @@ def activations(
         colors: One for each class, in their order, or by their labels; lines, bands and legend take them.
         width: Of the figure, in centimetres, or ``column`` or ``page`` of a paper.
         font: Family of all text.
-        palette: Name of a colour map of matplotlib's, or colours.
+        palette: Name of a colour map of matplotlib's, or colours; of a heat map and ridges a continuous
+            one, or two colours.
         rename: Names to show in place of those of classes.
         letters: Letter the panels (a), (b), ...
         ylim: Ends of the vertical axis of lines.
@@ -114,6 +115,8 @@ def activations(
     )
     how = style or ("lines" if spread or colors is not None else "heat")
     figures_of_style(how, spread)
+    if how != "lines":
+        diverging(look)  # refuses what is none before the work
     record, classes = _drawn(record, data, classes, options, collecting)
     panels = [ax] if ax is not None else axes
     drawn = select_blocks(record.blocks, blocks)

@@ -248,6 +248,11 @@ def test_print_options_reach_the_figure(run: Run, digits_record: Path, drawn: An
         (["--width", "wide"], "expected a width of 5 to 120 cm, or column or page, found 'wide'"),
         (["--font", "Nosuch Sans"], "expected a font of this machine, found 'Nosuch Sans'"),
         (["--palette", "blurple"], "found 'blurple'"),
+        (
+            ["--palette", "tab10"],
+            "a continuous colour map of matplotlib or two colours, found tab10",
+        ),
+        (["--palette", "red", "lime", "blue", "--style", "both"], "found red lime blue"),
         (["--rename", "3"], "expected a new name as OLD=NEW, found '3'"),
         (["--ylim", "1", "0"], "the lower first, found 1.0 0.0"),
         (["--dpi", "9"], "expected 50 to 1,200 dots per inch, found 9"),

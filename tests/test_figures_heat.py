@@ -163,7 +163,47 @@ def test_what_a_reader_must_know_is_said(record):
     assert {name.split()[-1] for name in rows_of(heat_map(few, [], few.blocks))} == {"3)"}
     chosen = heat_map(record, [], record.blocks, channels=8)
     assert np.asarray(panels_of(chosen)[0].images[0].get_array()).shape[1] == 8
-    assert "8 channels of each larger block are drawn" in said_in(chosen)
+    assert "8 of 16 to 64 channels drawn in each block, evenly spaced" in said_in(chosen)
+
+
+def test_what_cannot_be_compared_is_no_finding():
+    gates = np.random.default_rng(0).random((8, 6))
+    alone = record_of_gates([gates, gates], np.zeros(8, np.int64), "a")
+    figure = heat_map(alone, [], alone.blocks)
+    said = caption(figure)
+    assert "One class: nothing to compare." in said
+    assert "one class: nothing to compare" in said_in(figure).lower()
+    assert "largest" not in said
+    assert "With one image" not in said
+    assert [p.get_title(loc="right") for p in panels_of(figure)] == ["6 channels"] * 2
+    single = record_of_gates([gates], np.arange(8), "abcdefgh")
+    said = caption(heat_map(single, [], single.blocks))
+    assert "With one image of each class there is no telling" in said
+    assert "nothing to compare" not in said
+
+
+def test_the_bound_of_chance_is_a_bound(record):
+    figure = heat_map(record, [], record.blocks)
+    for said in (said_in(figure), caption(figure)):
+        assert "(exceeded in at most 5 % of cases)" in said
+
+
+def test_with_some_channels_drawn_titles_are_on_all(record):
+    # Of 8 channels the 3 that are drawn hardly differ by class; channel 1 does.
+    gates = 0.5 + 0.002 * np.random.default_rng(0).normal(size=(60, 8))
+    labels = np.repeat(np.arange(3), 20)
+    gates[:, 1] += 0.1 * (labels - 1)
+    apart = record_of_gates([gates], labels, "abc")
+    panels = [
+        panels_of(heat_map(apart, [], apart.blocks, channels=n))[0].get_title(loc="right")
+        for n in (3, 8)
+    ]
+    assert [re.search(r"0\.\d+°?$", said)[0] for said in panels] == ["0.10", "0.10"]
+    assert panels[0].startswith("3 of 8 channels drawn")
+    said = caption(heat_map(apart, [], apart.blocks, channels=3))
+    assert "3 of 8 channels drawn" in said
+    assert "largest deviation is 0.10" in said
+    assert "channels drawn" not in caption(heat_map(apart, [], apart.blocks))
 
 
 def test_on_panels_of_ones_own(record):
@@ -186,6 +226,24 @@ def test_grey_print_tells_more_from_less(record):
     assert all(np.diff(luminance) > 0)
     usual = matplotlib.colormaps["RdBu_r"]
     assert contrast(usual(0.0)) > 3 < contrast(usual(1.0))
+
+
+def test_the_palette_is_used_or_refused(record):
+    def shades(palette):
+        return seviz.activations(record, palette=palette).axes[0].images[0].get_cmap()
+
+    assert shades("PuOr").name == "PuOr"
+    chosen = shades(["red", "blue"])
+    assert (chosen(0.0)[:3], chosen(1.0)[:3]) == ((1, 0, 0), (0, 0, 1))
+    for palette, found in (
+        ("tab10", "tab10"),
+        (["red", "green", "blue"], "red green blue"),
+        (["red"], "red"),
+    ):
+        for style in ("heat", "ridges"):
+            with pytest.raises(UsageError, match=f"expected for .*, found {found}; .*style lines"):
+                seviz.activations(record, palette=palette, style=style)
+    seviz.activations(record, palette="tab10", style="lines")
 
 
 def test_fast_on_the_largest_blocks():

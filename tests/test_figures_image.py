@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import Tiny
+from measuring import check_readable
 
 import seviz
 from seviz.analysis.image import describe_image, flips
@@ -141,6 +143,62 @@ def test_figures_say_what_they_show() -> None:
     assert {"0: 0.900", "1: 0.100", "mean 0.500; ±1", "a <b> 75.0%", "held at mean: 80.0%"} <= set(
         words
     )
+
+
+@pytest.mark.parametrize("count", [6, 16, 40])
+def test_new_answers_are_not_written_over_each_other(count: int) -> None:
+    explained = explanation()
+    image = explained.images[0]
+    names = [f"new answer {k}" for k in range(2 * count)]
+
+    def held(k: int) -> Held:
+        kept = 0.1 + 0.25 * (7 * k % (2 * count)) / count
+        return Held((Answer(names[k], 2 + k, 0.7), Answer("a <b>", 0, kept)), kept)
+
+    blocks = tuple(
+        replace(
+            image.blocks[0],
+            block=replace(image.blocks[0].block, name=f"SE_2_{k}"),
+            held={"mean": held(k), "neutral": held(count + k)},
+        )
+        for k in range(count)
+    )
+    many = replace(explained, images=(replace(image, blocks=blocks),))
+    figure = image_overview(many)
+    texts = check_readable(figure)
+    panel = next(a for a in figure.axes if "one block held" in a.get_title(loc="left"))
+    named = [t.get_text() for t in panel.texts]
+    assert len(named) >= 4
+    said = " ".join(t.text for t in texts)
+    left = 2 * count - len(named)
+    assert (f"{left} new answers without room for their names: image.csv" in said) == (left > 0)
+    assert ("image.csv" in said) == (left > 0)
+
+
+def test_the_answer_with_all_held_is_named_where_it_was_none_of_the_first() -> None:
+    explained = explanation()
+    image = explained.images[0]
+    other = Held((Answer("zebra", 7, 0.6), Answer("a <b>", 0, 0.3)), 0.3)
+    image = replace(image, all_held={**image.all_held, "mean": other})
+    figure = image_overview(replace(explained, images=(image,)))
+    check_readable(figure)
+    panel = next(a for a in figure.axes if "all blocks held" in a.get_title(loc="left"))
+    assert [t.get_text() for t in panel.get_yticklabels()] == ["a <b>", "$x$", "zebra"]
+    row = panel.get_yticks()[2]
+    (points,) = [line for line in panel.get_lines() if line.get_marker() == "o"]
+    assert dict(zip(points.get_ydata(), points.get_xdata(), strict=True))[row] == pytest.approx(60)
+
+
+def test_the_legend_has_what_is_drawn() -> None:
+    explained = explanation()
+    image = explained.images[0]
+    blocks = tuple(replace(b, held={"neutral": b.held["neutral"]}) for b in image.blocks)
+    image = replace(image, blocks=blocks, all_held={"neutral": image.all_held["neutral"]})
+    alone = replace(explained, images=(image,), recorded=0, reference="neutral")
+    known = [t.get_text() for t in image_overview(alone).legends[0].get_texts()]
+    assert known == ["held at 1: no gates", "the network as it is"]
+    known = [t.get_text() for t in image_overview(explained).legends[0].get_texts()]
+    assert known == ["held at the mean gate", "held at 1: no gates", "the network as it is"]
 
 
 def _texts(figure: object) -> list[object]:

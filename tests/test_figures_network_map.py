@@ -17,6 +17,7 @@ from seviz.analysis.ablation import single_effects
 from seviz.analysis.network_map import network_map as find
 from seviz.errors import NoSEBlockError
 from seviz.figures import network_map
+from seviz.figures.captions import caption
 from seviz.figures.look import Look
 from seviz.figures.network_map import SIGNIFICANT
 from seviz.results.ablation import Ablation, Replaced
@@ -91,6 +92,14 @@ def test_effects_with_their_intervals_adjusted_for_all(record, found):
     drawn = np.sort([tuple(s) for s in spans if len(s) == 2], axis=0)
     ends = [(100 * e.delta.low, 100 * e.delta.high) for e in effects]
     np.testing.assert_allclose(drawn, np.sort(ends, axis=0))
+
+
+def test_nobody_reads_ratios_off(record, found):
+    figure = network_map(find(record.blocks, found))
+    small = " ".join(t.get_text().replace("\n", " ") for t in figure.texts)
+    for said in (small, caption(figure)):
+        assert "Width grows with the square root of" in said
+        assert "not in proportion" in said
 
 
 def test_stages(record, found):

@@ -88,6 +88,21 @@ def test_records_without_single_images():
         ridges(record, [], record.blocks)
 
 
+@pytest.mark.parametrize(
+    ("classes", "images", "why"),
+    [(1, 20, "With one class"), (6, 1, "With one image of each class")],
+)
+def test_where_no_channel_can_be_said_to_tell_classes_apart(classes, images, why):
+    record = classes_apart(classes, images)
+    figure = ridges(record, [], record.blocks)
+    said = " ".join(t.get_text() for t in figure.texts).replace("\n", " ")
+    for words in (said, caption(figure)):
+        assert f"{why} it cannot be said which channels tell classes apart." in words
+        assert "1.00" not in words
+        assert "largest share" not in words
+        assert "apart best" not in words
+
+
 def test_on_panels_of_ones_own():
     record = classes_apart()
     figure = Figure()

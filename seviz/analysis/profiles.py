@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -30,26 +29,25 @@ class Profile:
         block: The block.
         deviation: Mean gate of the class minus the mean over every class of the record, each weighing the
             same, [K, C]; classes in the order in which they were chosen, channels by index.
-        chance: The size that the largest of these deviations would reach with a probability of 5 % if gates
-            knew nothing of the class; ``None`` where no class has two images.
+        chance: The size that the largest of these deviations would exceed with a probability of at most 5 %
+            if gates knew nothing of the class; ``None`` where no class has two images.
         spread: Mean over channels of the standard deviation over all images.
+        largest: Size of the largest deviation of all channels of the block, whichever are drawn.
+        compared: Whether the record has more than one class, without which nothing deviates.
     """
 
     block: GateBlock
     deviation: Floats
     chance: float | None
     spread: float
+    largest: float
+    compared: bool
 
     def only(self, channels: Places) -> Profile:
-        """Return the profile on some channels, by index; `chance` stays that of all."""
+        """Return the deviations of some channels, by index; all else stays that of all channels."""
         if len(channels) == self.deviation.shape[1]:
             return self
         return replace(self, deviation=self.deviation[:, channels])
-
-    @cached_property
-    def largest(self) -> float:
-        """Return the size of the largest deviation."""
-        return float(np.abs(self.deviation).max(initial=0.0))
 
     @property
     def moves(self) -> bool:
@@ -79,12 +77,14 @@ def profiles(
         parts = variance_parts(record.stats(block.name))
         deviation = parts.means[chosen] - parts.means.mean(axis=0)
         spread = float(np.sqrt(parts.total / parts.images).mean())
-        found.append(Profile(block, deviation, chance_deviation(parts, chosen), spread))
+        largest = float(np.abs(deviation).max(initial=0.0))
+        chance = chance_deviation(parts, chosen)
+        found.append(Profile(block, deviation, chance, spread, largest, len(parts.means) > 1))
     return tuple(found)
 
 
 def chance_deviation(parts: VarianceParts, chosen: Places) -> float | None:
-    r"""Return how large the largest of many deviations becomes by chance, in one of twenty records.
+    r"""Return how large the largest of many deviations becomes by chance, at most one record of twenty apart.
 
     If gates did not depend on the class, the deviation of class k, with n_k images of K classes and the
     variance v within classes (pooled, divisor N - K), would have the variance

@@ -123,14 +123,17 @@ def activations(
     """
     from seviz.analysis import findings
     from seviz.analysis.network_map import network_map
-    from seviz.figures.catalogue import figures_of_style
+    from seviz.figures.catalogue import LINES, figures_of_style
+    from seviz.figures.style import diverging
     from seviz.report.folder import Written, write_activations, write_findings
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     channels = _channels(figure.channels)
-    figures_of_style(figure.style, figure.spread)
+    stems = figures_of_style(figure.style, figure.spread)
     check_formats(figure.formats)
     look = look_of(shown, ylim=figure.ylim, free=figure.own_axes)
+    if look.palette and not {*stems} <= {*LINES}:
+        diverging(look)  # refuses what is none before the work
     spec = open_spec(ckpt)
     folder = output_folder(spec, output.output)
     made = obtain_record(

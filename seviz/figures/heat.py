@@ -58,8 +58,9 @@ def heat_map(
 
     Rows are classes, in one order for all panels; columns are the channels of the block, in an order of its
     own; in both orders, those that deviate alike stand together. The scale of colours is one for all
-    panels, and each panel's title has its largest deviation. Where there are more classes or channels than
-    cells fit, a cell is the mean of neighbours in these orders, and the figure says of how many.
+    panels, and each panel's title has the largest deviation of all channels of its block. Where there are
+    more classes or channels than cells fit, a cell is the mean of neighbours in these orders, and the figure
+    says of how many.
 
     Args:
         record: Where the numbers come from.
@@ -114,7 +115,8 @@ def heat_map(
             _name_rows(panel, shown if named else [], layout, layout.names)
         _title_panels(panels, found, layout.panel[0], layout.small, look)
         assert image is not None
-        _add_bar(figure, image, layout, any(p.largest > limit for p in found))
+        beyond = any(np.abs(p.deviation).max(initial=0.0) > limit for p in found)
+        _add_bar(figure, image, layout, beyond)
         note = figure.text(
             0.075 / layout.width, 0.06 / layout.height, "", fontsize=layout.small, color=GREY,
             va="bottom", linespacing=1.15,

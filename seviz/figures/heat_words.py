@@ -15,12 +15,19 @@ _CHANCE = "°"
 
 
 def _most(profile: Profile) -> str:
+    if not profile.compared:
+        return ""
     return f"|Δ| ≤ {two_digits(profile.largest)}{_CHANCE if profile.within_chance else ''}"
 
 
+def _channels(profile: Profile) -> str:
+    drawn, every = profile.deviation.shape[1], profile.block.channels
+    return f"{every:,} channels" if drawn == every else f"{drawn:,} of {every:,} channels drawn"
+
+
 WAYS: tuple[Callable[[Profile], str], ...] = (
-    lambda p: f"{p.block.channels:,} channels, largest {_most(p)}".replace("≤ ", ""),
-    lambda p: f"C = {p.block.channels}, {_most(p)}",
+    lambda p: _channels(p) + (f", largest {_most(p)}".replace("≤ ", "") if p.compared else ""),
+    lambda p: f"C = {p.block.channels}" + (f", {_most(p)}" if p.compared else ""),
     _most,
     lambda p: _most(p).replace("|Δ| ", "").replace("≤ ", ""),
 )
@@ -59,8 +66,19 @@ def _rule(found: Sequence[Profile], layout: HeatLayout) -> str:
             f"each column{'' if everywhere else ' of the larger blocks'} is the mean of {span} neighbouring "
             "channels"
         )
-    if any(width < p.block.channels for width, p in zip(widths, found, strict=True)):
-        parts.append(f"{max(widths)} channels of each larger block are drawn, evenly spaced")
+    thin = [p.block.channels for w, p in zip(widths, found, strict=True) if w < p.block.channels]
+    if thin:
+        low, high = min(thin), max(thin)
+        where = (
+            ""
+            if len(found) == 1
+            else f" in each {'' if len(thin) == len(found) else 'larger '}block"
+        )
+        every = f"{low:,} to {high:,}" if high > low else f"{low:,}"
+        parts.append(
+            f"{max(widths):,} of {every} channels drawn{where}, evenly spaced, but the largest |Δ| is that "
+            "of all"
+        )
     if layout.step > 1:
         parts.append(f"every {_nth(layout.step)} class is named")
     if parts:
@@ -75,15 +93,19 @@ def _nth(number: int) -> str:
 
 
 def _chance(record: Record, found: Sequence[Profile]) -> str:
-    """Say how large the largest deviation would be if gates knew nothing of the class."""
+    """Say how large the largest deviation would be if gates knew nothing of the class, or why not."""
+    if not any(p.compared for p in found):
+        return "One class: nothing to compare."
     known = [p.chance for p in found if p.chance is not None]
     if not known:
-        return "With one image of a class there is no telling what chance does to these deviations."
+        return (
+            "With one image of each class there is no telling what chance does to these deviations."
+        )
     low, high = two_digits(min(known)), two_digits(max(known))
     span = low if low == high else f"{low} to {high}, by block"
     said = (
         f"|Δ|: size of a deviation; titles have the largest. Chance alone would give one of {span} "
-        "(exceeded in 5 % of cases)."
+        "(exceeded in at most 5 % of cases)."
     )
     if any(p.within_chance for p in found):
         said += f" {_CHANCE} no more than that."
@@ -99,13 +121,14 @@ def caption_of(
     of = f"all {seen:,} classes" if drawn == seen else f"{drawn:,} of {seen:,} classes"
     if drawn <= 12 and drawn != seen:
         of += f" ({', '.join(shown)})"
-    largest = max(found, key=lambda p: p.largest)
+    most = max(found, key=lambda p: p.largest)
+    largest = f"The largest deviation is {two_digits(most.largest)}, in {most.block.name}."
     blocks = ", ".join(p.block.name for p in found[:12]) + (", ..." if len(found) > 12 else "")
     fewest = int(record.count[record.count > 0].min())
     return (
         f"Mean gate of each class minus the mean over all classes: {record.header.architecture} on "
         f"{int(record.count.sum()):,} images, {of}, blocks {blocks}.",
-        f"The largest deviation is {two_digits(largest.largest)}, in {largest.block.name}.",
+        largest if most.compared else "",
         *notes(record, found, layout),
         f"The class with the fewest images has {fewest:,}.",
     )

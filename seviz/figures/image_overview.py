@@ -9,12 +9,15 @@ import numpy as np
 
 from seviz.figures.layout import WIDE
 from seviz.figures.overlay import Pixels, resized
+from seviz.figures.point_labels import Box, around, place_labels
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
-from seviz.figures.text import set_plain, shown_name, text_width
+from seviz.figures.text import inches, set_plain, shown_name, text_width
 from seviz.results.image import (
     MEAN,
     NEUTRAL,
+    Answer,
     ExplainedImage,
+    Held,
     ImageExplanation,
 )
 
@@ -49,6 +52,7 @@ def image_overview(explained: ImageExplanation) -> Figure:
     with figure_style():
         figure = Figure(figsize=(WIDE, tall))
         answers = 0.1 + _PICTURE + 0.15 + _label_width(explained)
+        unnamed = 0
         for row, image in enumerate(explained.images):
             bottom = tall - head - row_tall - row * (row_tall + between)
 
@@ -59,18 +63,18 @@ def image_overview(explained: ImageExplanation) -> Figure:
             _answers(panel(answers, 4.3 - answers), image)
             last = row == rows - 1
             _distances(panel(4.75, 1.75), image, names, last)
-            _held(panel(6.95, 1.95), image, names, last)
+            unnamed += _held(panel(6.95, 1.95), image, names, last)
         title = figure.text(0.1 / WIDE, 1 - 0.06 / tall, "", va="top", fontsize=TEXT + 1)
         set_plain(
             title, f"{explained.architecture}: what {explained.word} does to {_these(explained)}"
         )
-        _legend(figure, tall)
+        _legend(figure, explained, unnamed)
     return figure
 
 
 def _label_width(explained: ImageExplanation) -> float:
     width = text_width(SMALL)
-    known = [width(a.label) for image in explained.images for a in image.top]
+    known = [width(a.label) for image in explained.images for a in _listed(image)]
     return min(_LABEL, max(known, default=0)) + 0.1
 
 
@@ -91,17 +95,31 @@ def picture_of(image: ExplainedImage) -> Pixels:
     return np.full((64, 64, 3), 255, np.uint8)
 
 
+def _listed(image: ExplainedImage) -> list[Answer]:
+    """Return the five likeliest classes, and what is answered with all gates held."""
+    listed = {a.index: a for a in image.top}
+    for held in image.all_held.values() if image.top else ():
+        listed.setdefault(held.index, held.top[0])
+    return list(listed.values())
+
+
 def _answers(panel: Axes, image: ExplainedImage) -> None:
-    """Draw the five likeliest classes as bars, and beside them what they are with all gates held."""
+    """Draw the five likeliest classes as bars, and beside them what they are with all gates held.
+
+    An answer with all gates held that is none of them stands below, with no bar: how likely it is with the
+    gates is not known.
+    """
     if not image.top:
         panel.set_axis_off()
         panel.text(0, 0.5, "no score per class", color=GREY)
         return
-    places = np.arange(len(image.top))[::-1]
+    listed = _listed(image)
+    places = np.arange(len(listed))[::-1]
+    bars = places[: len(image.top)]
     panel.barh(
-        places, [100 * a.probability for a in image.top], 0.62, color=PALE, edgecolor=GREY, lw=0.5
+        bars, [100 * a.probability for a in image.top], 0.62, color=PALE, edgecolor=GREY, lw=0.5
     )
-    labels = [shown_name(a.label, _LABEL, text_width(SMALL)) for a in image.top]
+    labels = [shown_name(a.label, _LABEL, text_width(SMALL)) for a in listed]
     panel.set_yticks(places, labels)
     for label in panel.get_yticklabels():
         set_plain(label, label.get_text())
@@ -111,7 +129,7 @@ def _answers(panel: Axes, image: ExplainedImage) -> None:
         known.setdefault(image.top[0].index, held.kept)
         dots = [
             (100 * known[a.index], y)
-            for a, y in zip(image.top, places, strict=True)
+            for a, y in zip(listed, places, strict=True)
             if a.index in known
         ]
         most = max(most, *(x for x, _ in dots))
@@ -119,7 +137,7 @@ def _answers(panel: Axes, image: ExplainedImage) -> None:
         panel.plot(*zip(*dots, strict=True), marker, color=colour, markersize=3.5, clip_on=False, zorder=4,
                    markerfacecolor=colour if how == MEAN else "white", linestyle="none")  # fmt: skip
     panel.set_xlim(0, most)
-    panel.set_ylim(-0.6, len(image.top) - 0.4)
+    panel.set_ylim(-0.6, len(listed) - 0.4)
     panel.set_xlabel("probability, %")
     panel.set_title("answer; all blocks held", loc="left")
     panel.tick_params(axis="y", length=0, pad=5)
@@ -139,32 +157,68 @@ def _distances(panel: Axes, image: ExplainedImage, names: Sequence[str], last: b
     _name_blocks(panel, names, last)
 
 
-def _held(panel: Axes, image: ExplainedImage, names: Sequence[str], last: bool) -> None:
-    """Draw the probability of the answer with each block held, and name what is answered instead."""
+def _held(panel: Axes, image: ExplainedImage, names: Sequence[str], last: bool) -> int:
+    """Draw the probability of the answer with each block held, and name what is answered instead.
+
+    Returns:
+        For how many new answers there is no room.
+    """
     if not image.top:
         panel.set_axis_off()
-        return
+        return 0
     own = image.top[0]
     panel.axhline(100 * own.probability, color=INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
-    most = 100 * own.probability
-    for how in image.all_held:
+    points = [
+        (place, block.held[how], how)
+        for how in image.all_held
+        for place, block in enumerate(image.blocks)
+    ]
+    for place, held, how in points:
         colour, marker, _ = _HELD[how]
-        for place, block in enumerate(image.blocks):
-            held = block.held[how]
-            other = held.index != own.index
-            most = max(most, 100 * held.kept)
-            panel.plot(place, 100 * held.kept, marker, color=colour, markersize=3.6, zorder=4, clip_on=False,
-                       markerfacecolor="white" if how == NEUTRAL else colour)  # fmt: skip
-            if other:
-                text = panel.annotate(
-                    "", (place, 100 * held.kept), (0, 4), textcoords="offset points", fontsize=_TINY,
-                    ha="center", color=colour,
-                )  # fmt: skip
-                set_plain(text, shown_name(held.top[0].label, 0.6, text_width(_TINY)))
-    panel.set_ylim(0, 1.06 * most)
+        panel.plot(place, 100 * held.kept, marker, color=colour, markersize=3.6, zorder=4, clip_on=False,
+                   markerfacecolor="white" if how == NEUTRAL else colour)  # fmt: skip
+    top = 106 * max(own.probability, *(held.kept for _, held, _ in points))
+    panel.set_ylim(0, top)
     title = panel.set_title("", loc="left")
     set_plain(title, shown_name(f"{own.label}, %, one block held", 1.95, text_width(TEXT)))
     _name_blocks(panel, names, last)
+    return _name_answers(panel, [p for p in points if p[1].index != own.index], top)
+
+
+def _name_answers(panel: Axes, changed: Sequence[tuple[int, Held, str]], top: float) -> int:
+    """Write what is answered instead where there is room; return for how many there is none."""
+    wide, tall = inches(panel)
+    first, end = panel.get_xlim()
+    across, up = wide / (end - first), tall / top
+    points = [((place - first) * across, 100 * held.kept * up) for place, held, _ in changed]
+    width = text_width(_TINY)
+    said = [shown_name(held.top[0].label, 0.6, width) for _, held, _ in changed]
+    marks = [
+        around((x - first) * across, y * up, 0.025)
+        for line in panel.get_lines()
+        if line.get_marker() in {marker for _, marker, _ in _HELD.values()}
+        for x, y in np.asarray(line.get_xydata(), dtype=np.float64)
+    ]
+    corners = place_labels(
+        points,
+        [width(name) + 0.02 for name in said],
+        1.3 * _TINY / 72,
+        Box(0, 0, wide, tall),
+        marks,
+        [False] * len(said),
+    )
+    for name, corner, (_, _, how) in zip(said, corners, changed, strict=True):
+        if corner is not None:
+            text = panel.text(
+                first + corner[0] / across,
+                corner[1] / up,
+                "",
+                fontsize=_TINY,
+                va="bottom",
+                color=_HELD[how][0],
+            )
+            set_plain(text, name)
+    return corners.count(None)
 
 
 def _name_blocks(panel: Axes, names: Sequence[str], last: bool) -> None:
@@ -174,13 +228,15 @@ def _name_blocks(panel: Axes, names: Sequence[str], last: bool) -> None:
     panel.grid(axis="y", color=PALE, linewidth=0.5)
 
 
-def _legend(figure: Figure, tall: float) -> None:
+def _legend(figure: Figure, explained: ImageExplanation, unnamed: int) -> None:
+    """Say what is drawn, and for how many new answers there was no room."""
     from matplotlib.lines import Line2D
 
+    drawn = {how for image in explained.images for how in image.all_held}
     lines = [
         Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=4, label=label,
                markerfacecolor=colour if how == MEAN else "white")
-        for how, (colour, marker, label) in _HELD.items()
+        for how, (colour, marker, label) in _HELD.items() if how in drawn
     ]  # fmt: skip
     lines.append(
         Line2D(
@@ -189,3 +245,13 @@ def _legend(figure: Figure, tall: float) -> None:
     )
     figure.legend(handles=lines, loc="lower left", bbox_to_anchor=(0.05 / WIDE, 0.0), ncols=1, frameon=False,
                   fontsize=SMALL)  # fmt: skip
+    if unnamed:
+        answers = f"{unnamed} new answer{'s' * (unnamed != 1)}"
+        figure.text(
+            2.1 / WIDE,
+            0.06 / figure.get_figheight(),
+            f"{answers} without room for their names: image.csv",
+            fontsize=SMALL,
+            color=GREY,
+            va="bottom",
+        )

@@ -43,10 +43,10 @@ def block_height(block: MappedBlock) -> float:
 def network_map(found: NetworkMap, *, look: Look = PLAIN, figure: Figure | None = None) -> Figure:
     """Draw all blocks in forward order.
 
-    A block is as wide as it costs and as high as its map is large; its colour and the number below it are
-    the share of gate variance explained by class; a block that hardly moves is hatched. With an ablation
-    there is a point for each block below: the change of top-1 with its gates replaced, with the 95 %
-    interval; filled where it is significant (Holm-adjusted).
+    A block is the wider the more it costs and the higher the larger its map, not in proportion; its colour
+    and the number below it are the share of gate variance explained by class; a block that hardly moves is
+    hatched. With an ablation there is a point for each block below: the change of top-1 with its gates
+    replaced, with the 95 % interval; filled where it is significant (Holm-adjusted).
 
     Args:
         found: From `seviz.analysis.network_map`.
@@ -219,8 +219,9 @@ def _draw_effect(panel: Axes, begin: float, end: float, effect: Effect) -> None:
 def notes(found: NetworkMap) -> list[str]:
     """Return the small print."""
     said = [
-        f"Width: {found.cost}; height: side of the map. Colour and number: share of gate variance explained "
-        f"by class ({found.images:,} images); hatched: hardly moves."
+        f"Width grows with the square root of the {found.cost}, height with the side of the map; both from a "
+        "least size, not in proportion. Colour and number: share of gate variance explained by class "
+        f"({found.images:,} images); hatched: hardly moves."
     ]
     if found.ablation is not None:
         unit = "stage" if found.ablation.by == "stage" else "block"

@@ -112,9 +112,10 @@ def ridges(
             letter_panels(panels, inches(panels[0])[0])
     assert figure is not None
     which = ", ".join(f"{t.block.name} channel {t.channel}" for t in found)
+    best = "some channels" if _untold(record) else "the channels that tell classes apart best"
     set_caption(
         figure,
-        f"Gates of single images by class, in the channels that tell classes apart best ({which}): "
+        f"Gates of single images by class, in {best} ({which}): "
         f"{record.header.architecture} on {record.header.images:,} images.",
         *notes,
     )
@@ -261,6 +262,15 @@ def density(values: Floats, at: Floats) -> Floats:
     return np.asarray(near.mean(axis=1) / (width * math.sqrt(2 * math.pi)))
 
 
+def _untold(record: Record) -> str:
+    """Say why no class share means anything, where there is one class or one image of each; else nothing."""
+    count = record.count[record.count > 0]
+    if len(count) > 1 and count.max() > 1:
+        return ""
+    why = "class" if len(count) < 2 else "image of each class"
+    return f"With one {why} it cannot be said which channels tell classes apart."
+
+
 def _notes(
     record: Record,
     found: Sequence[TellingChannel],
@@ -276,8 +286,12 @@ def _notes(
     shares = [t.share for t in found]
     said.append(
         f"{len(sample.rows):,} images of the record's sample. Ticks: class means over all images; dashed: "
-        "the mean over all classes; red above, blue below it. The channels with the largest share of "
-        f"variance explained by class, {min(shares):.2f} to {max(shares):.2f}."
+        "the mean over all classes; red above, blue below it."
+    )
+    said.append(
+        _untold(record)
+        or "The channels with the largest share of variance explained by class, "
+        f"{min(shares):.2f} to {max(shares):.2f}."
     )
     seen = int(np.count_nonzero(record.count))
     if not named and seen > MOST_CLASSES:

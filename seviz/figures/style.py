@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from seviz.errors import UsageError
 from seviz.figures.look import PLAIN, Look
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart; without their black,
@@ -136,21 +137,32 @@ def class_colours(look: Look = PLAIN) -> tuple[Any, ...]:
 def diverging(look: Look = PLAIN) -> Any:
     """Return the colour map of differences: two hues that any colour vision tells apart, white between.
 
-    On grey paper both hues are alike: ``gray`` as the palette has white for less and black for more.
+    A palette of two colours has the first for less and the second for more. On grey paper both hues are
+    alike: ``gray`` as the palette has white for less and black for more.
+
+    Raises:
+        UsageError: If the palette is a list of other than two colours, which has no order from less to more.
     """
     import matplotlib
     from matplotlib.colors import LinearSegmentedColormap
 
-    if isinstance(look.palette, tuple) and len(look.palette) > 1:
-        low, high = look.palette[0], look.palette[1]
-        return LinearSegmentedColormap.from_list("chosen", [low, "#F7F7F7", high])
-    if isinstance(look.palette, str):
+    if look.palette is None:
+        return matplotlib.colormaps[DIFFERENCES]
+    if isinstance(look.palette, tuple):
+        if len(look.palette) == 2:
+            low, high = look.palette
+            return LinearSegmentedColormap.from_list("chosen", [low, "#F7F7F7", high])
+    else:
         shades = matplotlib.colormaps[look.palette]
-        if look.palette in ("gray", "grey"):
+        if look.palette == "gray":
             return shades.reversed()
         if len(getattr(shades, "colors", range(_CONTINUOUS))) >= _CONTINUOUS:
             return shades
-    return matplotlib.colormaps[DIFFERENCES]
+    found = look.palette if isinstance(look.palette, str) else " ".join(look.palette)
+    raise UsageError(
+        "expected for a heat map or ridges a palette that is a continuous colour map of matplotlib or two "
+        f"colours, found {found}; leave it out, or draw with the style lines"
+    )
 
 
 def class_shades(look: Look = PLAIN) -> Any:
