@@ -80,7 +80,13 @@ def rewritten(graph: OnnxGraph) -> tuple[OnnxGraph, bool]:
     rewriting = _Rewriting(graph)
     for node in graph.nodes:
         rewriting.add(node)
-    changed = replace(graph, nodes=tuple(rewriting.nodes), numbers=rewriting.numbers)
+    changed = replace(
+        graph,
+        nodes=tuple(rewriting.nodes),
+        numbers=rewriting.numbers,
+        # All numbers that the file does not hold itself: dequantised ones, and scales of maps.
+        standing=frozenset(rewriting.numbers.keys() - graph.numbers.keys()),
+    )
     return changed, rewriting.found
 
 
