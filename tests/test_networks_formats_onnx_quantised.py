@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 import torch
 from onnx import TensorProto, helper
-from onnx_models import Floats, Small, apart, exported, graph_model, reference, saved, trained
+from onnx_models import (
+    Block,
+    Floats,
+    Small,
+    apart,
+    exported,
+    graph_model,
+    reference,
+    saved,
+    trained,
+)
+from torch import nn
 
 from seviz.gates import find, trace
 from seviz.networks import LoadedModel, load
@@ -83,6 +94,62 @@ def gates(loaded: LoadedModel) -> dict[str, str]:
         assert step is not None
         found[traced.block.name] = step.inputs[list(traced.site.op.args).index(traced.site.gate)]
     return found
+
+
+class Swish(nn.Module):
+    """A block after a function that has no form on whole numbers, between floating-point operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 1, 1)
+        self.se1 = Block(8, 2, nn.Sigmoid())
+        self.conv = nn.Conv2d(8, 8, 3, 2, 1)
+        self.se2 = Block(8, 3, nn.Hardsigmoid())
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.se1(nn.functional.hardswish(self.stem(x)))
+        y = self.se2(nn.functional.hardswish(self.conv(x)))
+        return torch.as_tensor(self.head(y.mean((2, 3))))
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_a_map_and_its_rounding_are_one_map(form: str, tmp_path: Path) -> None:
+    """The mean of the map, and the map in 8 bits that its gate is multiplied onto."""
+    from onnxruntime import quantization
+
+    plain = exported(trained(Swish()), tmp_path / "plain.onnx", SIZE, new=False, opset=14)
+    path = tmp_path / "small.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantization.quantize_static(
+            plain, path, Images(), quant_format=getattr(quantization.QuantFormat, form)
+        )
+    whole, loaded = load(plain), load(path)
+    found, expected = find(loaded.model, SIZE), find(whole.model, SIZE)
+    assert not found.others
+    for ours, theirs in zip(found.blocks, expected.blocks, strict=True):
+        assert ours.name in ("SE_2_1", "SE_3_1")
+        for fact in ("name", "channels", "hidden", "placement", "squeeze", "spatial"):
+            assert getattr(ours, fact) == getattr(theirs, fact), fact
+    for name, value in gates(whole).items():
+        exact = reference(plain, IMAGES, [value])[1]
+        rounded = value_of(loaded, gates(loaded)[name])
+        assert np.abs(rounded - exact).max() < 0.03  # a few steps of 8 bits
+
+
+def test_a_range_that_is_a_function_is_not_a_rounding() -> None:
+    """What is squeezed before a ReLU6 is another map than the one after it."""
+
+    class Cross(Block):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            squeezed = x.mean((2, 3), keepdim=True)
+            gate = self.gate(self.fc2(torch.relu(self.fc1(squeezed))))
+            return torch.as_tensor(x.clamp(0, 6) * gate)
+
+    found = find(nn.Sequential(nn.Conv2d(3, 8, 1), Cross(8, 2, nn.Sigmoid())), SIZE)
+    assert not found.blocks
+    assert "cross gate" in found.others[0].kind
 
 
 def value_of(loaded: LoadedModel, name: str) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -169,7 +170,7 @@ def test_weights_of_whole_numbers_take_no_gate_up(
 def test_scales_that_are_known_as_it_runs_take_no_gate_up(tmp_path: Path) -> None:
     """A scale for each column, times that of the map: the constant that stands for both is not the file's."""
     rng = np.random.default_rng(0)
-    numbers = {
+    numbers: dict[str, npt.NDArray[Any]] = {
         "w": rng.integers(-100, 100, (5, 6)).astype(np.int8),
         "ws": rng.uniform(0.01, 0.02, 6).astype(np.float32),
         "wz": np.zeros((), np.int8),

@@ -20,6 +20,8 @@ from seviz.errors import CheckpointError, printable
 # Computes an operator: takes tensors (``None`` for one that is left out), and attributes by name; returns
 # a tensor or a tuple of them. Sizes may travel between operators as NumPy arrays.
 Function = Callable[..., Any]
+# Operators that do nothing but round a map to what a few bits can hold, or keep it in their range.
+_ROUNDING = frozenset({"QuantizeLinear", "rounding", "rounding up"})
 # Operators that a message names.
 _SHOWN = 3
 
@@ -76,6 +78,8 @@ class GraphStep(nn.Module):
         super().__init__()
         self._function, self._operator = function, step.operator
         self.attributes = dict(step.attributes)
+        # Read where gates are followed: such a map is the one before.
+        self.only_rounds = step.operator in _ROUNDING
         # For each input the name of the parameter or buffer that stands for it, if one does.
         self._held: list[str | None] = [None] * len(step.inputs)
 
