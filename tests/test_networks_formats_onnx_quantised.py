@@ -24,7 +24,7 @@ from onnx_models import (
 )
 from torch import nn
 
-from seviz.gates import find, trace
+from seviz.gates import Tap, find, trace
 from seviz.networks import LoadedModel, load
 from seviz.networks.formats.graph_network import GraphNetwork
 
@@ -84,6 +84,35 @@ def test_it_follows_the_network_that_is_quantised(quantised: Path, plain: Path) 
         theirs = reference(plain, IMAGES, [gates(whole)[name]])[1]
         found = value_of(loaded, values)
         assert np.corrcoef(found.ravel(), theirs.ravel())[0, 1] > 0.98
+
+
+def test_onnxruntime_gives_the_gates_that_its_whole_numbers_stand_for(
+    quantised: Path, plain: Path
+) -> None:
+    """Compared with the gates of the float network, which are within a few steps of 8 bits."""
+    loaded, whole = load(quantised, engine="onnxruntime"), load(plain)
+    said = [note for note in loaded.notes if "quantised" in note]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "the network is quantised: onnxruntime computes it with its whole numbers"
+    )
+    assert isinstance(loaded.model, GraphNetwork)
+    engine, answers = loaded.model.engine, []
+    assert engine is not None
+
+    def counted(network: GraphNetwork, images: Any) -> Any:
+        answers.append(engine(network, images))
+        return answers[-1]
+
+    with Tap(loaded.model, find(loaded.model, SIZE)) as tap, torch.no_grad():
+        loaded.model.engine = counted
+        loaded.model(torch.from_numpy(IMAGES))
+        found = {name: np.asarray(gate) for name, gate in tap.take().items()}
+    assert len(answers) == 1
+    assert apart(np.asarray(answers[0]), reference(quantised, IMAGES)[0]) < 1e-6
+    for name, value in gates(whole).items():
+        exact = reference(plain, IMAGES, [value])[1].reshape(len(IMAGES), -1)
+        assert np.abs(found[name] - exact).max() < 0.05
 
 
 def gates(loaded: LoadedModel) -> dict[str, str]:
