@@ -11,9 +11,20 @@ import numpy as np
 import pytest
 import torch
 from onnx import TensorProto, helper
-from onnx_models import Floats, Small, apart, exported, graph_model, reference, saved, trained
+from onnx_models import (
+    Block,
+    Floats,
+    Small,
+    apart,
+    exported,
+    graph_model,
+    reference,
+    saved,
+    trained,
+)
+from torch import nn
 
-from seviz.gates import find, trace
+from seviz.gates import Tap, find, trace
 from seviz.networks import LoadedModel, load
 from seviz.networks.formats.graph_network import GraphNetwork
 
@@ -75,6 +86,35 @@ def test_it_follows_the_network_that_is_quantised(quantised: Path, plain: Path) 
         assert np.corrcoef(found.ravel(), theirs.ravel())[0, 1] > 0.98
 
 
+def test_onnxruntime_gives_the_gates_that_its_whole_numbers_stand_for(
+    quantised: Path, plain: Path
+) -> None:
+    """Compared with the gates of the float network, which are within a few steps of 8 bits."""
+    loaded, whole = load(quantised, engine="onnxruntime"), load(plain)
+    said = [note for note in loaded.notes if "quantised" in note]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "the network is quantised: onnxruntime computes it with its whole numbers"
+    )
+    assert isinstance(loaded.model, GraphNetwork)
+    engine, answers = loaded.model.engine, []
+    assert engine is not None
+
+    def counted(network: GraphNetwork, images: Any) -> Any:
+        answers.append(engine(network, images))
+        return answers[-1]
+
+    with Tap(loaded.model, find(loaded.model, SIZE)) as tap, torch.no_grad():
+        loaded.model.engine = counted
+        loaded.model(torch.from_numpy(IMAGES))
+        found = {name: np.asarray(gate) for name, gate in tap.take().items()}
+    assert len(answers) == 1
+    assert apart(np.asarray(answers[0]), reference(quantised, IMAGES)[0]) < 1e-6
+    for name, value in gates(whole).items():
+        exact = reference(plain, IMAGES, [value])[1].reshape(len(IMAGES), -1)
+        assert np.abs(found[name] - exact).max() < 0.05
+
+
 def gates(loaded: LoadedModel) -> dict[str, str]:
     assert isinstance(loaded.model, GraphNetwork)
     found = {}
@@ -83,6 +123,62 @@ def gates(loaded: LoadedModel) -> dict[str, str]:
         assert step is not None
         found[traced.block.name] = step.inputs[list(traced.site.op.args).index(traced.site.gate)]
     return found
+
+
+class Swish(nn.Module):
+    """A block after a function that has no form on whole numbers, between floating-point operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 1, 1)
+        self.se1 = Block(8, 2, nn.Sigmoid())
+        self.conv = nn.Conv2d(8, 8, 3, 2, 1)
+        self.se2 = Block(8, 3, nn.Hardsigmoid())
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.se1(nn.functional.hardswish(self.stem(x)))
+        y = self.se2(nn.functional.hardswish(self.conv(x)))
+        return torch.as_tensor(self.head(y.mean((2, 3))))
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_a_map_and_its_rounding_are_one_map(form: str, tmp_path: Path) -> None:
+    """The mean of the map, and the map in 8 bits that its gate is multiplied onto."""
+    from onnxruntime import quantization
+
+    plain = exported(trained(Swish()), tmp_path / "plain.onnx", SIZE, new=False, opset=14)
+    path = tmp_path / "small.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantization.quantize_static(
+            plain, path, Images(), quant_format=getattr(quantization.QuantFormat, form)
+        )
+    whole, loaded = load(plain), load(path)
+    found, expected = find(loaded.model, SIZE), find(whole.model, SIZE)
+    assert not found.others
+    for ours, theirs in zip(found.blocks, expected.blocks, strict=True):
+        assert ours.name in ("SE_2_1", "SE_3_1")
+        for fact in ("name", "channels", "hidden", "placement", "squeeze", "spatial"):
+            assert getattr(ours, fact) == getattr(theirs, fact), fact
+    for name, value in gates(whole).items():
+        exact = reference(plain, IMAGES, [value])[1]
+        rounded = value_of(loaded, gates(loaded)[name])
+        assert np.abs(rounded - exact).max() < 0.03  # a few steps of 8 bits
+
+
+def test_a_range_that_is_a_function_is_not_a_rounding() -> None:
+    """What is squeezed before a ReLU6 is another map than the one after it."""
+
+    class Cross(Block):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            squeezed = x.mean((2, 3), keepdim=True)
+            gate = self.gate(self.fc2(torch.relu(self.fc1(squeezed))))
+            return torch.as_tensor(x.clamp(0, 6) * gate)
+
+    found = find(nn.Sequential(nn.Conv2d(3, 8, 1), Cross(8, 2, nn.Sigmoid())), SIZE)
+    assert not found.blocks
+    assert "cross gate" in found.others[0].kind
 
 
 def value_of(loaded: LoadedModel, name: str) -> Floats:

@@ -435,3 +435,29 @@ def test_what_does_not_compute_the_same_is_refused(digits: LoadedModel, refuses:
     """A product that overflows is caught before anything is written."""
     with refuses(CheckpointError, "within 0.0001 of the largest output", "leave out blocks"):
         fold(digits, ["SE_4_2"], {"SE_4_2": np.full(64, 1e39)})
+
+
+class Offset(nn.Module):
+    """One number for each channel, added, in the shape of a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(C, C, 1, bias=False)
+        self.offset = nn.Parameter(torch.randn(1, C, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.conv(x) + self.offset)
+
+
+def test_an_offset_in_the_shape_of_a_map_takes_the_gate() -> None:
+    torch.manual_seed(0)
+    net = Around(Offset(), nn.SiLU()).eval()
+    loaded = as_loaded(net)
+    gate = np.linspace(0.2, 0.9, C)
+    x = torch.randn(2, *SIZE)
+    with torch.no_grad():
+        made = net.before(F.silu(net.stem(x))) * torch.from_numpy(gate).float()[:, None, None]
+        expected = net.head(F.silu(made).mean((2, 3)))
+        folded = fold(loaded, ["all"], {"SE_2_1": gate})
+        assert torch.allclose(folded.loaded.model(x), expected, atol=1e-5)
+    assert folded.blocks[0].how == "linear and convolution before"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,19 @@ Gates = dict[str, npt.NDArray[np.float64]]
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fold") / "small.onnx"
     return exported(trained(Small()), path, SIZE, new=False)
+
+
+@pytest.fixture(scope="module")
+def dynamic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from onnxruntime import quantization
+
+    folder = tmp_path_factory.mktemp("dynamic")
+    plain = exported(trained(Small()), folder / "plain.onnx", SIZE, new=False, opset=13)
+    path = folder / "small.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantization.quantize_dynamic(plain, path)
+    return path
 
 
 def gates_of(loaded: LoadedModel) -> Gates:
@@ -136,6 +151,57 @@ def test_a_gate_that_nothing_takes_up_is_one_constant(tmp_path: Path) -> None:
     )
     by_hand.graph.node[7].input[1] = "held"
     assert apart(reference(slim, IMAGES)[0], reference(by_hand, IMAGES)[0]) < 1e-5
+
+
+@pytest.mark.parametrize("names", [["SE_2_1"], ["SE_3_1"], ["all"]])
+def test_weights_of_whole_numbers_take_no_gate_up(
+    dynamic: Path, tmp_path: Path, names: list[str]
+) -> None:
+    loaded = load(dynamic)
+    gates = gates_of(loaded)
+    folded = fold(loaded, names, gates)
+    assert {b.how for b in folded.blocks} == {"fixed scale"}
+    slim = folded.save(tmp_path / "slim.onnx")
+    onnx.checker.check_model(onnx.load(slim), full_check=True)
+    expected = held(dynamic, loaded, {b.name: gates[b.name] for b in folded.blocks})
+    assert apart(reference(slim, IMAGES)[0], reference(expected, IMAGES)[0]) < 1e-5
+
+
+def test_scales_that_are_known_as_it_runs_take_no_gate_up(tmp_path: Path) -> None:
+    """A scale for each column, times that of the map: the constant that stands for both is not the file's."""
+    rng = np.random.default_rng(0)
+    numbers: dict[str, npt.NDArray[Any]] = {
+        "w": rng.integers(-100, 100, (5, 6)).astype(np.int8),
+        "ws": rng.uniform(0.01, 0.02, 6).astype(np.float32),
+        "wz": np.zeros((), np.int8),
+        "w1": rng.normal(size=(6, 2)).astype(np.float32),
+        "w2": rng.normal(size=(2, 6)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        helper.make_node("MatMulInteger", ["q", "w", "z", "wz"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["real"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["s", "ws"], ["scales"]),
+        helper.make_node("Mul", ["real", "scales"], ["m"]),
+        helper.make_node("ReduceMean", ["m"], ["mean"], axes=[1, 2], keepdims=1),
+        helper.make_node("MatMul", ["mean", "w1"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("MatMul", ["r", "w2"], ["e"]),
+        helper.make_node("Sigmoid", ["e"], ["g"]),
+        helper.make_node("Mul", ["m", "g"], ["scaled"], "scale"),
+        helper.make_node("ReduceMean", ["scaled"], ["y"], axes=[1, 2], keepdims=0),
+    ]
+    file = saved(graph_model(nodes, numbers, ("N", 3, 4, 5), opset=13), tmp_path / "x.onnx")
+    loaded = load(file)
+    gate = np.linspace(0.2, 0.9, 6)
+    folded = fold(loaded, ["all"], {"SE_2_1": gate})
+    assert [b.how for b in folded.blocks] == ["fixed scale"]
+    images = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    by_hand = onnx.load(file)
+    by_hand.graph.initializer.append(numpy_helper.from_array(gate.astype(np.float32), "held"))
+    by_hand.graph.node[10].input[1] = "held"
+    slim = folded.save(tmp_path / "slim.onnx")
+    assert apart(reference(slim, images)[0], reference(by_hand, images)[0]) < 1e-5
 
 
 def test_the_network_without_se_runs(file: Path) -> None:

@@ -80,13 +80,20 @@ class Flow:
 
 
 def root(value: Value) -> Value:
-    """Return the value that holds the same numbers, before any change of shape or type."""
-    while value.op is not None and value.op.name in VIEW and value.op.activations:
+    """Return the value that holds the same numbers, before any change of shape or type, and any rounding.
+
+    In a quantised network the squeeze may read a map, and the multiplication the same map in 8 bits.
+    """
+    while value.op is not None and _keeps_numbers(value.op):
         before = value.op.activations[0]
         if before.numel != value.numel:
             break
         value = before
     return value
+
+
+def _keeps_numbers(op: Op) -> bool:
+    return (op.name in VIEW or op.rounds) and bool(op.activations)
 
 
 def follow(graph: Graph) -> Flow:

@@ -70,7 +70,11 @@ class Value:
 
 @dataclass(eq=False, repr=False)
 class Op:
-    """One operator as it was called; tensors in its arguments are replaced by their `Value`."""
+    """One operator as it was called; tensors in its arguments are replaced by their `Value`.
+
+    ``rounds`` tells an operator of a module that does nothing but round numbers to those that a few bits can
+    hold (its attribute ``only_rounds`` says so).
+    """
 
     name: str
     func: Any
@@ -80,6 +84,7 @@ class Op:
     ordinal: int
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
+    rounds: bool = False
 
     @property
     def parameters(self) -> list[Value]:
@@ -184,6 +189,7 @@ class _Recorder(DispatchMode):
         # Tensors stay alive while recording, so that no id is used twice.
         self._alive: list[Tensor] = []
         self._multiplications: Counter[Call] = Counter()
+        self._rounding = {p for p, m in model.named_modules() if getattr(m, "only_rounds", False)}
         self.stack = _ReturnWatcher(model, self)
         named = [
             *model.named_parameters(remove_duplicate=False),
@@ -224,6 +230,7 @@ class _Recorder(DispatchMode):
             self._multiplications[self.stack.top] += 1
             ordinal = self._multiplications[self.stack.top]
         op = Op(name, func, taken[0], taken[1], self.stack.top, ordinal, inputs)
+        op.rounds = op.call.path in self._rounding
         for value in dict.fromkeys(inputs):
             value.uses.append(op)
         constant = inputs and all(v.parameter is not None for v in inputs)

@@ -20,6 +20,8 @@ from seviz.errors import CheckpointError, printable
 # Computes an operator: takes tensors (``None`` for one that is left out), and attributes by name; returns
 # a tensor or a tuple of them. Sizes may travel between operators as NumPy arrays.
 Function = Callable[..., Any]
+# Operators that do nothing but round a map to what a few bits can hold, or keep it in their range.
+_ROUNDING = frozenset({"QuantizeLinear", "rounding", "rounding up"})
 # Operators that a message names.
 _SHOWN = 3
 
@@ -76,6 +78,8 @@ class GraphStep(nn.Module):
         super().__init__()
         self._function, self._operator = function, step.operator
         self.attributes = dict(step.attributes)
+        # Read where gates are followed: such a map is the one before.
+        self.only_rounds = step.operator in _ROUNDING
         # For each input the name of the parameter or buffer that stands for it, if one does.
         self._held: list[str | None] = [None] * len(step.inputs)
 
@@ -157,6 +161,8 @@ class GraphNetwork(nn.Module):
         # What was changed, in order, and the file that it was changed from, so that it can be written back.
         self.edits: tuple[Edit, ...] = ()
         self.source: Path | None = None
+        # Values that stand for whole numbers of the file, or for what is only known there as it runs.
+        self.standing: frozenset[str] = frozenset()
         # Computes the output in place of the steps, or gives nothing where it cannot.
         self.engine: Callable[[GraphNetwork, Any], Any] | None = None
         placed = []
@@ -243,6 +249,19 @@ class GraphNetwork(nn.Module):
                 if name is not None:
                     found[f"{step.outputs[0]}:{position}"] = f"{step.name}.{name}"
         return found
+
+    def standing_weights(self) -> frozenset[str]:
+        """Return the state-dict names of weights that the file has as whole numbers.
+
+        Other numbers have no place in it: its operators take whole ones, and scales that go with them.
+        """
+        held = self.held_values()
+        return frozenset(
+            held[f"{step.outputs[0]}:{position}"]
+            for step in self.steps
+            for position, value in enumerate(step.inputs)
+            if value in self.standing and f"{step.outputs[0]}:{position}" in held
+        )
 
     def needed(self) -> set[str]:
         """Return the names of the values that the outputs depend on."""

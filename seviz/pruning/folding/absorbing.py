@@ -9,7 +9,7 @@ anything else uses are left alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,10 +76,17 @@ class Absorber:
         graph: The pass.
         gone: The operators of the block, which will not be there any more.
         numbers: Look-up of parameters and buffers by state-dict name.
+        unchanged: State-dict names of what takes nothing up: weights that stand for whole numbers.
     """
 
-    def __init__(self, graph: Graph, gone: set[Op], numbers: Callable[[str], Tensor]) -> None:
-        self._gone, self._numbers = gone, numbers
+    def __init__(
+        self,
+        graph: Graph,
+        gone: set[Op],
+        numbers: Callable[[str], Tensor],
+        unchanged: Collection[str] = (),
+    ) -> None:
+        self._gone, self._numbers, self._unchanged = gone, numbers, unchanged
         self._results = set(graph.results)
         self._needed = {op for value in graph.results for op in walk_back(value)}
 
@@ -115,10 +122,12 @@ class Absorber:
         )
 
     def _leaf(self, value: object, op: Op) -> str | None:
-        """Return the name of a parameter that is itself an input of ``op``, and of no other."""
+        """Return the name of a parameter that is itself an input of ``op``, of no other, and may change."""
         if not isinstance(value, Value) or value.op is not None or value.parameter is None:
             return None
-        return value.parameter if set(value.uses) == {op} else None
+        if value.parameter in self._unchanged or set(value.uses) != {op}:
+            return None
+        return value.parameter
 
     def _transposed(self, value: object, op: Op) -> str | None:
         """Return the name of a matrix whose transpose is an input of ``op``, and used nowhere else."""
@@ -145,7 +154,9 @@ class Absorber:
         if op.name == "add" and len(maps) == 1 and len(op.parameters) == 1:
             offset = self._vector(op.parameters[0], op, value, dim)
             rest = self._back(maps[0], dim, gate, op) if offset is not None else None
-            return [self._scaled(str(offset), gate, "linear"), *rest] if rest is not None else None
+            if offset is None or rest is None:
+                return None
+            return [Change(offset, gate.reshape(self._numbers(offset).shape), "linear"), *rest]
         if not self._passes(op, gate):
             return None
         place = moved(op.outputs[0], op.inputs[0], dim)

@@ -12,6 +12,7 @@ from seviz.cost.attribution import Part, Split
 from seviz.cost.graph_sites import GraphSite, graph_site
 from seviz.errors import CheckpointError
 from seviz.networks.folds import Place
+from seviz.networks.formats.graph_network import GraphNetwork
 from seviz.pruning.folding.absorbing import Absorber, Change
 from seviz.pruning.folding.neighbours import (
     Modules,
@@ -64,6 +65,9 @@ class Planner:
         self._parameters = frozenset(self._tensors)
         self._tensors |= dict(model.named_buffers(remove_duplicate=False))
         self._gone: set[int] = set()
+        self._unchanged = (
+            model.standing_weights() if isinstance(model, GraphNetwork) else frozenset()
+        )
         weights = [p for p in model.parameters() if p.is_floating_point()]
         # A product of numbers of 8 or 11 bits would be rounded once more than the network rounds it.
         self._exact = not any(p.dtype in _HALVES for p in weights)
@@ -114,7 +118,9 @@ class Planner:
         """Multiply a gate into the parameters around it, if they can take it; return how, and which."""
         if not self._exact:
             return "", []
-        absorber = Absorber(self._parts.graph, set(part.ops), self._tensors.__getitem__)
+        absorber = Absorber(
+            self._parts.graph, set(part.ops), self._tensors.__getitem__, self._unchanged
+        )
         site = part.traced.site
         changes = absorber.before(site.scaled, channel(part), gate)
         where = "before"

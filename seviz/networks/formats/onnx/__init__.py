@@ -21,7 +21,7 @@ from seviz.networks.formats.onnx.described import (
 )
 from seviz.networks.formats.onnx.graph import GraphValue, Node, OnnxGraph, read_graph
 from seviz.networks.formats.onnx.proto import is_onnx
-from seviz.networks.formats.onnx.quantised import rewritten
+from seviz.networks.formats.onnx.quantised import NOT_ROUNDED, rewritten
 from seviz.networks.formats.onnx.trial import first_run
 from seviz.networks.formats.onnx.write import write
 from seviz.results.files import file_sha256
@@ -115,10 +115,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if quantised:
-        notes.append(
-            "the network is quantised: it was computed with the numbers that its whole numbers stand for, "
-            "not rounded between layers"
-        )
+        notes.append(NOT_ROUNDED)
     kinds = {_NARROW[v.type] for v in graph.inputs if v.type in _NARROW}
     if kinds:
         notes.append(f"computed in float32, not {', '.join(sorted(kinds))} as in the file")

@@ -74,6 +74,7 @@ def converted(
         paths=dict.fromkeys((*lowering.parameters, *lowering.buffers), ""),
         name=graph.name,
     )
+    network.standing = frozenset(constants.standing)
     placed = {step.name: node for step, node in zip(network.steps, nodes, strict=True)}
     return Converted(network, placed)
 
@@ -98,6 +99,7 @@ class _Constants:
         self._same: dict[str, str] = {}
         self._graph = graph
         self._left = _ALL
+        self.standing: set[str] = set(graph.standing)
 
     def name(self, value: str) -> str:
         """Return the name under which a value is kept: a constant passed on is one constant."""
@@ -109,6 +111,8 @@ class _Constants:
         operator = OPERATORS.get(node.operator)
         if operator is None or not all(not n or n in self.numbers for n in inputs):
             return False
+        if node.operator == "DequantizeLinear" or not self.standing.isdisjoint(inputs):
+            self.standing.update(node.outputs)
         if node.operator in ("Identity", "Dropout") and inputs:
             array = self.numbers[inputs[0]]
             if array.ndim == 1 and array.dtype.kind == "f" and self._left >= array.size:

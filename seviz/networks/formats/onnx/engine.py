@@ -16,10 +16,18 @@ from torch import Tensor
 
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.formats.graph_network import GraphNetwork, GraphStep
+from seviz.networks.formats.onnx.quantised import NOT_ROUNDED, stood_for
 from seviz.networks.formats.onnx.write import embedded
 from seviz.networks.model import LoadedModel
+from seviz.results.stats import Array
 
 _FLOAT = 1
+# Operators that only move the numbers of a map: of one in whole numbers, the scale stays.
+_MOVES = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_ROUNDED = (
+    "the network is quantised: onnxruntime computes it with its whole numbers; where PyTorch does, it is "
+    "with the numbers that those stand for, not rounded between layers"
+)
 
 
 class OnnxRuntime:
@@ -87,6 +95,9 @@ class OnnxRuntime:
         if not self._made.issuperset(names):
             return None
         results = self._session(names).run(list(names), {network.inputs[0]: images.numpy()})
+        results = [_real_numbers(network, n, r) for n, r in zip(names, results, strict=True)]
+        if any(result is None for result in results):
+            return None
         values = [torch.from_numpy(result) for result in results]
         for (_, module), value in zip(watched, values[len(network.outputs) :], strict=True):
             for hook in list(module._forward_hooks.values()):
@@ -135,9 +146,19 @@ def computed_by_onnxruntime(opened: object) -> LoadedModel:
     assert isinstance(model, GraphNetwork)
     assert model.source is not None
     model.engine = OnnxRuntime(model, model.source)
-    return replace(
-        opened, notes=(*opened.notes, "computed by onnxruntime where that runs on the CPU")
-    )
+    notes = (_ROUNDED if note == NOT_ROUNDED else note for note in opened.notes)
+    return replace(opened, notes=(*notes, "computed by onnxruntime where that runs on the CPU"))
+
+
+def _real_numbers(network: GraphNetwork, name: str, given: Array) -> Array | None:
+    """Return the real numbers of a value, as PyTorch's steps give them; nothing where no scale is known."""
+    if given.dtype.kind == "f":
+        return given
+    makers = {output: step for step in network.steps for output in step.outputs}
+    step = makers.get(name)
+    while step is not None and step.operator in _MOVES:
+        step = makers.get(step.inputs[0])
+    return stood_for(step, given) if step is not None else None
 
 
 def _watched(network: GraphNetwork) -> list[tuple[Any, GraphStep]] | None:

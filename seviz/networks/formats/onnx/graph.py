@@ -66,6 +66,7 @@ class OnnxGraph:
         metadata: What the file says beside the graph.
         producer: Who wrote it.
         external: Files of weights beside it.
+        standing: Which numbers stand for whole ones that the file has in their place.
     """
 
     name: str
@@ -77,6 +78,7 @@ class OnnxGraph:
     metadata: Mapping[str, str]
     producer: str
     external: tuple[Path, ...]
+    standing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,16 @@ import torch
 from torch import Tensor
 
 from seviz.errors import CheckpointError
+from seviz.networks.formats.graph_network import Step
 from seviz.networks.formats.onnx.graph import Node, OnnxGraph
 from seviz.results.stats import Array
 
 _MICROSOFT = "com.microsoft."
+# What is said of such a network.
+NOT_ROUNDED = (
+    "the network is quantised: it was computed with the numbers that its whole numbers stand for, not "
+    "rounded between layers"
+)
 # Whole numbers of 8 bits where no zero point tells which.
 _DEFAULT = np.dtype(np.uint8)
 _TYPES = {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32}
@@ -57,18 +63,36 @@ def quantize(
     return torch.clamp(x, *bounds)
 
 
+def _real(whole: Array, scale: Any, zero: Any) -> Array:
+    real: Array = (whole.astype(np.float32) - np.asarray(zero).astype(np.float32)) * scale
+    return real.astype(np.float32)
+
+
 def dequantize(x: Any, scale: Any, zero: Any = None, *, axis: int = 1, **unused: Any) -> Any:
     """Return the numbers that whole ones stand for; maps hold those already."""
     if isinstance(x, Tensor):
         return x
-    point = np.float32(0) if zero is None else _along(zero, x, axis).astype(np.float32)
-    return ((x.astype(np.float32) - point) * _along(scale, x, axis)).astype(np.float32)
+    return _real(x, _along(scale, x, axis), 0 if zero is None else _along(zero, x, axis))
 
 
 def dequantize_input(x: Tensor, scale: Any, zero: Any = None, **unused: Any) -> Tensor:
     """Return the numbers that the whole numbers of an image stand for."""
     point = 0.0 if zero is None else float(np.asarray(zero).reshape(-1)[0])
     return (x - point) * float(np.asarray(scale).reshape(-1)[0])
+
+
+def stood_for(step: Step, whole: Array) -> Array | None:
+    """Return the numbers that the whole ones of a map stand for, if one scale holds for all of them.
+
+    Args:
+        step: What rounds the map.
+        whole: What onnxruntime gives for it.
+    """
+    given = dict(step.attributes.get("constants", ()))
+    if step.operator != "QuantizeLinear" or np.size(given.get(1, ())) != 1:
+        return None
+    scale, zero = (np.asarray(given.get(i, 0.0)).reshape(()) for i in (1, 2))
+    return _real(whole, scale, zero)
 
 
 def rewritten(graph: OnnxGraph) -> tuple[OnnxGraph, bool]:
@@ -80,7 +104,13 @@ def rewritten(graph: OnnxGraph) -> tuple[OnnxGraph, bool]:
     rewriting = _Rewriting(graph)
     for node in graph.nodes:
         rewriting.add(node)
-    changed = replace(graph, nodes=tuple(rewriting.nodes), numbers=rewriting.numbers)
+    changed = replace(
+        graph,
+        nodes=tuple(rewriting.nodes),
+        numbers=rewriting.numbers,
+        # All numbers that the file does not hold itself: dequantised ones, and scales of maps.
+        standing=frozenset(rewriting.numbers.keys() - graph.numbers.keys()),
+    )
     return changed, rewriting.found
 
 
