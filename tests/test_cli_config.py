@@ -258,6 +258,8 @@ def test_doctor_shows_where_each_comes_from(
     project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "pyproject.toml").write_text("[tool.seviz]\nbatch-size = 8\ncrop-pct = 1\n")
+    for name in [name for name in os.environ if name.startswith("SEVIZ_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("SEVIZ_CROP_PCT", "0.9")
     monkeypatch.setenv("SEVIZ_DATTA", "x")
     shown = json.loads(run("doctor", "--config", "--json").out)["config"]
