@@ -118,6 +118,7 @@ def activations(
     if how != "lines":
         diverging(look)  # refuses what is none before the work
     record, classes = _drawn(record, data, classes, options, collecting)
+    look.check_names(record.classes.labels)
     panels = [ax] if ax is not None else axes
     drawn = select_blocks(record.blocks, blocks)
     if how == "heat":

@@ -242,6 +242,19 @@ def test_print_options_reach_the_figure(run: Run, digits_record: Path, drawn: An
     assert look.font == "DejaVu Serif"
 
 
+def test_unknown_names_are_refused_before_the_pass(run: Run) -> None:
+    words = ("--data", "digits", "-o", "out", "--rename", "nosuch=foo")
+    found = run("activations", SAMPLE, *words)
+    assert found.code == 2
+    assert "expected the names of classes to rename, found 'nosuch'" in found.err
+    assert not Path("out/record.npz").exists()
+
+
+def test_names_may_be_changed_about(run: Run, digits_record: Path, drawn: Any) -> None:
+    assert run("activations", digits_record, "--rename", "3=8", "8=3", "-o", "out").code == 0
+    assert drawn[0]["look"].rename == {"3": "8", "8": "3"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -254,6 +267,10 @@ def test_print_options_reach_the_figure(run: Run, digits_record: Path, drawn: An
         ),
         (["--palette", "red", "lime", "blue", "--style", "both"], "found red lime blue"),
         (["--rename", "3"], "expected a new name as OLD=NEW, found '3'"),
+        (["--rename", "nosuch=foo"], "expected the names of classes to rename, found 'nosuch'"),
+        (["--rename", "3=x", "8=x"], "expected a name of its own for each class, found 'x' twice"),
+        (["--rename", "3=8"], "found '8' twice"),
+        (["--rename", "3=x", "3=y"], "expected one new name for '3', found x and y"),
         (["--ylim", "1", "0"], "the lower first, found 1.0 0.0"),
         (["--dpi", "9"], "expected 50 to 1,200 dots per inch, found 9"),
         (

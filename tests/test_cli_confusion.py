@@ -347,3 +347,19 @@ def test_figures_as_asked_for(run, digits_record):
         "gate_confusion.pdf",
         "reliability.pdf",
     ]
+
+
+@pytest.mark.parametrize("rename", [["nosuch=foo"], ["a=b"]])
+def test_new_names_that_cannot_be(run, elsewhere, rename):
+    (elsewhere / "p.csv").write_text("true,pred\na,b\nb,b\n")
+    found = run("confusion", "p.csv", "-o", "out", "--rename", *rename)
+    assert found.code == 2
+    assert found.err.count("\n") == 1
+    assert "nosuch" in found.err or "found 'b' twice, for a, b" in found.err
+
+
+def test_new_names_are_refused_before_the_pass(run, tiny, everything):
+    found = run("confusion", tiny.path, "--data", everything, "-o", "out", "--rename", "nosuch=foo")
+    assert found.code == 2
+    assert "found 'nosuch'" in found.err
+    assert not Path("out/record.npz").exists()

@@ -309,6 +309,10 @@ def test_errors_have_the_colours_to_themselves():
 def test_a_matrix_on_a_panel_of_ones_own():
     figure = Figure(figsize=(5, 5))
     panel = figure.subplots()
+    with pytest.raises(UsageError, match="found 'nosuch'"):
+        seviz.confusion(counted(6), rename={"nosuch": "zero"})
+    with pytest.raises(UsageError, match="found 'class 1' twice, for class 0, class 1"):
+        seviz.confusion(counted(6), rename={"class 0": "class 1"})
     found = seviz.confusion(counted(6), ax=panel, order="index", rename={"class 0": "zero"})
     assert found is figure
     assert labels(panel.yaxis)[0] == "zero"

@@ -23,13 +23,14 @@ from seviz.cli.options import (
 from seviz.cli.output import check_formats, look_of, output_folder
 from seviz.cli.pass_text import remarked_warnings
 from seviz.cli.record_text import ablation_beside, document, say_summary
-from seviz.cli.shared import INTERRUPTED, Asked, Obtained, check_classes, obtain_record
+from seviz.cli.shared import INTERRUPTED, Asked, Obtained, check_classes, class_names, obtain_record
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.results.spec import open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Findings
     from seviz.collect.prepare import PassPlan
+    from seviz.figures.look import Look
     from seviz.report.folder import Written
 
 
@@ -141,9 +142,11 @@ def activations(
         Asked(model, data, earlier),
         folder,
         speaker,
-        check=lambda plan: _check(plan, figure),
+        check=lambda plan: _check(plan, figure, look),
     )
     record = made.record
+    if not made.fresh:
+        look.check_names(record.classes.labels)
     if not record.blocks:
         raise NoSEBlockError(
             f"expected gates in the record {ckpt}, found predictions alone: the network has no SE block; "
@@ -185,12 +188,13 @@ def activations(
     return INTERRUPTED if made.interrupted else 0
 
 
-def _check(plan: PassPlan, shown: FigureOptions) -> None:
-    """Refuse classes and blocks that will not be there, before the pass and not after it."""
+def _check(plan: PassPlan, shown: FigureOptions, look: Look) -> None:
+    """Refuse classes, blocks and names that will not be there, before the pass and not after it."""
     from seviz.results.blocks import select_blocks
 
     select_blocks(plan.blocks, shown.blocks)
     check_classes(plan, shown.classes)
+    look.check_names(class_names(plan))
 
 
 def _say(

@@ -23,13 +23,14 @@ from seviz.cli.options import (
 )
 from seviz.cli.output import check_formats, look_of, output_folder
 from seviz.cli.pass_text import remarked_warnings
-from seviz.cli.shared import INTERRUPTED, Asked, check_classes, obtain_record
+from seviz.cli.shared import INTERRUPTED, Asked, check_classes, class_names, obtain_record
 from seviz.cli.thresholds import FAILED, LeastTop1
 from seviz.errors import DataError, UsageError
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.collect.prepare import PassPlan
+    from seviz.figures.look import Look
     from seviz.results.classes import ClassTable
     from seviz.results.evaluation import Evaluation
 
@@ -140,7 +141,7 @@ def confusion(
         evaluated = _read_table(spec, figure, speaker)
     else:
         asked = Asked(model, data, earlier, require_se=model.mechanism is not None)
-        evaluated = _pass(spec, figure, asked, folder, speaker, output.json)
+        evaluated = _pass(spec, figure, asked, folder, speaker, output.json, look)
     drawn = write_confusion(
         evaluated.evaluation,
         folder,
@@ -213,6 +214,7 @@ def _pass(
     folder: Path,
     speaker: Speaker,
     as_json: bool,
+    look: Look,
 ) -> Evaluated:
     """Open a record or make one, and evaluate it."""
     from seviz.analysis import explain_pair, gate_confusion, gate_warnings
@@ -234,6 +236,7 @@ def _pass(
             )
         _compare(plan.missing, plan.extra, shown, as_json)
         check_classes(plan, [*shown.classes, *(shown.explain or ())])
+        look.check_names(class_names(plan))
         if shown.explain and not plan.blocks:
             raise UsageError(
                 "expected SE blocks for --explain, found none; leave it out, or name another kind with "

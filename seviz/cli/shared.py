@@ -372,6 +372,11 @@ def check_classes(plan: PassPlan, names: Sequence[str]) -> None:
                 ) from None
 
 
+def class_names(plan: PassPlan) -> list[str]:
+    """Return the labels of the data's classes and of the network's."""
+    return [*plan.classes.labels, *(plan.network_classes.labels if plan.network_classes else ())]
+
+
 def shown_command() -> str:
     """Return the command line as it goes into a record.
 

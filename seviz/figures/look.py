@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -78,6 +79,33 @@ class Look:
         """Return what a class is called in the figure."""
         return self.rename.get(name, name)
 
+    def check_names(self, labels: Iterable[str]) -> None:
+        """Make sure that the new names are of classes, and that no two classes are called alike.
+
+        Args:
+            labels: Of every class there is, drawn or not; one may come more than once.
+
+        Raises:
+            UsageError: If a name is of no class, or two classes would have one name.
+        """
+        if not self.rename:
+            return
+        known = dict.fromkeys(labels)
+        unknown = [repr(old) for old in self.rename if old not in known]
+        if unknown:
+            raise UsageError(
+                f"expected the names of classes to rename, found {_some(unknown)}; there are "
+                f"{_some([*known])}"
+            )
+        times = Counter(map(self.named, known))
+        twice = next((name for name, count in times.items() if count > 1), None)
+        if twice is not None:
+            alike = [label for label in known if self.named(label) == twice]
+            raise UsageError(
+                f"expected a name of its own for each class, found {twice!r} twice, for {_some(alike)}; "
+                "choose another"
+            )
+
 
 PLAIN = Look()
 
@@ -141,14 +169,18 @@ def _known_palette(palette: str | Sequence[str] | None) -> str | tuple[str, ...]
 def _names(rename: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     if isinstance(rename, Mapping):
         return dict(rename)
-    found = {}
+    found: dict[str, str] = {}
     for word in [rename] if isinstance(rename, str) else rename:
         old, sign, new = word.partition("=")
         if not sign or not old.strip() or not new.strip():
             raise UsageError(
                 f"expected a new name as OLD=NEW, found {word!r}; quote a name with spaces, 'old name=new'"
             )
-        found[old.strip()] = new.strip()
+        before = found.setdefault(old.strip(), new.strip())
+        if before != new.strip():
+            raise UsageError(
+                f"expected one new name for {old.strip()!r}, found {before} and {new.strip()}; leave one out"
+            )
     return found
 
 

@@ -86,13 +86,15 @@ def confusion_matrix(
     from seviz.figures.shown import Figure
 
     check_options(normalize, order, top)
+    look.check_names([*evaluation.labels, *evaluation.others])
     placed = evaluation
     if order != "index":
         placed = evaluation.only([evaluation.labels[i] for i in class_order(evaluation, order)])
     said = describe_confusions(evaluation)
     notes = _notes(evaluation, order)
     if look.rename:
-        placed = replace(placed, labels=tuple(map(look.named, placed.labels)))
+        labels, others = (tuple(map(look.named, n)) for n in (placed.labels, placed.others))
+        placed = replace(placed, labels=labels, others=others)
     with figure_style(look):
         if ax is not None:
             _draw_on(ax, placed, normalize, log, look)
