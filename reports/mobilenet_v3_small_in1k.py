@@ -535,8 +535,7 @@ interpreter's own two sets of kernels give the same answer for {found.same_kerne
 
 Saved are {gone:,} of {both["parameters_before"]:,} parameters ({gone / both["parameters_before"]:.2%}) and
 {less:,} of {both["macs_before"]:,} MACs ({less / both["macs_before"]:.3%}): the two blocks are small.
-In time, nothing that
-could be told from the noise of a busy machine: one image took {time.with_se_ms:.2f} ms before and
+In time next to nothing, on a busy machine: one image took {time.with_se_ms:.2f} ms before and
 {time.without_se_ms:.2f} ms after, in PyTorch on a CPU (medians of {time.pairs} pairs; the ratio of the
 pairs was {time.ratio:.3f}, 95 % interval {time.ratio_low:.3f} to {time.ratio_high:.3f}). The interpreter's
 time was not measured, as nothing is written back to TFLite.
