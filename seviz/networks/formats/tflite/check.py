@@ -27,8 +27,8 @@ def check_shapes(network: TFLiteNetwork, graph: GraphEntry, name: str) -> None:
     except Exception as exc:
         reason = " ".join(str(exc).split())[:160] or type(exc).__name__
         raise CheckpointError(
-            f"expected operators that fit each other in {name}, found {printable(reason)}; is the file "
-            "complete?"
+            f"expected operators that fit each other in the TFLite file {name}, found {printable(reason)}; "
+            "is the file complete?"
         ) from exc
     _compare(network, traced, graph, name)
 
@@ -43,6 +43,6 @@ def _compare(network: TFLiteNetwork, traced: Graph, graph: GraphEntry, name: str
             tensor = said.get(outputs[found.position]) if found.position < len(outputs) else None
             if tensor is not None and held_order(tensor.shape) != value.shape:
                 raise CheckpointError(
-                    f"expected {printable(tensor.name)} of shape {list(tensor.shape)} in {name}, found that "
-                    f"its operator makes {list(value.shape)}; is the file complete?"
+                    f"expected {printable(tensor.name)} of shape {list(tensor.shape)} in the TFLite file "
+                    f"{name}, found that its operator makes {list(value.shape)}; is the file complete?"
                 )

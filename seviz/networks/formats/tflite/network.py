@@ -69,6 +69,6 @@ def _check_input(graph: GraphEntry, name: str) -> None:
     if len(shapes) != 1 or len(shapes[0]) != MAP or min(shapes[0]) < 1 or not graph.outputs:
         shown = ", ".join(str(list(shape)) for shape in shapes[:5]) or "none"
         raise CheckpointError(
-            f"expected a network that takes images of a fixed size in {name}, found inputs of shape {shown}; "
-            "convert it with one input [1, height, width, channels]"
+            f"expected a network that takes images of a fixed size in the TFLite file {name}, found inputs "
+            f"of shape {shown}; convert it with one input [1, height, width, channels]"
         )

@@ -134,7 +134,8 @@ class _Reading:
         graphs = self._count(model.SubgraphsLength(), 4, "graphs")
         if graphs != 1:
             raise CheckpointError(
-                f"expected one graph in {self._name}, found {graphs}; give a network without control flow"
+                f"expected one graph in the TFLite file {self._name}, found {graphs}; give a "
+                "network without control flow"
             )
         self._model, graph = model, model.Subgraphs(0)
         self._count(model.BuffersLength(), 4, "buffers")
@@ -184,8 +185,8 @@ class _Reading:
             raise self._damaged(f"{printable(name)} of shape {list(shape)[:_RANK]}")
         if table.Sparsity() is not None:
             raise CheckpointError(
-                f"expected dense tensors in {self._name}, found {printable(name)} as a sparse one; convert "
-                "the network without sparsity"
+                f"expected dense tensors in the TFLite file {self._name}, found {printable(name)} as a "
+                "sparse one; convert the network without sparsity"
             )
         return TensorEntry(name, shape, kind, numbers, self._quantised(table, name, shape, kind))
 
