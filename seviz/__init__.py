@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from seviz.analysis import ranked_confusions as ranked_confusions
     from seviz.analysis import scores as scores
     from seviz.analysis import selective_channels as selective_channels
-    from seviz.api import activations as activations
-    from seviz.api import compare as compare
-    from seviz.api import confusion as confusion
-    from seviz.api import evaluate as evaluate
-    from seviz.api import monitor as monitor
-    from seviz.api import report as report
-    from seviz.api import sample as sample
-    from seviz.api import shift as shift
-    from seviz.api import track as track
+    from seviz.api.activations import activations as activations
+    from seviz.api.compare import compare as compare
+    from seviz.api.confusion import confusion as confusion
+    from seviz.api.confusion import evaluate as evaluate
+    from seviz.api.monitor import monitor as monitor
+    from seviz.api.report import report as report
+    from seviz.api.sample import sample as sample
+    from seviz.api.shift import shift as shift
+    from seviz.api.track import track as track
     from seviz.collect.image import explain_image as explain_image
     from seviz.collect.prepare import PassOptions as PassOptions
     from seviz.collect.run import collect as collect
@@ -96,15 +96,15 @@ _HOMES = {
     "Tap": "seviz.gates",
     "Timing": "seviz.cost.entry",
     "ablate": "seviz.pruning.ablation",
-    "activations": "seviz.api",
+    "activations": "seviz.api.activations",
     "audit": "seviz.cost.entry",
     "channel": "seviz.pruning.channel_study",
     "channels": "seviz.pruning.channel_study",
     "class_share": "seviz.analysis",
     "collect": "seviz.collect.run",
-    "compare": "seviz.api",
-    "confusion": "seviz.api",
-    "evaluate": "seviz.api",
+    "compare": "seviz.api.compare",
+    "confusion": "seviz.api.confusion",
+    "evaluate": "seviz.api.confusion",
     "explain_image": "seviz.collect.image",
     "explain_pair": "seviz.analysis",
     "find": "seviz.gates",
@@ -115,17 +115,17 @@ _HOMES = {
     "insert_se": "seviz.cost.entry",
     "load": "seviz.networks",
     "merge": "seviz.results.merging",
-    "monitor": "seviz.api",
+    "monitor": "seviz.api.monitor",
     "ranked_confusions": "seviz.analysis",
     "read_predictions": "seviz.results.predictions",
     "reliability_diagram": "seviz.figures",
-    "report": "seviz.api",
-    "sample": "seviz.api",
+    "report": "seviz.api.report",
+    "sample": "seviz.api.sample",
     "save_checkpoint": "seviz.networks",
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
-    "shift": "seviz.api",
-    "track": "seviz.api",
+    "shift": "seviz.api.shift",
+    "track": "seviz.api.track",
     "write_channel": "seviz.report.channels",
     "write_channels": "seviz.report.channels",
     "write_image": "seviz.report.image",

@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import Tiny
 
-from seviz.api import sample
+from seviz.api.sample import sample
 from seviz.cli.process import for_networks, for_records
 from seviz.results.record import Record
 

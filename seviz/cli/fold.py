@@ -262,7 +262,7 @@ def _exceeded(judged: Judged, threshold: LeastTop1AndDrop) -> list[str]:
 
 def _checkpoint_of(spec: Spec) -> str:
     """Return the checkpoint that a record was made from: a zoo's name, or a file with its hash."""
-    from seviz.api import sample
+    from seviz.api.sample import sample
     from seviz.networks.zoo import is_zoo_name
 
     header = spec.record.header

@@ -126,7 +126,7 @@ def demo(
         open_it: Whether to open it.
         output: Where results go.
     """
-    from seviz.api import sample
+    from seviz.api.sample import sample
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     folder = Path(output.output or "reports/demo")
@@ -146,7 +146,7 @@ def demo(
 
 def make(spec: str, shown: ReportOptions, asked: Asked, folder: Path, speaker: Speaker) -> Made:
     """Run the images through the network once, and write everything that can be said."""
-    from seviz.api import report as write
+    from seviz.api.report import report as write
 
     data = require_data(spec, asked.data)
     loaded = load_model(spec, asked.model)

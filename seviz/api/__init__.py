@@ -1,0 +1,1 @@
+"""The short way for scripts and notebooks: what the command line can, Python can."""
