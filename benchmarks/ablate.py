@@ -21,7 +21,8 @@ import torch
 from common import HERE, machine, write_section
 
 import seviz
-from seviz.collect.prepare import Prepared, prepare
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import Prepared
 from seviz.data import KeptBatches
 from seviz.gates import Tap, trace
 from seviz.pruning.ablation.study import Study

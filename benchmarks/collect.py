@@ -175,7 +175,8 @@ def nnsight(model: Any, stream: Stream) -> Stats:
 def seviz(model: Any, stream: Stream, reduced: str | None = None, **options: bool) -> Stats:
     """Find the blocks, and collect their sums."""
     from seviz.collect.fast import REDUCED, Speed
-    from seviz.collect.observers import GateSums, run
+    from seviz.collect.forward import run
+    from seviz.collect.observers import GateSums
     from seviz.gates import trace
     from seviz.results.stats import BlockStats
 

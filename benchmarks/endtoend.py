@@ -26,8 +26,9 @@ from common import NETWORK, machine, network, table, write_section
 from PIL import Image
 
 from seviz.collect.fast import Choice
-from seviz.collect.observers import run
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.forward import run
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.collect.run import collect
 from seviz.networks import LoadedModel
 from seviz.results.classes import ClassTable

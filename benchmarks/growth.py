@@ -71,7 +71,8 @@ def once(images: int, classes: int, blocks: int) -> None:
     """Run a pass; print processor seconds and peak memory in MB."""
     import torch
 
-    from seviz.collect.observers import GateSums, Predictions, run
+    from seviz.collect.forward import run
+    from seviz.collect.observers import GateSums, Predictions
     from seviz.gates import find
 
     @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from common import HERE, machine, table
 
 import seviz
 from seviz.collect.input_fit import check_input
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.data import Source, open_source
 from seviz.data.base import FolderSource
 from seviz.networks import LoadedModel

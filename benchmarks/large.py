@@ -30,7 +30,8 @@ def collect_generated(count: int) -> None:
     """Stream ``count`` generated images through a small SE network: memory is that of the pass."""
     import torch
 
-    from seviz.collect.observers import GateSums, Predictions, run
+    from seviz.collect.forward import run
+    from seviz.collect.observers import GateSums, Predictions
     from seviz.gates import find
     from seviz.networks.architectures.registry import build
 

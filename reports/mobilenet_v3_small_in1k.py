@@ -32,7 +32,9 @@ from matplotlib.figure import Figure
 import seviz
 from seviz.analysis.proportions import PairedDifference, Share, paired_difference, wilson
 from seviz.cli import main as run_seviz
-from seviz.collect.prepare import PassOptions, Prepared, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import Prepared
 from seviz.cost.audit import network_cost
 from seviz.cost.latency import measure
 from seviz.figures.saving import save_figure

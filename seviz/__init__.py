@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from seviz.api.shift import shift as shift
     from seviz.api.track import track as track
     from seviz.collect.image import explain_image as explain_image
-    from seviz.collect.prepare import PassOptions as PassOptions
+    from seviz.collect.options import PassOptions as PassOptions
     from seviz.collect.run import collect as collect
     from seviz.cost.entry import Insertion as Insertion
     from seviz.cost.entry import Timing as Timing
@@ -87,7 +87,7 @@ _HOMES = {
     "ImageExplanation": "seviz.results.image",
     "Insertion": "seviz.cost.entry",
     "Loader": "seviz.data.loaders",
-    "PassOptions": "seviz.collect.prepare",
+    "PassOptions": "seviz.collect.options",
     "Preprocessing": "seviz.results.preprocessing",
     "Record": "seviz.results.record",
     "RecordWarning": "seviz.errors",

@@ -42,7 +42,8 @@ def test_two_checkpoints_image_by_image(run, elsewhere, nudged):
     said = run("compare", DIGITS, nudged, "--data", "digits", "-o", "out", "--json")
     assert said.code == 0, said.err
     found = json.loads(said.out)
-    from seviz.collect.prepare import PassOptions, prepare
+    from seviz.collect.options import PassOptions
+    from seviz.collect.prepare import prepare
 
     ready = prepare(seviz.load(DIGITS), "digits", PassOptions())
     batches = list(ready.batches())

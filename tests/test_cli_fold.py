@@ -16,7 +16,8 @@ import torch
 from conftest import Run, Tiny
 
 import seviz
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.gates import evaluating, trace
 from seviz.gates.rerun import Rerun
 from seviz.pruning.budget import choose_blocks

@@ -114,7 +114,7 @@ UNGUARDED = """
 import multiprocessing, sys
 multiprocessing.set_start_method("spawn", force=True)
 import seviz
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 
 net = seviz.load(sys.argv[1])
 seviz.collect(net, sys.argv[2], PassOptions(batch_size=2, workers=1, labels="data", device="cpu"))

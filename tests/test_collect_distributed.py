@@ -27,7 +27,8 @@ import seviz
 from seviz.collect.distributed import Ranks, launched
 from seviz.collect.execute import execute
 from seviz.collect.observers import Probabilities
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.data import make_batches, match_classes, open_source
 from seviz.errors import CheckpointError, DataError, DeviceError, UsageError
 from seviz.results.predictions import PredictionTable

@@ -21,7 +21,8 @@ from seviz.collect.fast import REDUCED, Answer, Choice, Chosen, Eager, Halving, 
 from seviz.collect.fast.agreement import compare
 from seviz.collect.fast.choice import UNTOUCHED
 from seviz.collect.fast.halving import out_of_memory
-from seviz.collect.observers import GateSums, Observation, run
+from seviz.collect.forward import run
+from seviz.collect.observers import GateSums, Observation
 from seviz.errors import DeviceError
 from seviz.gates import Tap, evaluating, trace
 from seviz.networks.architectures.registry import build

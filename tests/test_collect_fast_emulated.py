@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import seviz
 from seviz.collect.fast import REDUCED, emulated, slower_here
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.data.processors import computes_in
 
 CPU = torch.device("cpu")

@@ -12,7 +12,8 @@ from conftest import Refuses, Run, Tiny
 from dialects import settle
 
 from seviz.collect.fast import Choice
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.collect.run import collect
 from seviz.data.base import ArraySource
 from seviz.errors import UsageError

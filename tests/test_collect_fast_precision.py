@@ -13,7 +13,7 @@ import torch
 
 import seviz
 from seviz.collect.fast import full_float32
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.results.record import Record
 
 CUDNN = torch.backends.cudnn

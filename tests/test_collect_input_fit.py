@@ -18,7 +18,9 @@ from torch import nn
 import seviz
 from seviz.collect.input_fit import check_input, misfits
 from seviz.collect.observers.norm_inputs import NormInputs, is_new, memory
-from seviz.collect.prepare import PassOptions, Prepared, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import Prepared
 from seviz.data import build_transform, open_source
 from seviz.networks import LoadedModel, save_checkpoint
 from seviz.networks.architectures.registry import build

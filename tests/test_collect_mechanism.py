@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 import seviz
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.collect.run import collect
 from seviz.errors import DataError, NoSEBlockError, UsageError
 from seviz.networks import LoadedModel

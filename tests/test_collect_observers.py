@@ -19,7 +19,8 @@ from sklearn.metrics import confusion_matrix, top_k_accuracy_score
 from torch import Tensor, nn
 
 from seviz.collect.fast import sums_device
-from seviz.collect.observers import GateSums, Observation, Predictions, resolve_device, run
+from seviz.collect.forward import resolve_device, run
+from seviz.collect.observers import GateSums, Observation, Predictions
 from seviz.errors import CheckpointError, DeviceError
 from seviz.gates import Tap, evaluating, find
 from seviz.networks.architectures.registry import build

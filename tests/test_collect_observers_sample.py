@@ -16,7 +16,7 @@ from synthetic import SE_RESNET_50, SE_RESNET_152, make_blocks, record_of_gates
 import seviz
 from seviz.collect.observers import GateSample, Observation
 from seviz.collect.observers.sample import packed
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.errors import DataError
 from seviz.results.record import Record
 from seviz.results.sample import capacity, image_keys, merge_samples

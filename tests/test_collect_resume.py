@@ -21,7 +21,8 @@ from test_cli_process import HELD, environment, wait_for
 
 import seviz
 from seviz.collect.execute import execute
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.collect.resume import Checkpointer
 from seviz.networks import save_checkpoint
 from seviz.networks.architectures.registry import build

@@ -19,7 +19,8 @@ from conftest import Run, Said, Tiny
 
 import seviz
 from seviz.collect.cache_key import digest, network_request, runs_versioned_code
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.collect.reuse import fitting_record
 from seviz.data import open_source
 from seviz.networks import LoadedModel

@@ -14,7 +14,7 @@ from PIL import Image
 
 import seviz
 from seviz.api import default_classes
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.collect.run import collect
 from seviz.data import open_source
 from seviz.errors import CheckpointError, DataError, NoSEBlockError, UsageError
@@ -317,7 +317,7 @@ def test_default_classes(folder: Path) -> None:
 
 
 def test_the_check_comes_before_the_first_image(folder: Path) -> None:
-    from seviz.collect.prepare import PassPlan
+    from seviz.collect.prepared import PassPlan
 
     def refuse(plan: PassPlan) -> None:
         assert plan.classes.labels == ["ant", "cat", "dog"]

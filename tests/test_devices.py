@@ -30,9 +30,9 @@ from seviz.collect.fast import (
     full_float32,
     sent_ahead,
 )
+from seviz.collect.forward import run as run_pass
 from seviz.collect.observers import EachPrediction, GateSample, GateSums, Predictions
-from seviz.collect.observers import run as run_pass
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.data.loaders import usual_batch
 from seviz.errors import DeviceError
 from seviz.gates import find, trace
@@ -294,8 +294,8 @@ def test_a_gpu_without_the_type_of_mixed_precision(refuses: Refuses) -> None:
 def test_a_fast_pass_on_a_pretended_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, float64: bool
 ) -> None:
-    monkeypatch.setattr("seviz.collect.prepare._LEAST_BATCHES", 1)
-    monkeypatch.setattr("seviz.collect.prepare._LEAST_NUMBERS", 1)
+    monkeypatch.setattr("seviz.collect.prepared._LEAST_BATCHES", 1)
+    monkeypatch.setattr("seviz.collect.prepared._LEAST_NUMBERS", 1)
     monkeypatch.setattr("seviz.collect.fast.trial.SLOWER", float("inf"))
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):

@@ -17,7 +17,7 @@ from tflite_models import Graph, Made, Op, Reference, Tensor, images, made, se_n
 
 import seviz
 from seviz.cli import main
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.cost.audit import network_cost
 from seviz.gates import Tap
 from seviz.networks import LoadedModel

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 import seviz
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.errors import CheckpointError, DataError, UsageError
 from seviz.networks.heads import picked, with_head
 

@@ -360,7 +360,8 @@ def ones(loaded: LoadedModel) -> dict[str, Floats]:
 def test_mean_gates_weigh_images_alike(digits: LoadedModel, record: Record) -> None:
     """Not classes: the mean over the images one by one."""
     found = find(digits.model, digits.preprocessing.input_size)
-    from seviz.collect.prepare import PassOptions, prepare
+    from seviz.collect.options import PassOptions
+    from seviz.collect.prepare import prepare
 
     sums: dict[str, Tensor] = {}
     count = 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import seviz
-from seviz.collect.prepare import PassOptions
+from seviz.collect.options import PassOptions
 from seviz.results.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent

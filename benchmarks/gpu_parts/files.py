@@ -19,7 +19,8 @@ from endtoend import MEAN, STD, make_files
 import seviz
 from gpu_parts.clock import Clock, say, seconds_of
 from gpu_parts.networks import LARGE, SMALL, Subject
-from seviz.collect.prepare import PassOptions, prepare
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.networks import LoadedModel
 from seviz.results.preprocessing import Preprocessing
 

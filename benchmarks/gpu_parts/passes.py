@@ -15,7 +15,8 @@ from torch import nn
 from gpu_parts.clock import Clock, say, synchronise
 from gpu_parts.networks import CLASSES, LARGE, SMALL, Batch, Subject, pool, stream
 from seviz.collect.fast import REDUCED, Speed, full_float32
-from seviz.collect.observers import GateSample, GateSums, Predictions, run
+from seviz.collect.forward import run
+from seviz.collect.observers import GateSample, GateSums, Predictions
 from seviz.gates import Trace
 
 WARM, ROUNDS = 4, 3

@@ -12,7 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 from gpu_parts.clock import Clock, say, synchronise
 from gpu_parts.networks import CLASSES, LARGE, SMALL, Batch, Subject, pool, stream
 from seviz.collect.fast import REDUCED, Speed
-from seviz.collect.observers import GateSample, GateSums, Predictions, run
+from seviz.collect.forward import run
+from seviz.collect.observers import GateSample, GateSums, Predictions
 
 WARM, SEEN = 6, 10
 # Between two kernels that wait in its queue a GPU needs a microsecond or two; a host that is late, more.

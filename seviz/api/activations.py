@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.collect.meet import Data, Network
+    from seviz.collect.options import PassOptions
 
 
 def activations(

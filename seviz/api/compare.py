@@ -11,7 +11,8 @@ from seviz.results.subject import Subject
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison
-    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.collect.meet import Data, Network
+    from seviz.collect.options import PassOptions
     from seviz.data.loaders import Loading
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.collect.meet import Data, Network
+    from seviz.collect.options import PassOptions
 
 
 def evaluate(
@@ -128,6 +129,6 @@ def confusion(
 
 def _without_gates(options: PassOptions | None) -> PassOptions:
     """Return how a pass is made whose gates nobody asked for."""
-    from seviz.collect.prepare import PassOptions
+    from seviz.collect.options import PassOptions
 
     return replace(options or PassOptions(), require_se=False)

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 from seviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.collect.meet import Data, Network
+    from seviz.collect.options import PassOptions
     from seviz.data.loaders import Loading
 
 _LOG = logging.getLogger("seviz")
@@ -54,7 +55,7 @@ def monitor(
     import torch
 
     from seviz.analysis.monitoring import gate_numbers
-    from seviz.collect.prepare import PassOptions
+    from seviz.collect.options import PassOptions
     from seviz.collect.run import collect
 
     if every < 1:

@@ -13,7 +13,8 @@ from seviz.results.record import Record
 from seviz.results.spec import open_spec
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.collect.meet import Data, Network
+    from seviz.collect.options import PassOptions
     from seviz.data.loaders import Loading
     from seviz.networks import LoadedModel
 
@@ -40,7 +41,7 @@ def drawn_record(
 ) -> tuple[Record, Sequence[str | int] | None]:
     """Return the record that is to be drawn, and the classes; of a network, after a pass."""
     if is_network(of, data):
-        from seviz.collect.prepare import PassOptions
+        from seviz.collect.options import PassOptions
         from seviz.collect.run import collect
 
         chosen = options or PassOptions()
@@ -65,7 +66,7 @@ def met_network(
 
     The classes that are to be drawn say what the labels are called, where nothing else does.
     """
-    from seviz.collect.prepare import met
+    from seviz.collect.meet import met
     from seviz.collect.streaming import Stream
 
     loading: Loading = {"classes": collecting.pop("class_names", None)}

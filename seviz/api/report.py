@@ -17,7 +17,8 @@ from seviz.results.mechanisms import chosen as kinds_of
 from seviz.results.record import Record
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.collect.meet import Data, Network
+    from seviz.collect.options import PassOptions
     from seviz.networks import LoadedModel
     from seviz.report.folder import Written
     from seviz.results.cost import Audit
@@ -79,7 +80,7 @@ def report(
         SevizError: As `seviz.load` and `seviz.collect` do.
     """
     from seviz.collect.distributed import launched
-    from seviz.collect.prepare import PassOptions
+    from seviz.collect.options import PassOptions
     from seviz.collect.run import collect
     from seviz.report import write_report
     from seviz.report.build import REPORT_NAME

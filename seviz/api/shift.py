@@ -12,7 +12,8 @@ from seviz.results.spec import open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Shift
-    from seviz.collect.prepare import Data, Network, PassOptions
+    from seviz.collect.meet import Data, Network
+    from seviz.collect.options import PassOptions
 
 
 def shift(

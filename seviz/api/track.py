@@ -13,7 +13,8 @@ from seviz.results.spec import open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Track
-    from seviz.collect.prepare import Data, PassOptions
+    from seviz.collect.meet import Data
+    from seviz.collect.options import PassOptions
     from seviz.networks import LoadedModel
 
 _LOG = logging.getLogger("seviz")

@@ -29,7 +29,7 @@ from seviz.results.spec import open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Findings
-    from seviz.collect.prepare import PassPlan
+    from seviz.collect.prepared import PassPlan
     from seviz.figures.look import Look
     from seviz.report.folder import Written
 

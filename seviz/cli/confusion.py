@@ -29,7 +29,7 @@ from seviz.errors import DataError, UsageError
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import PassPlan
+    from seviz.collect.prepared import PassPlan
     from seviz.figures.look import Look
     from seviz.results.classes import ClassTable
     from seviz.results.evaluation import Evaluation

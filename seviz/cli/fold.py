@@ -23,7 +23,7 @@ from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis.proportions import PairedDifference
-    from seviz.collect.prepare import PassOptions
+    from seviz.collect.options import PassOptions
     from seviz.networks import LoadedModel
     from seviz.pruning.budget import Right
     from seviz.pruning.folding import Folded
@@ -325,7 +325,7 @@ def _judge(
     speaker: Speaker,
 ) -> Judged:
     from seviz.analysis.proportions import paired_difference
-    from seviz.collect.observers import resolve_device
+    from seviz.collect.forward import resolve_device
     from seviz.cost.audit import network_cost
     from seviz.cost.latency import measure
     from seviz.pruning.budget import answers, check_same_images

@@ -125,7 +125,7 @@ def _explain(
 ) -> ImageExplanation:
     for_networks()
     from seviz.collect.image import explain_image
-    from seviz.collect.prepare import PassOptions
+    from seviz.collect.options import PassOptions
 
     loaded = load_model(spec.name, model)
     say_network(loaded, speaker)

@@ -23,7 +23,8 @@ from seviz.results.mechanisms import ALL, DEFAULT_KIND, chosen
 from seviz.results.spec import check_there
 
 if TYPE_CHECKING:
-    from seviz.collect.prepare import PassOptions, PassPlan
+    from seviz.collect.options import PassOptions
+    from seviz.collect.prepared import PassPlan
     from seviz.networks import BareWeights, LoadedModel
     from seviz.results.predictions import PredictionTable
     from seviz.results.record import Record
@@ -315,7 +316,7 @@ def pass_options(
         mechanism: Kind of gates, by its word.
         require_se: Whether a network without SE is an error.
     """
-    from seviz.collect.prepare import PassOptions
+    from seviz.collect.options import PassOptions
 
     return PassOptions(
         split=data.split,

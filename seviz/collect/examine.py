@@ -7,16 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from seviz.collect.execute import execute
-from seviz.collect.prepare import (
-    Data,
-    Network,
-    PassOptions,
-    PassPlan,
-    Progress,
-    met,
-    prepare,
-    require_whole,
-)
+from seviz.collect.meet import Data, Network, met
+from seviz.collect.options import PassOptions, require_whole
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import PassPlan, Progress
 from seviz.collect.streaming import Stream
 from seviz.cost.audit import network_cost
 from seviz.data.loaders import Loading

@@ -13,6 +13,7 @@ import torch
 from seviz.collect.cache_key import library_versions
 from seviz.collect.distributed import Ranks
 from seviz.collect.fast import Choice, few_threads
+from seviz.collect.forward import Passed, run
 from seviz.collect.input_fit import check_input
 from seviz.collect.observers import (
     EachPrediction,
@@ -20,13 +21,11 @@ from seviz.collect.observers import (
     GateSums,
     ImageRemarks,
     MergedObserver,
-    Passed,
     Predictions,
     Probabilities,
-    run,
 )
 from seviz.collect.placing import in_its_place
-from seviz.collect.prepare import AnyBatches, Prepared, Progress
+from seviz.collect.prepared import AnyBatches, Prepared, Progress
 from seviz.collect.resume import Checkpointer
 from seviz.collect.saying import say_alarms, say_fit
 from seviz.collect.shard import Shard

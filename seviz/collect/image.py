@@ -10,12 +10,14 @@ import torch
 
 from seviz.collect.cache_key import library_versions
 from seviz.collect.fast import full_float32
+from seviz.collect.forward import resolve_device
 from seviz.collect.holding import TWICE, Holding
 from seviz.collect.looking import Looking, References
-from seviz.collect.observers import resolve_device
+from seviz.collect.meet import Network
+from seviz.collect.options import PassOptions
 from seviz.collect.pictures import Seen, opened
 from seviz.collect.placing import in_its_place
-from seviz.collect.prepare import Network, PassOptions, class_table
+from seviz.collect.prepare import class_table
 from seviz.data.base import Source
 from seviz.errors import DataError, DeviceError, UsageError
 from seviz.gates import trace

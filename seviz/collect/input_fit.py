@@ -20,7 +20,7 @@ from seviz.collect.fast import full_float32
 from seviz.collect.input_ways import Normalising, Way, best_of, other_constants, other_shapes
 from seviz.collect.observers.norm_inputs import NormInputs, first_norms, is_new, memory
 from seviz.collect.placing import in_its_place
-from seviz.collect.prepare import Prepared
+from seviz.collect.prepared import Prepared
 from seviz.collect.streaming import Stream
 from seviz.data import Batches, make_batches
 from seviz.gates import evaluating

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seviz.collect.prepare import Prepared
+from seviz.collect.prepared import Prepared
 from seviz.errors import DataError
 from seviz.results.files import is_record, record_path
 from seviz.results.record import Record

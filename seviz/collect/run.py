@@ -9,15 +9,10 @@ from typing import Any
 
 from seviz.collect.distributed import Ranks, joined
 from seviz.collect.execute import execute
-from seviz.collect.prepare import (
-    Data,
-    Network,
-    PassOptions,
-    PassPlan,
-    Prepared,
-    Progress,
-    prepare,
-)
+from seviz.collect.meet import Data, Network
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import PassPlan, Prepared, Progress
 from seviz.collect.resume import Checkpointer
 from seviz.collect.reuse import fitting_record
 from seviz.collect.saying import LOG, Tell, say_alarms, say_fit

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from seviz.collect.distributed import Ranks
-from seviz.collect.observers import KeptState, Passed
-from seviz.collect.prepare import AnyBatches, Prepared
+from seviz.collect.forward import Passed
+from seviz.collect.observers import KeptState
+from seviz.collect.prepared import AnyBatches, Prepared
 from seviz.collect.resume import Checkpointer, Done
 from seviz.data import none_readable
 from seviz.results.checking import Facts

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from seviz.collect.prepare import Data, Network, PassOptions, Prepared, met, prepare, require_whole
+from seviz.collect.meet import Data, Network, met
+from seviz.collect.options import PassOptions, require_whole
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import Prepared
 from seviz.collect.reuse import fitting_record
 from seviz.collect.run import collect
 from seviz.collect.saying import LOG

@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.collect.execute import execute
-from seviz.collect.prepare import Data, PassOptions, Progress, prepare
+from seviz.collect.meet import Data
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import Progress
 from seviz.errors import DataError
 from seviz.networks import LoadedModel
 from seviz.results.ablation import Ablation

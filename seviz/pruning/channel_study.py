@@ -9,7 +9,9 @@ from typing import Literal, Unpack
 from seviz.analysis.channel import ChannelView, view_channel
 from seviz.analysis.channels import ChannelRanking, rank_channels
 from seviz.collect.image import require_record_of
-from seviz.collect.prepare import Data, Network, PassOptions, Progress
+from seviz.collect.meet import Data, Network
+from seviz.collect.options import PassOptions
+from seviz.collect.prepared import Progress
 from seviz.data import Source, open_source
 from seviz.data.loaders import Loading
 from seviz.errors import DataError, UsageError

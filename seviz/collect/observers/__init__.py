@@ -1,6 +1,5 @@
-"""The one pass over a source, and what watches it."""
+"""What watches a pass."""
 
-from seviz.collect.forward import Passed, interrupts, resolve_device, run
 from seviz.collect.observers.gates import GateSums, MergedObserver, Observation, Observer
 from seviz.collect.observers.predictions import EachPrediction, Predictions, Probabilities
 from seviz.collect.observers.remarks import ImageRemarks
@@ -17,12 +16,8 @@ __all__ = [
     "MergedObserver",
     "Observation",
     "Observer",
-    "Passed",
     "Predictions",
     "Probabilities",
     "Reduction",
     "Tables",
-    "interrupts",
-    "resolve_device",
-    "run",
 ]

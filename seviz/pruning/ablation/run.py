@@ -15,17 +15,12 @@ from torch import Tensor
 from seviz.collect.cache_key import library_versions
 from seviz.collect.fast import few_threads, full_float32, keeping_memory
 from seviz.collect.input_fit import check_input
+from seviz.collect.meet import Data, Network
 from seviz.collect.observers import ImageRemarks
+from seviz.collect.options import PassOptions, require_whole
 from seviz.collect.placing import in_its_place
-from seviz.collect.prepare import (
-    Data,
-    Network,
-    PassOptions,
-    Prepared,
-    Progress,
-    prepare,
-    require_whole,
-)
+from seviz.collect.prepare import prepare
+from seviz.collect.prepared import Prepared, Progress
 from seviz.collect.streaming import Stream
 from seviz.cost import Removal
 from seviz.data import KeptBatches

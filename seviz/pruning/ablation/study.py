@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seviz.collect.observers import GateSums, Observation, interrupts
-from seviz.collect.prepare import Prepared
+from seviz.collect.forward import interrupts
+from seviz.collect.observers import GateSums, Observation
+from seviz.collect.prepared import Prepared
 from seviz.data import KeptBatches
 from seviz.errors import DataError, DeviceError
 from seviz.gates import Trace

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from seviz.collect.execute import execute
-from seviz.collect.prepare import PassOptions, met, prepare
+from seviz.collect.meet import met
+from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.collect.streaming import Stream
 from seviz.cost.attribution import split
 from seviz.cost.twin import modules_of
