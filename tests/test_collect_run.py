@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import seviz
-from seviz.api import default_classes
+from seviz.analysis.curves import default_classes
 from seviz.collect.options import PassOptions
 from seviz.collect.run import collect
 from seviz.data import open_source
