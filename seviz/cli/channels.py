@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from seviz.cli.channel import open_record
 from seviz.cli.console import Speaker
-from seviz.cli.options import LOOKING, DataOptions, ModelOptions, OutputOptions, Words
+from seviz.cli.options import LOOKING, Blocks, DataOptions, ModelOptions, OutputOptions
 from seviz.cli.output import check_folder
 from seviz.cli.shared import kind_of, load_model, pass_options
 from seviz.errors import UsageError
@@ -29,11 +29,7 @@ _SHOWN = 3
 class RankingOptions:
     """What is ranked."""
 
-    blocks: Annotated[
-        tuple[str, ...],
-        Words,
-        Parameter(help="Block names (SE_4_6) or stages (SE_4); all by default."),
-    ] = ()
+    blocks: Blocks = ()
     ablate: Annotated[
         Literal["mean", "zero"] | None,
         Parameter(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
+from seviz.cli.fold_text import Judged, document, say
 from seviz.cli.options import FOLDING, OUTPUT, DataOptions, ModelOptions, OutputOptions, Words
 from seviz.cli.output import check_folder
 from seviz.cli.pass_text import say_what_happened
@@ -22,12 +23,10 @@ from seviz.results.files import file_sha256
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
-    from seviz.analysis.proportions import PairedDifference
     from seviz.collect.options import PassOptions
     from seviz.networks import LoadedModel
     from seviz.pruning.budget import Right
     from seviz.pruning.folding import Folded
-    from seviz.results.cost import Latency
     from seviz.results.record import Record
 
 _PROGRAM = ".pt2"
@@ -88,16 +87,6 @@ class FoldOutput(OutputOptions):
             "NAME.pt2 for the program alone where there is no other.",
         ),
     ] = None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What folding changed, as far as it was measured."""
-
-    macs_before: int
-    macs_after: int
-    top1: PairedDifference | None
-    latency: Latency | None
 
 
 def fold(
@@ -176,9 +165,8 @@ def fold(
         folded.save(target)
     notes = _notes(loaded, what, judged)
     exceeded = _exceeded(judged, threshold)
-    document = _document(folded, judged, target, exported, notes)
-    speaker.document({**document, "exceeded": exceeded})
-    _say(folded, judged, target, exported, speaker)
+    speaker.document({**document(folded, judged, target, exported, notes), "exceeded": exceeded})
+    say(folded, judged, target, exported, speaker)
     for note in notes:
         speaker.remark(f"note: {note}")
     for line in exceeded:
@@ -362,79 +350,3 @@ def _notes(loaded: LoadedModel, asked: FoldOptions, judged: Judged) -> tuple[str
     if judged.top1 is None:
         notes.append("accuracy was not measured: --data gives it")
     return tuple(notes)
-
-
-def _document(
-    folded: Folded, judged: Judged, target: Path, exported: Path | None, notes: tuple[str, ...]
-) -> dict[str, Any]:
-    top1, latency = judged.top1, judged.latency
-    return {
-        "output": str(target),
-        "exported": str(exported) if exported is not None else None,
-        "params_before": folded.params_before,
-        "params_after": folded.params_after,
-        "macs_before": judged.macs_before,
-        "macs_after": judged.macs_after,
-        "top1": {
-            "before": top1.before,
-            "after": top1.after,
-            "delta": top1.delta,
-            "ci_low": top1.low,
-            "ci_high": top1.high,
-            "p_value": top1.p_value,
-            "lost": top1.lost,
-            "won": top1.won,
-            "images": top1.images,
-        }
-        if top1 is not None
-        else None,
-        "latency": asdict(latency) if latency is not None else None,
-        "difference": folded.difference,
-        "blocks": [
-            {
-                "name": b.name,
-                "path": b.block.path,
-                "into": list(b.into),
-                "how": b.how,
-                "params": b.params,
-            }
-            for b in folded.blocks
-        ],
-        "notes": list(notes),
-    }
-
-
-def _say(
-    folded: Folded, judged: Judged, target: Path, exported: Path | None, speaker: Speaker
-) -> None:
-    from seviz.tables.blocks import folded_table
-
-    speaker.table(folded_table(folded.blocks))
-    gone = folded.params_before - folded.params_after
-    speaker.line(
-        f"parameters  {folded.params_before:,} -> {folded.params_after:,} (-{gone:,}, "
-        f"-{gone / folded.params_before:.2%})"
-    )
-    speaker.line(f"MACs        {judged.macs_before:,} -> {judged.macs_after:,}")
-    if (top1 := judged.top1) is not None:
-        speaker.line(
-            f"top-1       {top1.before:.2%} -> {top1.after:.2%} ({100 * top1.delta:+.2f} points, 95 % "
-            f"interval {100 * top1.low:+.2f} to {100 * top1.high:+.2f}; {top1.lost} images lost, {top1.won} "
-            f"won, p = {top1.p_value:.2g})"
-        )
-    if (time := judged.latency) is not None:
-        said = (
-            f"before takes {time.ratio:.3f} times as long [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
-            if time.tells
-            else f"of {time.pairs} pair{'s' * (time.pairs > 1)} no ratio can be said; give --pairs"
-        )
-        speaker.line(
-            f"one image   {time.with_se_ms:.2f} -> {time.without_se_ms:.2f} ms on {time.device}: {said}"
-        )
-    speaker.line(
-        f"check       outputs within {folded.difference:.1g} of those with the gates held, relative to the "
-        "largest"
-    )
-    for file in dict.fromkeys((target, exported)):
-        if file is not None:
-            speaker.line(f"wrote {file}")

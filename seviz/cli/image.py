@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
-from seviz.cli.options import LOOKING, ModelOptions, OutputOptions, Words
+from seviz.cli.options import LOOKING, Blocks, ModelOptions, OutputOptions, Words
 from seviz.cli.output import check_formats, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
@@ -42,11 +42,7 @@ class ImageOptions:
             "be given in place of files."
         ),
     ] = None
-    blocks: Annotated[
-        tuple[str, ...],
-        Words,
-        Parameter(help="Block names (SE_4_6) or stages (SE_4); all by default."),
-    ] = ()
+    blocks: Blocks = ()
     channels: Annotated[
         int, Parameter(help="How many channels turned up, and how many turned down, to draw.")
     ] = 3

@@ -22,6 +22,11 @@ OUTPUT = Group("Output", sort_key=5)
 
 # A list of words; what its default means is said in its help.
 Words = Parameter(consume_multiple=True, negative=(), show_default=False)
+Blocks = Annotated[
+    tuple[str, ...],
+    Words,
+    Parameter(help="Block names (SE_4_6) or stages (SE_4); all by default."),
+]
 Formats = Annotated[
     tuple[str, ...],
     Words,
