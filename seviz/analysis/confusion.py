@@ -187,9 +187,8 @@ def describe_confusions(evaluation: Evaluation, most: int = 2) -> list[str]:
         counts = int(matrix[row, column]), int(matrix[column, row])
         if min(counts) == 0:
             one, other = names if counts[0] else names[::-1]
-            said.append(
-                f"{one} is taken for {other}: {max(counts):,} images, and never the reverse."
-            )
+            images = f"{max(counts):,} image{'s' * (max(counts) != 1)}"
+            said.append(f"{one} is taken for {other}: {images}, and never the reverse.")
         else:
             said.append(
                 f"{names[0]} and {names[1]} are taken for each other: {counts[0]:,} and {counts[1]:,} images."

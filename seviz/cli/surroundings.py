@@ -163,7 +163,7 @@ def _figures() -> tuple[State, str]:
     if not has_letters(_LETTERS):
         return (
             "note",
-            "no font for Chinese letters: boxes stand for them; install one such as Noto CJK",
+            "no font for Chinese letters: numbers stand for them; install one such as Noto CJK",
         )
     return "ok", "drawn, with fonts for Chinese letters"
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from seviz.errors import printable
-from seviz.figures.fonts import boxes_are_told, families, give_letters
+from seviz.figures.fonts import boxes_are_told, drawable, families, give_letters
 from seviz.figures.style import GREY, SMALL, figure_style
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def _text_width(
 
 def shown_name(name: str, available: float, measure: Callable[[str], float]) -> str:
     """Return a class name on one line; one wider than ``available`` inches loses its middle."""
+    from matplotlib import rcParams
+
     name = " ".join("".join(c if printable(c) == c else " " for c in name).split())
+    name = drawable(name, rcParams["font.family"])
 
     def cut(kept: int) -> str:
         return f"{name[: (kept + 1) // 2].rstrip()}…{name[-(kept // 2) :].lstrip()}"
