@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.lines import Line2D
+from measuring import check_readable
 from statsmodels.stats.contingency_tables import mcnemar
 from test_results_ablation import make
 
 from seviz.analysis.ablation import describe_ablation, single_effects
 from seviz.figures import ablation_figure, save_figure, write_ablation_csv
+from seviz.figures.look import Look
 from seviz.figures.point_labels import Box, around, place_labels
 from seviz.figures.style import figure_style
 from seviz.figures.text import _text_width, text_width
@@ -108,6 +110,15 @@ def test_other_cases() -> None:
     stays = [replace(s, params=0) for s in make().single]
     none = ablation_figure(make(single=tuple(stays), cumulative=(stays[0],)))
     assert none.axes[0].get_xlabel() == "blocks replaced"
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+@pytest.mark.parametrize("count", [2, 7, 16])
+def test_readable_at_any_width(count: int, width: str) -> None:
+    look = Look.of(width=width)
+    figure = ablation_figure(many(count), look=look)
+    assert figure.get_figwidth() == look.width
+    check_readable(figure)
 
 
 def test_the_csv(tmp_path: Path) -> None:

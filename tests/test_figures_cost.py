@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from measuring import check_readable
 
 from seviz.errors import UsageError
 from seviz.figures import block_bars, save_figure, stage_bars, write_cost_csv
+from seviz.figures.look import Look
 from seviz.results.blocks import SEBlock
 from seviz.results.cost import Audit, BlockCost, BlockParams, BlockWork, Convention, Totals
 from seviz.tables import render
@@ -97,6 +99,19 @@ def test_parameters_alone_have_no_block_bars(audit: Audit) -> None:
     assert stage_bars(alone).axes
     with pytest.raises(UsageError, match="parameters alone"):
         block_bars(alone)
+
+
+@pytest.mark.parametrize("width", [8.9, 13.0, 18.3, "column", "page"])
+def test_readable_at_any_width(audit: Audit, width: float | str) -> None:
+    look = Look.of(width=width)
+    for draw in (stage_bars, block_bars):
+        figure = draw(audit, look=look)
+        assert figure.get_figwidth() == look.width
+        check_readable(figure)
+    lefts = {round(axes.get_position().x0, 6) for axes in block_bars(audit, look=look).axes}
+    assert len(lefts) == (
+        1 if width in (8.9, 13.0, "column") else 3
+    )  # below one another, or beside
 
 
 def test_files_are_the_same_each_time(audit: Audit, tmp_path: Path) -> None:

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
-from seviz.cli.options import ABLATION, DataOptions, Formats, ModelOptions, OutputOptions
-from seviz.cli.output import check_formats, output_folder
+from seviz.cli.options import (
+    ABLATION,
+    DataOptions,
+    Formats,
+    ModelOptions,
+    OutputOptions,
+    PageOptions,
+)
+from seviz.cli.output import check_formats, look_of, output_folder
 from seviz.cli.pass_text import say_network, some
 from seviz.cli.process import for_networks
 from seviz.cli.shared import INTERRUPTED, load_model, pass_options, require_data, shown_command
@@ -58,6 +65,7 @@ def ablate(
     ckpt: str,
     *,
     ablation: AblationOptions = AblationOptions(),
+    shown: PageOptions = PageOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     output: OutputOptions = OutputOptions(),
@@ -73,6 +81,7 @@ def ablate(
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
         ablation: What is replaced, and by what.
+        shown: How figures fit a page.
         model: How the checkpoint becomes a network.
         data: The images.
         output: Where results go.
@@ -80,11 +89,12 @@ def ablate(
     from seviz.report.folder import write_ablation
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    look = look_of(shown)
     spec = open_spec(ckpt)
     _check_options(spec, ablation, data)
     folder = output_folder(spec, output.output)
     result = _replace(ckpt, ablation, model, data, folder, speaker)
-    written = write_ablation(result, folder, ablation.formats)
+    written = write_ablation(result, folder, ablation.formats, look=look, dpi=shown.dpi)
     files = (*written.tables, *written.figures)
     speaker.document(_document(result, files))
     say(result, files, speaker)

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from seviz.cli.audit_text import for_paper, say
 from seviz.cli.console import Speaker
-from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, Words
-from seviz.cli.output import output_folder
+from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, PageOptions, Words
+from seviz.cli.output import look_of, output_folder
 from seviz.cli.process import for_networks
 from seviz.cli.shared import open_model
 from seviz.cli.thresholds import FAILED
@@ -122,6 +122,7 @@ def audit(
     ckpt: str,
     *,
     count: AuditOptions = AuditOptions(),
+    shown: PageOptions = PageOptions(),
     model: ModelOptions = ModelOptions(),
     output: OutputOptions = OutputOptions(),
 ) -> int:
@@ -134,11 +135,13 @@ def audit(
     Args:
         ckpt: A checkpoint file, timm:NAME, torchvision:NAME or a registered name.
         count: What is counted.
+        shown: How figures fit a page.
         model: How the checkpoint becomes a network.
         output: Where results go.
     """
     from seviz.report.folder import write_audit
 
+    look = look_of(shown)
     spec = open_spec(ckpt)
     _check(spec, count, model)
     folder = output_folder(spec, output.output)
@@ -152,7 +155,7 @@ def audit(
         raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
     failed = _exceeded(result, count)
     document = {**result.to_dict(), "exceeded": failed}
-    written = write_audit(result, folder, exceeded=failed)
+    written = write_audit(result, folder, look=look, dpi=shown.dpi, exceeded=failed)
     files = (*written.tables, *written.figures)
     speaker.document({**document, "files": [str(f) for f in files]})
     if count.format is None:

@@ -307,8 +307,8 @@ class ReadOptions:
 
 @Parameter(name="*", group=PRINT)
 @dataclass(frozen=True)
-class PrintOptions:
-    """How figures look in print."""
+class PageOptions:
+    """How figures fit a page."""
 
     width: Annotated[
         str | None,
@@ -322,6 +322,13 @@ class PrintOptions:
         Parameter(help="Dots per inch of PNG and TIFF; 200 by default.", show_default=False),
     ] = None
     font: Annotated[str | None, Parameter(help="Font family of all text.")] = None
+
+
+@Parameter(name="*", group=PRINT)
+@dataclass(frozen=True)
+class PrintOptions(PageOptions):
+    """How figures of classes look in print."""
+
     palette: Annotated[
         tuple[str, ...],
         Words,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from seviz.cli.settings import settings
 from seviz.errors import UsageError
 
 if TYPE_CHECKING:
-    from seviz.cli.options import PrintOptions
+    from seviz.cli.options import PageOptions
     from seviz.figures.look import Look
     from seviz.results.spec import Spec
 
@@ -62,7 +63,7 @@ def check_folder(folder: Path) -> None:
     )
 
 
-def look_of(shown: PrintOptions, **more: Any) -> Look:
+def look_of(shown: PageOptions, **more: Any) -> Look:
     """Return how figures are to look, checked before the work; ``more`` are other parts of a look.
 
     Raises:
@@ -72,14 +73,8 @@ def look_of(shown: PrintOptions, **more: Any) -> Look:
     from seviz.figures.saving import checked_dpi
 
     checked_dpi(shown.dpi)
-    return Look.of(
-        width=shown.width,
-        font=shown.font,
-        palette=shown.palette,
-        rename=shown.rename,
-        letters=shown.letters,
-        **more,
-    )
+    chosen = {f.name: getattr(shown, f.name) for f in fields(shown) if f.name != "dpi"}
+    return Look.of(**chosen, **more)
 
 
 def check_formats(formats: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seviz.analysis import Effect, cumulative_effects, single_effects
 from seviz.analysis.ablation import HELD
 from seviz.figures.layout import PAGE_WIDTH
+from seviz.figures.look import PLAIN, Look
 from seviz.figures.point_labels import Box, along, around, place_labels
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
 from seviz.figures.text import add_notes, set_plain, shown_name, text_width, wrapped
@@ -22,17 +23,21 @@ _BLUE, _ORANGE = COLOURS[0], COLOURS[1]
 _LEFT, _RIGHT = 0.62, 0.14  # inches
 _CURVE, _BARS = 2.75, 1.6  # height of the panels
 _TITLE, _BETWEEN, _NOTE_LINE = 0.62, 0.62, 0.13
-_UPRIGHT = 12  # names on the axis, from which on they stand upright
+_NAME = 0.5  # inches that a name on the axis takes; with less, names stand upright
+_LEGEND_WIDE = 5.5  # inches, from which on the legend has room on one line
 _LABEL_HEIGHT = 0.1
 
 
-def ablation_figure(ablation: Ablation, *, figure: Figure | None = None) -> Figure:
+def ablation_figure(
+    ablation: Ablation, *, look: Look = PLAIN, figure: Figure | None = None
+) -> Figure:
     """Draw top-1 against the SE parameters that go, and below it the change for each block alone.
 
     The curve replaces more and more blocks, from the one that matters least to the one that matters most.
 
     Args:
         ablation: The result of `seviz.ablate`.
+        look: Width and font.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default.
 
     Returns:
@@ -41,30 +46,31 @@ def ablation_figure(ablation: Ablation, *, figure: Figure | None = None) -> Figu
     from seviz.figures.shown import Figure
 
     singles, together = single_effects(ablation), cumulative_effects(ablation)
-    lines = wrapped(_notes(ablation, singles), PAGE_WIDTH - 0.2)
-    upright = len(singles) > _UPRIGHT
-    names = 0.5 if upright else 0.2
-    foot = 0.1 + _NOTE_LINE * len(lines) + names
-    height = foot + _BARS + _BETWEEN + _CURVE + _TITLE
-    with figure_style():
+    page = look.width or PAGE_WIDTH
+    with figure_style(look):
+        lines = wrapped(_notes(ablation, singles), page - 0.2)
+        wide = page - _LEFT - _RIGHT
+        upright = len(singles) * _NAME > wide
+        legend = 1 if wide >= _LEGEND_WIDE else 2 + 2 * bool(together)  # lines
+        foot = 0.1 + _NOTE_LINE * len(lines) + (0.5 if upright else 0.2)
+        height = foot + _BARS + _BETWEEN + _CURVE + _TITLE + _NOTE_LINE * (legend - 1)
         figure = figure or Figure()
         figure.clear()
         figure.set_layout_engine("none")
-        figure.set_size_inches(PAGE_WIDTH, height)
-        wide = PAGE_WIDTH - _LEFT - _RIGHT
+        figure.set_size_inches(page, height)
 
         def panel(bottom: float, tall: float) -> Axes:
             assert figure is not None
-            box = (_LEFT / PAGE_WIDTH, bottom / height, wide / PAGE_WIDTH, tall / height)
+            box = (_LEFT / page, bottom / height, wide / page, tall / height)
             return figure.add_axes(box)
 
         curve = panel(foot + _BARS + _BETWEEN, _CURVE)
-        _draw_curve(curve, ablation, singles, together, (wide, _CURVE))
+        _draw_curve(curve, ablation, singles, together, (wide, _CURVE), legend)
         _draw_bars(panel(foot, _BARS), ablation, singles, upright)
-        title = figure.text(0.1 / PAGE_WIDTH, 1 - 0.08 / height, "", va="top", fontsize=TEXT + 1)
+        title = figure.text(0.1 / page, 1 - 0.08 / height, "", va="top", fontsize=TEXT + 1)
         subject = f"{ablation.architecture} on {ablation.source} {ablation.split}".rstrip()
         said = f"{subject}, {HELD[ablation.gates]}"
-        set_plain(title, shown_name(said, PAGE_WIDTH - 0.2, text_width(TEXT + 1)))
+        set_plain(title, shown_name(said, page - 0.2, text_width(TEXT + 1)))
         add_notes(figure, lines)
     return figure
 
@@ -75,6 +81,7 @@ def _draw_curve(
     singles: Sequence[Effect],
     together: Sequence[Effect],
     size: tuple[float, float],
+    legend: int,
 ) -> None:
     """Draw top-1 against what goes, cumulatively and one at a time."""
     from matplotlib.ticker import MaxNLocator
@@ -121,7 +128,7 @@ def _draw_curve(
         else "blocks replaced"
     )
     axes.set_ylabel("top-1, %")
-    _legend(axes, ablation, bool(together))
+    _legend(axes, ablation, bool(together), legend)
     _name_points(axes, (xs, ys, together), (alone_x, alone_y, singles), base, size)
 
 
@@ -133,7 +140,7 @@ def _intervals(
     axes.vlines(xs, low, high, color=colour, linewidth=0.8, zorder=2)
 
 
-def _legend(axes: Axes, ablation: Ablation, together: bool) -> None:
+def _legend(axes: Axes, ablation: Ablation, together: bool, lines: int) -> None:
     from matplotlib.lines import Line2D
 
     def line(label: str, **style: Any) -> Line2D:
@@ -157,13 +164,15 @@ def _legend(axes: Axes, ablation: Ablation, together: bool) -> None:
         ),
     ]
     if together:
-        said = f"one {unit} more at each point, least important first"
+        said = (
+            f"one {unit} more at each point,{' ' if lines == 1 else chr(10)}least important first"
+        )
         handles.insert(1, line(said, color=_BLUE, marker="o", markersize=4, linewidth=1.1))
     axes.legend(
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
-        ncols=len(handles),
+        ncols=len(handles) if lines == 1 else 1,
         frameon=False,
         borderaxespad=0.2,
         handlelength=1.6,

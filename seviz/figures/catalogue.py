@@ -149,15 +149,23 @@ def _reliability(evaluation: Evaluation, asked: Choices) -> Figure | None:
 
 
 def _stages(audit: Audit, asked: Choices) -> Figure | None:
-    return figures.stage_bars(audit) if audit.totals is not None and audit.blocks else None
+    return (
+        figures.stage_bars(audit, look=asked.look)
+        if audit.totals is not None and audit.blocks
+        else None
+    )
 
 
 def _costs(audit: Audit, asked: Choices) -> Figure | None:
-    return figures.block_bars(audit) if audit.totals is not None and audit.blocks else None
+    return (
+        figures.block_bars(audit, look=asked.look)
+        if audit.totals is not None and audit.blocks
+        else None
+    )
 
 
 def _ablation(ablation: Ablation, asked: Choices) -> Figure | None:
-    return figures.ablation_figure(ablation) if ablation.single else None
+    return figures.ablation_figure(ablation, look=asked.look) if ablation.single else None
 
 
 def _comparison(compared: Comparison, asked: Choices) -> Figure | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seviz.analysis.cost import layers_of
 from seviz.errors import UsageError
-from seviz.figures.layout import PAGE_WIDTH
+from seviz.figures.layout import COLUMN_WIDTH, PAGE_WIDTH
+from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
 from seviz.results.cost import Audit, BlockCost, BlockWork
 
@@ -24,14 +25,17 @@ _WIDTH = 0.62  # of a bar
 _SEEN = 0.008  # height of a part of a bar that can be seen, as a share of the tallest bar
 _LINE = 115  # characters across the figure of the blocks
 _MOST_ROWS = 60  # blocks, from which on names are left out
-_LEFT, _RIGHT, _FOOT = 0.52, 0.12, 0.4  # inches beside and below the three panels
+_LEFT, _RIGHT, _FOOT, _BETWEEN = 0.52, 0.12, 0.4, 0.1  # inches around the three panels
+_LEGEND = 0.45  # inches above a panel, of three lines
+_SIDE_BY_SIDE = 5.5  # inches, from which on three legends have room
 
 
-def stage_bars(audit: Audit) -> Figure:
+def stage_bars(audit: Audit, *, look: Look = PLAIN) -> Figure:
     """Draw the gates' parameters as one bar per stage, each block a part of its bar.
 
     Args:
         audit: The result of `seviz.audit`.
+        look: Width and font.
 
     Returns:
         The figure; `save_figure` writes it.
@@ -42,8 +46,9 @@ def stage_bars(audit: Audit) -> Figure:
     unit, name = _unit(max(s.params for s in stages))
     tallest = max(s.params for s in stages) / unit or 1.0  # of a kind without parameters
     several = len(audit.kinds) > 1
-    with figure_style():
-        figure = Figure(figsize=(max(3.5, 1.2 + 0.75 * len(stages)), 2.9), layout="constrained")
+    with figure_style(look):
+        wide = look.width or max(COLUMN_WIDTH, 1.2 + 0.75 * len(stages))
+        figure = Figure(figsize=(wide, 2.9), layout="constrained")
         axes = figure.add_subplot()
         for position, stage in enumerate(stages):
             edges = np.cumsum([b.params.total for b in stage.blocks]) / unit
@@ -80,11 +85,12 @@ def stage_bars(audit: Audit) -> Figure:
     return figure
 
 
-def block_bars(audit: Audit) -> Figure:
+def block_bars(audit: Audit, *, look: Look = PLAIN) -> Figure:
     """Draw what each block costs: parameters, arithmetic, and memory moved, side by side.
 
     Args:
         audit: The result of `seviz.audit`, of a network that is known.
+        look: Width and font; where three panels have no room side by side, they stand one below the other.
 
     Raises:
         UsageError: If the audit has parameters alone.
@@ -98,24 +104,14 @@ def block_bars(audit: Audit) -> Figure:
         )
     rows = len(audit.blocks)
     tall = min(max(0.17 * rows, 1.2), 9.0)
-    with figure_style():
-        said = _bound(audit, works)
-        head = 0.6 + 0.14 * (said.count("\n") + 1)  # the legends of three lines, and the sentence
-        height = head + tall + _FOOT
-        figure = Figure(figsize=(PAGE_WIDTH, height))
-        # In inches: a layout engine would measure every text, four times.
-        panels: Any = figure.subplots(
-            1,
-            3,
-            sharey=True,
-            gridspec_kw={
-                "left": _LEFT / PAGE_WIDTH,
-                "right": 1 - _RIGHT / PAGE_WIDTH,
-                "bottom": _FOOT / height,
-                "top": 1 - head / height,
-                "wspace": 0.05,
-            },
-        )
+    wide = look.width or PAGE_WIDTH
+    with figure_style(look):
+        said = _bound(audit, works, int(_LINE * wide / PAGE_WIDTH))
+        sentence = 0.15 + 0.14 * (said.count("\n") + 1)
+        across = 3 if wide >= _SIDE_BY_SIDE else 1
+        height = sentence + (_LEGEND if across == 3 else 2 * _LEGEND) + 3 // across * (tall + _FOOT)
+        figure = Figure(figsize=(wide, height))
+        panels = _places(figure, (wide, height), across, tall)
         _panel(
             panels[0],
             "parameters",
@@ -141,16 +137,36 @@ def block_bars(audit: Audit) -> Figure:
         )
         names = [b.block.name for b in audit.blocks]
         step = 1 if rows <= _MOST_ROWS else 5
-        panels[0].set_yticks(range(0, rows, step), names[::step])
-        panels[0].set_ylim(rows - 0.4, -0.6)
-        for panel in panels:
+        for number, panel in enumerate(panels):
+            panel.set_yticks(range(0, rows, step), names[::step])
+            panel.tick_params(labelleft=number % across == 0)
+            panel.set_ylim(rows - 0.4, -0.6)
             _separate(panel, audit.blocks)
         figure.suptitle(said, x=0.01, y=1 - 0.06 / height, va="top", ha="left", fontsize=TEXT)
     return figure
 
 
-def _bound(audit: Audit, works: Sequence[BlockWork]) -> str:
-    """Say in one sentence how many operations the gates do for each byte, beside the rest."""
+def _places(figure: Figure, size: tuple[float, float], across: int, tall: float) -> list[Axes]:
+    """Return three panels side by side, or one below the other, under their legends.
+
+    In inches: a layout engine would measure every text, four times.
+    """
+    wide, height = size
+    each = (wide - _LEFT - _RIGHT - _BETWEEN * (across - 1)) / across
+    panels = []
+    for number in range(3):
+        down, right = divmod(number, across)
+        left = _LEFT + right * (each + _BETWEEN)
+        bottom = _FOOT + (3 // across - 1 - down) * (
+            _LEGEND + tall + _FOOT
+        )  # the first has no legend
+        box = (left / wide, bottom / height, each / wide, tall / height)
+        panels.append(figure.add_axes(box))
+    return panels
+
+
+def _bound(audit: Audit, works: Sequence[BlockWork], line: int) -> str:
+    """Say in lines so long how many operations the gates do for each byte, beside the rest."""
     assert audit.totals is not None
     work = audit.work
     assert work is not None
@@ -163,7 +179,7 @@ def _bound(audit: Audit, works: Sequence[BlockWork]) -> str:
         f"{work.operations / moved:.2g} operations per byte, against "
         f"{(audit.totals.macs - work.fc_macs) / others:.2g} MACs per byte in the rest of the network"
     )
-    return textwrap.fill(said, _LINE)
+    return textwrap.fill(said, line)
 
 
 def _panel(axes: Axes, title: str, parts: Sequence[tuple[str, str, Sequence[int]]]) -> None:

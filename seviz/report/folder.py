@@ -224,20 +224,33 @@ def write_confusion(
 
 
 def write_audit(
-    result: Audit, folder: Path, formats: Sequence[str] = FORMATS, **more: Any
+    result: Audit,
+    folder: Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    look: Look = PLAIN,
+    dpi: float | None = None,
+    **more: Any,
 ) -> Written:
     """Write the table of the blocks, the whole result and the figures; ``more`` are keys of the JSON."""
     tables = (
         figures.write_cost_csv(result, folder / "audit.csv"),
         result.save(folder, more),
     )
-    return _save([result], folder, formats) + Written(tables=tables)
+    return _save([result], folder, formats, Choices(look=look), dpi=dpi) + Written(tables=tables)
 
 
-def write_ablation(result: Ablation, folder: Path, formats: Sequence[str] = FORMATS) -> Written:
+def write_ablation(
+    result: Ablation,
+    folder: Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    look: Look = PLAIN,
+    dpi: float | None = None,
+) -> Written:
     """Write the result, its table and its figure."""
     tables = (result.save(folder), figures.write_ablation_csv(result, folder / "ablation.csv"))
-    return _save([result], folder, formats) + Written(tables=tables)
+    return _save([result], folder, formats, Choices(look=look), dpi=dpi) + Written(tables=tables)
 
 
 def write_comparison(
