@@ -63,6 +63,7 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/confusion.py
 	$(BIN)/python benchmarks/collect.py --images 256 1024 4096
 	$(BIN)/python benchmarks/loaders.py
+	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/endtoend.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/ablate.py $(CIFAR10)

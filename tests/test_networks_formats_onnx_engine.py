@@ -12,6 +12,7 @@ from conftest import Refuses, Run
 from onnx_models import Small, apart, exported, reference, trained
 
 import seviz
+from seviz.collect.fast.copies import changed_copy, has_maps
 from seviz.errors import UsageError
 from seviz.networks import LoadedModel, load
 from seviz.networks.formats.graph_network import GraphNetwork
@@ -100,3 +101,37 @@ def test_on_the_command_line(run: Run, file: Path, pictures: Path) -> None:
     for block in ours.blocks:
         assert apart(theirs.stats(block.name).sum, ours.stats(block.name).sum) < 1e-5
     assert run("ablate", file, *words[2:], "--engine", "onnxruntime", "-o", "c").code in (0, 4)
+
+
+def test_kernels_of_a_graph_are_arranged_as_those_of_layers(file: Path) -> None:
+    network = load(file).model
+    assert has_maps(network)
+    arranged = changed_copy(network, channels_last=True)
+    kernels = {n: p for n, p in arranged.named_parameters() if p.dim() == 4 and p.shape[1] > 1}
+    assert "layer1.0.conv.weight" in kernels
+    for name, kernel in kernels.items():
+        assert kernel.is_contiguous(memory_format=torch.channels_last), name
+        assert network.get_parameter(name).is_contiguous(), name
+    with torch.inference_mode():
+        images = IMAGES.contiguous(memory_format=torch.channels_last)
+        assert apart(arranged(images).numpy(), network(IMAGES).numpy()) < 1e-6
+
+
+def test_sizes_that_the_file_does_not_take_are_computed_by_pytorch(file: Path) -> None:
+    larger = torch.randn(2, 3, 20, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = load(file).model(larger)
+        assert torch.equal(load(file, engine="onnxruntime").model(larger), expected)
+
+
+def test_onnxruntime_is_not_tried_against_copies(tmp_path: Path) -> None:
+    size = (3, 64, 64)
+    file = exported(trained(Small()), tmp_path / "wide.onnx", size, new=False)
+    images = torch.randn(44, *size, generator=torch.Generator().manual_seed(0))
+    batches = [(images, torch.arange(44) % 4)] * 8  # a long pass, in which copies are tried
+    assert any("channels last" in note for note in seviz.collect(load(file), batches).header.notes)
+    quick = load(file, engine="onnxruntime")
+    counted = Counted(quick)
+    record = seviz.collect(quick, batches)
+    assert counted.answers >= 8
+    assert not any("channels last" in note for note in record.header.notes)

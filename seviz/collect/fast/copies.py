@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from seviz.collect.fast.backends import arranged
 from seviz.collect.fast.norms import NormFold, fold_norms
 from seviz.networks.architectures.folded import shared_copy
+from seviz.networks.formats.graph_network import GraphNetwork, GraphStep
 
 
 def changed_copy(
@@ -51,17 +52,32 @@ def is_float32(model: nn.Module) -> bool:
 
 def has_maps(model: nn.Module) -> bool:
     """Whether there are 2-D convolutions, for which the order of the channels in memory matters."""
-    return any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in model.modules())
+    if isinstance(model, GraphNetwork) and model.engine is not None:
+        return False  # it computes with numbers of its own
+    return any(True for _ in _kernels(model))
+
+
+def _kernels(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Yield the modules of 2-D convolutions with the names of their kernels."""
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            yield module, "weight"
+        elif isinstance(module, GraphStep):
+            # An operator of a file, whatever it is called there. For other weights of four dimensions the
+            # order in memory makes no difference.
+            yield from ((module, n) for n, p in module._parameters.items() if _is_kernel(p))
+
+
+def _is_kernel(parameter: nn.Parameter | None) -> bool:
+    return parameter is not None and parameter.dim() == 4 and len(parameter) > 1
 
 
 def _arrange_kernels(model: nn.Module) -> None:
     made: dict[int, nn.Parameter] = {}
-    for module in model.modules():
-        if not isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            continue
-        kernel = module._parameters.get("weight")
+    for module, name in _kernels(model):
+        kernel = module._parameters.get(name)
         if kernel is None:  # computed by a hook or a parametrisation
             continue
         if id(kernel) not in made:
             made[id(kernel)] = nn.Parameter(arranged(kernel.detach()), kernel.requires_grad)
-        module._parameters["weight"] = made[id(kernel)]
+        module._parameters[name] = made[id(kernel)]

@@ -62,6 +62,9 @@ class OnnxRuntime:
                 f"expected float images [N, C, H, W] of any number for --engine onnxruntime, found others in "
                 f"{source.name}; leave it out"
             )
+        # Sizes that the file has fixed; on others PyTorch computes.
+        sizes = [d.dim_value for d in free[0].type.tensor_type.shape.dim]
+        self._sizes = {axis: size for axis, size in enumerate(sizes) if size > 0}
         self._weights = self._state(network)
         self._sessions: dict[tuple[str, ...], Any] = {}
 
@@ -83,6 +86,8 @@ class OnnxRuntime:
         """
         plain = type(images) is Tensor and images.device.type == "cpu"
         if not plain or images.dtype != torch.float32 or network.edits:
+            return None
+        if any(images.dim() <= axis or images.shape[axis] != n for axis, n in self._sizes.items()):
             return None
         if torch._C._len_torch_dispatch_stack() or (
             torch.is_grad_enabled() and images.requires_grad
@@ -121,6 +126,8 @@ class OnnxRuntime:
             options = self._library.SessionOptions()
             options.log_severity_level = 3
             options.intra_op_num_threads = torch.get_num_threads()
+            # Between batches its threads would wait in a loop, on the cores that the sums are taken on.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             self._sessions[names] = self._library.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
