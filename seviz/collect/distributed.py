@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from seviz.errors import DataError, DeviceError, UsageError
+from seviz.results.exact import add_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +28,8 @@ T = TypeVar("T")
 # A process that has died is noticed at once, since its connections close; this is for machines that
 # fall silent, and longer than the first process waits for the last.
 PATIENCE = timedelta(hours=1)
+# Numbers that are added up at once: 64 MB of pairs.
+_AT_ONCE = 2**22
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -96,6 +102,56 @@ class Ranks:
         self._together(lambda: dist.all_reduce(here, op, group=self.control))
         tensor.copy_(here)
 
+    def add_up(self, high: Tensor, low: Tensor) -> None:
+        """Replace sums, and what rounding lost of them, in every process, by those of all.
+
+        Pairs of processes add up, then pairs of those, in steps that need little memory; then the first one
+        tells all.
+
+        Args:
+            high: Rounded sums, float64.
+            low: What was lost, of the same shape.
+
+        Raises:
+            DeviceError: If a process is gone.
+        """
+        if not self.several:
+            return
+        import torch
+
+        pair = torch.stack([high.cpu().flatten(), low.cpu().flatten()])
+        for begin in range(0, pair.shape[1], _AT_ONCE):
+            part = pair[
+                :, begin : begin + _AT_ONCE
+            ].clone()  # what others are given must not change
+            pair[:, begin : begin + _AT_ONCE] = self._added_up(part)
+        high.copy_(pair[0].view_as(high))
+        low.copy_(pair[1].view_as(low))
+
+    def _added_up(self, pair: Tensor) -> Tensor:
+        """Return the sum of the pairs [2, n] of all processes."""
+        if self.control is None:  # they meet in some other way
+            found = self.gather(pair)
+            return functools.reduce(_sum_of_pairs, found)
+        import torch
+        import torch.distributed as dist
+
+        def meet(pair: Tensor) -> Tensor:
+            step = 1
+            while step < self.size:
+                if self.rank % (2 * step):
+                    dist.send(pair, group_dst=self.rank - step, group=self.control)
+                    break
+                if self.rank + step < self.size:
+                    other = torch.empty_like(pair)
+                    dist.recv(other, group_src=self.rank + step, group=self.control)
+                    pair = _sum_of_pairs(pair, other)
+                step *= 2
+            dist.broadcast(pair, group_src=0, group=self.control)
+            return pair
+
+        return self._together(lambda: meet(pair))
+
     def gather(self, value: T) -> list[T]:
         """Return the values of all processes, in their order.
 
@@ -125,14 +181,22 @@ class Ranks:
                         f"process 0 and {value!s:.40} in process {rank}; give all the same files"
                     )
 
-    def _together(self, work: Callable[[], Any]) -> None:
+    def _together(self, work: Callable[[], T]) -> T:
         try:
-            work()
+            return work()
         except RuntimeError as exc:
             raise DeviceError(
                 f"expected all {self.size} processes at the end of the pass, found one gone "
                 f"({str(exc).splitlines()[0][:120]}); its own message says why, and no record is written"
             ) from exc
+
+
+def _sum_of_pairs(a: Tensor, b: Tensor) -> Tensor:
+    """Return the sum of two pairs [2, n] of a rounded sum and what was lost of it."""
+    import torch
+
+    (one, lost), (other, gone) = a.numpy(), b.numpy()
+    return torch.from_numpy(np.stack(add_pairs((one, lost), (other, gone))))
 
 
 def launched() -> Ranks:

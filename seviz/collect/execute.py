@@ -94,10 +94,12 @@ def execute(
     probabilities, single = Probabilities(), None
     observers: list[MergedObserver] = []
     if ready.blocks:
-        observers.append(GateSums(ready.blocks, len(match.table), device))
+        observers.append(GateSums(ready.blocks, len(match.table), device, whole=not sharded))
         observers.append(GateSample(ready.blocks, device, whole=not sharded))
     if ready.scored and found.outputs is not None:
-        observers.append(Predictions(ready.targets, found.outputs, device, probabilities))
+        observers.append(
+            Predictions(ready.targets, found.outputs, device, probabilities, whole=not sharded)
+        )
     if each is not None:
         single = EachPrediction(probabilities)
     watching = [*observers, single] if single is not None else observers

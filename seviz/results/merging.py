@@ -11,13 +11,11 @@ import numpy as np
 
 from seviz.errors import DataError
 from seviz.results.classes import ClassInfo, ClassTable
+from seviz.results.exact import LOW, added, is_low, rounded
 from seviz.results.header import Header
 from seviz.results.record import Record
 from seviz.results.sample import INDEX, PREFIX, ROW, packed, sample_name
 from seviz.results.stats import Array
-
-# How arrays join that are not added up.
-_HOW = {"minimum": np.minimum, "maximum": np.maximum}
 
 
 def merge(
@@ -26,8 +24,9 @@ def merge(
     """Return the record of disjoint parts of one pass: of array jobs, machines, data sets.
 
     Parts of one source that ``--shard i/n`` made are known by their place: all of them together make the
-    record of the whole pass, with the same counts, extremes and sample; sums are added in another
-    order, so that moments agree to about 1e-12. Sources of different names are added up as they are.
+    record of the whole pass, to the bit (how far that holds says `seviz.results.exact`; parts of an
+    older seviz have sums that differ in the last digits). Sources of different names are added up as
+    they are.
 
     Args:
         records: The records, or their files or folders.
@@ -173,17 +172,16 @@ def _nothing(name: str) -> float:
 def _sum(records: Sequence[Record], table: ClassTable, *, whole: bool) -> dict[str, Array]:
     """Add up arrays, one record in memory beside the sum: there may be hundreds."""
     like = records[0]
-    names = set.intersection(*(set(r.arrays) for r in records))
+    names = set.intersection(*({n for n in r.arrays if not is_low(n)} for r in records))
     made: dict[str, Array] = {}
     for record in records:
-        arrays = {n: a for n, a in _in_table(record, table).items() if n in names}
+        arrays = {n: a for n, a in _in_table(record, table).items() if n.removesuffix(LOW) in names}
         if not made:
             made = {name: array.copy() for name, array in arrays.items()}
             continue
-        sample = like.joined_sample([made, arrays])
-        for name in (n for n in arrays if not n.startswith(PREFIX)):
-            made[name] = _HOW.get(name.rpartition("/")[2], np.add)(made[name], arrays[name])
-        made |= sample
+        made = added(made, arrays) | like.joined_sample([made, arrays])
+    if whole:
+        made = rounded(made)
     if INDEX in made and whole:
         for block in like.blocks:
             key = sample_name(block.name)

@@ -20,6 +20,7 @@ from seviz.results.archive import Archive, StoredArrays, write_archive
 from seviz.results.blocks import GateBlock, block_class
 from seviz.results.checking import DamageError, Facts, check_arrays
 from seviz.results.classes import ClassInfo, ClassTable
+from seviz.results.exact import added, is_low, rounded
 from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import META_NAME, RECORD_NAME, SCHEMA_VERSION, record_path, written_whole
 from seviz.results.header import Header
@@ -54,7 +55,9 @@ class Record:
             of n images, as in `seviz.results.sample`, ``sample/index`` (position in the source) and
             ``sample/row`` (of the class) int64 [n], and per block the gates ``sample/<name>`` [n, C],
             float16 or, where that would round away what varies, float32. Records of an older seviz
-            have neither calibration nor sample.
+            have neither calibration nor sample. The record of a part of a pass also has, beside each
+            sum of float64, what rounding lost of it (``gates/<name>/sum_low``), so that all parts make
+            the record of the whole to the bit.
 
     >>> record = Record.load("reports/digits")  # doctest: +SKIP
     >>> record.stats("SE_4_2").mean.shape  # doctest: +SKIP
@@ -333,15 +336,7 @@ def _merge_arrays(
     a: Mapping[str, Array], b: Mapping[str, Array], blocks: Sequence[GateBlock]
 ) -> dict[str, Array]:
     """Return the arrays of the whole; what only one part has, such as calibration, is left out."""
-    both = [name for name in a if name in b and not name.startswith(PREFIX)]
-    return {name: _merge_array(name, a[name], b[name]) for name in both} | merge_samples(
-        a, b, blocks
-    )
-
-
-def _merge_array(name: str, a: Array, b: Array) -> Array:
-    if name.endswith("/minimum"):
-        return np.asarray(np.minimum(a, b))
-    if name.endswith("/maximum"):
-        return np.asarray(np.maximum(a, b))
-    return np.asarray(a + b)
+    joined = added(a, b)
+    if not any(is_low(name) for name in (*a, *b)):
+        joined = rounded(joined)
+    return joined | merge_samples(a, b, blocks)

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from seviz.collect.fast import sums_device
+from seviz.collect.observers.exact import ExactSum, places_of
 from seviz.collect.observers.state import KeptState, Reduction, Tables
 from seviz.errors import CheckpointError, DataError
 from seviz.results.blocks import GateBlock
+from seviz.results.exact import low_name, rounded
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW, Array
 
 
@@ -68,16 +70,25 @@ class GateSums(Tables):
         blocks: The blocks whose gates come, in forward order.
         classes: Number of rows K.
         device: Device of the network.
+        whole: Whether this is all of the pass; the sums of a part keep what rounding lost of them.
     """
 
     reductions: ClassVar[Mapping[str, Reduction]] = {
-        **dict.fromkeys(("count", "sum", "sumsq", "low", "high"), "sum"),
+        **dict.fromkeys(("count", "low", "high"), "sum"),
+        **dict.fromkeys(("sum", "sumsq"), "exact"),
         "minimum": "min",
         "maximum": "max",
     }
 
-    def __init__(self, blocks: Sequence[GateBlock], classes: int, device: torch.device) -> None:
-        self._blocks = list(blocks)
+    def __init__(
+        self,
+        blocks: Sequence[GateBlock],
+        classes: int,
+        device: torch.device,
+        *,
+        whole: bool = True,
+    ) -> None:
+        self._blocks, self._whole = list(blocks), whole
         self._device = sums_device(device)
         width = sum(b.channels for b in blocks)
 
@@ -86,7 +97,7 @@ class GateSums(Tables):
 
         # All blocks side by side: one addition per batch instead of one per block.
         self._count = torch.zeros(classes, dtype=torch.int64, device=self._device)
-        self._sum, self._sumsq = table(torch.float64), table(torch.float64)
+        self._sum, self._sumsq = (ExactSum(classes, (width,), self._device) for _ in range(2))
         self._minimum = table(torch.float32, float("inf"))
         self._maximum = table(torch.float32, float("-inf"))
         self._low, self._high = table(torch.int32), table(torch.int32)
@@ -98,8 +109,9 @@ class GateSums(Tables):
         gates = gates.to(self._device)
         exact = gates.double()
         self._count.index_add_(0, rows, torch.ones_like(rows))
-        self._sum.index_add_(0, rows, exact)
-        self._sumsq.index_add_(0, rows, exact.square_())
+        places = places_of(rows, self._sum.spare)
+        self._sum.add(places, exact)
+        self._sumsq.add(places, exact.square_())
         self._low.index_add_(0, rows, (gates < SATURATED_LOW).int())
         self._high.index_add_(0, rows, (gates > SATURATED_HIGH).int())
         where = rows[:, None].expand_as(gates)
@@ -109,19 +121,25 @@ class GateSums(Tables):
     def compute(self) -> dict[str, Array]:
         """Return ``count`` and, per block, the fields of `seviz.results.record.BlockStats`.
 
+        Of a part, also what rounding lost of its sums (`seviz.results.exact`).
+
         Raises:
             CheckpointError: If a gate was not a number.
         """
         arrays: dict[str, Array] = {"count": self._count.cpu().numpy()}
         tables = {
-            "sum": self._sum,
-            "sumsq": self._sumsq,
+            "sum": self._sum.high,
+            "sumsq": self._sumsq.high,
+            low_name("sum"): self._sum.low,
+            low_name("sumsq"): self._sumsq.low,
             "minimum": self._minimum,
             "maximum": self._maximum,
             "low": self._low,
             "high": self._high,
         }
         host = {name: table.cpu().numpy() for name, table in tables.items()}
+        if self._whole:
+            host = rounded(host)
         begin = 0
         for block in self._blocks:
             columns = slice(begin, begin + block.channels)

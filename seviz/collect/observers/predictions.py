@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from seviz.collect.fast import sums_device
+from seviz.collect.observers.exact import ExactSum, places_of
 from seviz.collect.observers.gates import Observation
 from seviz.collect.observers.state import Exchange, Reduction, Tables
 from seviz.errors import CheckpointError, DataError
+from seviz.results.exact import low_name, rounded
 from seviz.results.record import CALIBRATION_BINS, TOP
 from seviz.results.stats import Array
 
@@ -98,14 +100,16 @@ class Predictions(Tables):
         outputs: Width of the network's output.
         device: Device of the network.
         probabilities: Shared with other observers of the same pass.
+        whole: As of `GateSums`.
 
     Raises:
         DataError: If a target is no output of the network.
     """
 
-    reductions: ClassVar[Mapping[str, Reduction]] = dict.fromkeys(
-        ("confusion", "top5", "binned", "correct", "confidence", "broken"), "sum"
-    )
+    reductions: ClassVar[Mapping[str, Reduction]] = {
+        **dict.fromkeys(("confusion", "top5", "binned", "correct", "broken"), "sum"),
+        "confidence": "exact",
+    }
 
     def __init__(
         self,
@@ -113,7 +117,10 @@ class Predictions(Tables):
         outputs: int,
         device: torch.device,
         probabilities: Probabilities | None = None,
+        *,
+        whole: bool = True,
     ) -> None:
+        self._whole = whole
         outside = [t for t in targets if not 0 <= t < outputs]
         if outside:
             raise DataError(
@@ -132,7 +139,7 @@ class Predictions(Tables):
         self._top5 = counts(self._rows + 1)
         bins = self._rows * CALIBRATION_BINS + 1
         self._binned, self._correct, self._broken = counts(bins), counts(bins), counts(1)
-        self._confidence = torch.zeros(bins, dtype=torch.float64, device=sums_device(device))
+        self._confidence = ExactSum(bins, (), sums_device(device))
 
     def update(self, batch: Observation) -> None:
         """Count the predictions of one batch."""
@@ -154,9 +161,8 @@ class Predictions(Tables):
         cells = (rows * CALIBRATION_BINS + cell.to(rows.device)).where(known, -1)
         _count(self._binned, cells)
         _count(self._correct, cells.where(right, -1))
-        self._confidence.index_add_(
-            0, cells.to(shares.device) % len(self._confidence), confidence.double()
-        )
+        cells = cells.to(shares.device) % len(self._confidence.high)
+        self._confidence.add(places_of(cells, self._confidence.spare), confidence.double())
 
     def compute(self) -> dict[str, Array]:
         """Return ``confusion`` [K, outputs], ``top5`` [K] and ``calibration_...``, as in `Record`.
@@ -177,8 +183,10 @@ class Predictions(Tables):
                 f"expected finite outputs, found NaN or Inf for {broken} images; check the weights, the "
                 "preprocessing and --amp"
             )
-        bins = {"count": self._binned, "confidence": self._confidence, "correct": self._correct}
-        return {
+        bins = {"count": self._binned, "correct": self._correct}
+        bins |= {"confidence": self._confidence.high}
+        bins |= {low_name("confidence"): self._confidence.low}
+        found = {
             "confusion": confusion[:-1].reshape(-1, self._outputs),
             "top5": self._top5.cpu().numpy()[:-1],
             **{
@@ -186,6 +194,7 @@ class Predictions(Tables):
                 for name, table in bins.items()
             },
         }
+        return rounded(found) if self._whole else found
 
 
 def _count(table: Tensor, cells: Tensor) -> None:

@@ -7,7 +7,10 @@ from typing import ClassVar, Literal, Protocol, TypeVar
 
 from torch import Tensor
 
-Reduction = Literal["sum", "min", "max"]
+from seviz.collect.observers.exact import ExactSum
+from seviz.results.exact import low_name
+
+Reduction = Literal["sum", "min", "max", "exact"]
 T = TypeVar("T")
 
 
@@ -16,6 +19,9 @@ class Exchange(Protocol):
 
     def reduce(self, tensor: Tensor, how: Reduction) -> None:
         """Replace the tensor, in every process, by the sum or the extreme of all."""
+
+    def add_up(self, high: Tensor, low: Tensor) -> None:
+        """Replace sums, and what rounding lost of them, in every process, by those of all."""
 
     def gather(self, value: T) -> list[T]:
         """Return the values of all processes, in their order."""
@@ -39,14 +45,21 @@ class Tables:
 
     Attributes:
         reductions: How a tensor of one process joins that of another, by name; the tensor is the
-            attribute of that name after an underscore.
+            attribute of that name after an underscore. What is ``exact`` is an `ExactSum`.
     """
 
     reductions: ClassVar[Mapping[str, Reduction]]
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors themselves, not copies."""
-        return {name: getattr(self, f"_{name}") for name in self.reductions}
+        tensors: dict[str, Tensor] = {}
+        for name in self.reductions:
+            own = getattr(self, f"_{name}")
+            if isinstance(own, ExactSum):
+                tensors |= {name: own.high, low_name(name): own.low}
+            else:
+                tensors[name] = own
+        return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Overwrite the tensors."""
@@ -55,5 +68,9 @@ class Tables:
 
     def merge(self, exchange: Exchange) -> None:
         """Reduce each tensor over all processes."""
-        for name, tensor in self.state().items():
-            exchange.reduce(tensor, self.reductions[name])
+        tensors = self.state()
+        for name, how in self.reductions.items():
+            if how == "exact":
+                exchange.add_up(tensors[name], tensors[low_name(name)])
+            else:
+                exchange.reduce(tensors[name], how)
