@@ -15,6 +15,9 @@ from conftest import Tiny
 
 from seviz.api import sample
 from seviz.cli.process import for_networks, for_records
+from seviz.networks import save_checkpoint
+from seviz.networks.architectures.registry import build
+from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 
 LIGHT = """
@@ -110,6 +113,7 @@ def test_the_surroundings_do_not_matter(tmp_path: Path) -> None:
 
 
 # Of a script whose author does not know of the guard, and of one who does.
+# Its network is new, so that no batch is read but those of the pass: each pass spawns its workers.
 UNGUARDED = """
 import multiprocessing, sys
 multiprocessing.set_start_method("spawn", force=True)
@@ -127,8 +131,16 @@ def test_a_script_whose_workers_are_spawned(guarded: bool, pictures: Path, tmp_p
     guard = "\nif __name__ == '__main__':\n    net"
     body = guard + work.replace("\n", "\n    ") if guarded else "\nnet" + work
     (tmp_path / "script.py").write_text(head + body + "\n")
+    size = {"widths": (4, 4, 8)}
+    save_checkpoint(
+        tmp_path / "new.pt",
+        build("se_resnet14", num_classes=3, **size),
+        arch="se_resnet14",
+        arch_args=size,
+        preprocessing=Preprocessing((3, 12, 12)),
+    )
     done = subprocess.run(
-        [sys.executable, "script.py", sample("se_resnet20_cifar10"), pictures],
+        [sys.executable, "script.py", "new.pt", pictures],
         capture_output=True,
         text=True,
         check=False,
