@@ -31,7 +31,7 @@ def check(*heavy):
 
 assert "OPENBLAS_NUM_THREADS" not in os.environ
 for_records()
-record, checkpoint, output = sys.argv[1:]
+record, checkpoint, pictures, output = sys.argv[1:]
 assert main(["--help"]) == 0
 assert main(["--version"]) == 0
 assert main(["bogus"]) == 2
@@ -44,6 +44,9 @@ check("torch", "jinja2", "bokeh", *networks)
 assert main(["inspect", checkpoint]) == 0
 assert "OPENBLAS_NUM_THREADS" not in os.environ
 check("torch._dynamo", "sympy", *networks)
+words = ["--data", pictures, "--labels", "data", "-j", "0", "-o", output]
+assert main(["collect", checkpoint, *words]) == 0
+check("torch._dynamo", *networks)
 """
 # Stays in the pass of the number that the environment says, until there is a file "go".
 HELD = """
@@ -74,8 +77,10 @@ def environment() -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if k not in hidden}, "OMP_NUM_THREADS": "1"}
 
 
-def test_each_command_imports_what_it_needs_alone(digits_record: Path, tmp_path: Path) -> None:
-    words = [digits_record, sample("se_resnet_digits"), tmp_path / "out"]
+def test_each_command_imports_what_it_needs_alone(
+    digits_record: Path, pictures: Path, tmp_path: Path
+) -> None:
+    words = [digits_record, sample("se_resnet_digits"), pictures, tmp_path / "out"]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LIGHT, *map(str, words)],
         capture_output=True,
@@ -89,6 +94,7 @@ def test_each_command_imports_what_it_needs_alone(digits_record: Path, tmp_path:
         "activations.svg",
         "depth.svg",
         "findings.csv",
+        "record.npz",
         "selective_channels.csv",
     }
 
