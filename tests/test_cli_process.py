@@ -15,6 +15,9 @@ from conftest import Tiny
 
 from seviz.api.sample import sample
 from seviz.cli.process import for_networks, for_records
+from seviz.networks import save_checkpoint
+from seviz.networks.architectures.registry import build
+from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 
 LIGHT = """
@@ -28,7 +31,7 @@ def check(*heavy):
 
 assert "OPENBLAS_NUM_THREADS" not in os.environ
 for_records()
-record, checkpoint, output = sys.argv[1:]
+record, checkpoint, pictures, output = sys.argv[1:]
 assert main(["--help"]) == 0
 assert main(["--version"]) == 0
 assert main(["bogus"]) == 2
@@ -41,6 +44,9 @@ check("torch", "jinja2", "bokeh", *networks)
 assert main(["inspect", checkpoint]) == 0
 assert "OPENBLAS_NUM_THREADS" not in os.environ
 check("torch._dynamo", "sympy", *networks)
+words = ["--data", pictures, "--labels", "data", "-j", "0", "-o", output]
+assert main(["collect", checkpoint, *words]) == 0
+check("torch._dynamo", *networks)
 """
 # Stays in the pass of the number that the environment says, until there is a file "go".
 HELD = """
@@ -71,8 +77,10 @@ def environment() -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if k not in hidden}, "OMP_NUM_THREADS": "1"}
 
 
-def test_each_command_imports_what_it_needs_alone(digits_record: Path, tmp_path: Path) -> None:
-    words = [digits_record, sample("se_resnet_digits"), tmp_path / "out"]
+def test_each_command_imports_what_it_needs_alone(
+    digits_record: Path, pictures: Path, tmp_path: Path
+) -> None:
+    words = [digits_record, sample("se_resnet_digits"), pictures, tmp_path / "out"]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LIGHT, *map(str, words)],
         capture_output=True,
@@ -86,6 +94,7 @@ def test_each_command_imports_what_it_needs_alone(digits_record: Path, tmp_path:
         "activations.svg",
         "depth.svg",
         "findings.csv",
+        "record.npz",
         "selective_channels.csv",
     }
 
@@ -110,6 +119,7 @@ def test_the_surroundings_do_not_matter(tmp_path: Path) -> None:
 
 
 # Of a script whose author does not know of the guard, and of one who does.
+# Its network is new, so that no batch is read but those of the pass: each pass spawns its workers.
 UNGUARDED = """
 import multiprocessing, sys
 multiprocessing.set_start_method("spawn", force=True)
@@ -127,8 +137,16 @@ def test_a_script_whose_workers_are_spawned(guarded: bool, pictures: Path, tmp_p
     guard = "\nif __name__ == '__main__':\n    net"
     body = guard + work.replace("\n", "\n    ") if guarded else "\nnet" + work
     (tmp_path / "script.py").write_text(head + body + "\n")
+    size = {"widths": (4, 4, 8)}
+    save_checkpoint(
+        tmp_path / "new.pt",
+        build("se_resnet14", num_classes=3, **size),
+        arch="se_resnet14",
+        arch_args=size,
+        preprocessing=Preprocessing((3, 12, 12)),
+    )
     done = subprocess.run(
-        [sys.executable, "script.py", sample("se_resnet20_cifar10"), pictures],
+        [sys.executable, "script.py", "new.pt", pictures],
         capture_output=True,
         text=True,
         check=False,

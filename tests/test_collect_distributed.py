@@ -125,18 +125,19 @@ def damaged(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # torchrun
 
 
-def test_three_processes_make_the_record_of_one(
-    tiny: Tiny, pictures: Path, damaged: Path, tmp_path: Path, run: Run
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.nightly)])
+def test_several_processes_make_the_record_of_one(
+    tiny: Tiny, pictures: Path, damaged: Path, tmp_path: Path, run: Run, processes: int
 ) -> None:
     commands = [
         f"collect {tiny.path} --data {damaged} -b 7 -o whole",
-        f"collect {tiny.path} --data {damaged} -b 4 --num-samples 1 -o few",  # one batch: two idle
+        f"collect {tiny.path} --data {damaged} -b 4 --num-samples 1 -o few",  # one batch: the others idle
         f"confusion {tiny.path} --data {pictures} -b 8 --allow-missing --format svg "
         "--predictions each.csv -o matrix",
     ]
     (tmp_path / "commands").write_text("\n".join(commands))
     (tmp_path / "several.py").write_text(SEVERAL)
-    done = torchrun(3, "several.py", "commands", cwd=tmp_path)
+    done = torchrun(processes, "several.py", "commands", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     # One process speaks.
     assert done.stdout.count("record: whole/record.npz\n") == 1

@@ -25,7 +25,8 @@ from seviz.results.record import Record
 
 LABELS = ["ant", "bee", "cat"]
 SHAPE = Preprocessing((3, 64, 64), (0.5,) * 3, (0.25,) * 3, "bilinear", 1.0, "ours")
-IMAGES = 352  # the fewest that make a long pass at 64 x 64, rounded up
+LONG = 352  # the fewest that make a long pass at 64 x 64, rounded up
+IMAGES = 88
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +36,19 @@ def net() -> LoadedModel:
     return LoadedModel(model, "net.pt", "se_resnet14", "0" * 64, table, SHAPE)
 
 
-@pytest.fixture(scope="module")
-def source() -> ArraySource:
+def noise(images: int) -> ArraySource:
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (IMAGES, 64, 64, 3), dtype=np.uint8)
-    pixels //= rng.integers(1, 8, (IMAGES, 1, 1, 1), dtype=np.uint8)
-    labels = np.arange(IMAGES) % 3
+    pixels = rng.integers(0, 256, (images, 64, 64, 3), dtype=np.uint8)
+    pixels //= rng.integers(1, 8, (images, 1, 1, 1), dtype=np.uint8)
+    labels = np.arange(images) % 3
     return ArraySource(
         name="noise", split="test", folders=tuple(LABELS), labels=labels, pixels=pixels
     )
+
+
+@pytest.fixture(scope="module")
+def source() -> ArraySource:
+    return noise(IMAGES)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,8 +58,14 @@ def never_too_slow() -> None:
         yield
 
 
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a pass of few images for a long one."""
+    monkeypatch.setattr("seviz.collect.prepare._LEAST_NUMBERS", 1)
+
+
 def passed(net: LoadedModel, source: ArraySource, **options: object) -> Record:
-    return collect(net, source, PassOptions(**{"batch_size": 44, "device": "cpu", **options}))
+    return collect(net, source, PassOptions(**{"batch_size": 11, "device": "cpu", **options}))
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +73,7 @@ def reference(net: LoadedModel, source: ArraySource) -> Record:
     return passed(net, source, fast=False)
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_long_pass_is_fast_and_says_so(
     net: LoadedModel, source: ArraySource, reference: Record
 ) -> None:
@@ -83,8 +95,9 @@ def test_the_reference_needs_no_word(reference: Record) -> None:
     assert not [n for n in reference.header.notes if "computed" in n]
 
 
-def test_short_passes_run_the_network_as_it_is(net: LoadedModel, source: ArraySource) -> None:
-    for options in (PassOptions(num_samples=100), PassOptions(batch_size=IMAGES)):
+def test_short_passes_run_the_network_as_it_is(net: LoadedModel) -> None:
+    source = noise(LONG)
+    for options in (PassOptions(num_samples=100), PassOptions(batch_size=LONG)):
         ready = prepare(net, source, options)
         assert not ready.speed(ready.batches(), Choice()).fast
     ready = prepare(net, source, PassOptions(batch_size=44))
@@ -112,6 +125,7 @@ def test_what_cannot_be_asked_for(net: LoadedModel, source: ArraySource, refuses
         collect(net, source, PassOptions(blocks=("SE_9",)))
 
 
+@pytest.mark.usefixtures("soon")
 def test_the_deviation_of_mixed_precision_is_in_the_record(
     net: LoadedModel, source: ArraySource
 ) -> None:

@@ -405,10 +405,11 @@ KINDS = {
     *("timm:legacy_seresnext26_32x4d", "torchvision:mobilenet_v3_small", "timm:nf_seresnet26"),
     *("timm:coatnet_0_rw_224", "timm:ghostnet_100"),
 }
-# Tracing these takes a second and more; smaller ones of their kind are among the others.
+# Tracing these takes half a second and more; smaller ones of their kind are among the others.
 LARGE = {
     *("timm:seresnet152d", "timm:legacy_senet154", "timm:dm_nfnet_f0", "torchvision:maxvit_t"),
-    *("timm:efficientnetv2_rw_t", "timm:hardcorenas_f", "timm:haloregnetz_b"),
+    *("timm:efficientnetv2_rw_t", "timm:hardcorenas_f", "timm:haloregnetz_b", "timm:mixnet_s"),
+    *("timm:efficientnet_b0", "timm:tf_efficientnet_b3", "timm:tf_mobilenetv3_large_100"),
 }
 
 

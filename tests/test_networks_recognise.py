@@ -12,7 +12,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from conftest import Refuses
+from conftest import Refuses, sampled
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -113,7 +113,7 @@ WRAPPERS: dict[str, Callable[[State], Any]] = {
 }
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("wrapper", sampled(WRAPPERS, 2))
 def test_wrappers(wrapper: str, tmp_path: Path) -> None:
     loaded = opened(WRAPPERS[wrapper](state()), tmp_path / "x.pt")
     assert loaded.architecture == f"timm:{SMALL}"
@@ -266,8 +266,15 @@ EMA: dict[str, Callable[[Mapping[str, State]], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("layout", EMA)
-@pytest.mark.parametrize("ema", [None, True, False])
+# Each layout and each answer by day, the other pairs at night.
+PAIRS = [
+    pair if n % 3 == m else pytest.param(*pair, marks=pytest.mark.nightly)
+    for n, layout in enumerate(EMA)
+    for m, pair in enumerate((layout, ema) for ema in (None, True, False))
+]
+
+
+@pytest.mark.parametrize(("layout", "ema"), PAIRS)
 def test_averaged_weights(layout: str, ema: bool | None, tmp_path: Path) -> None:
     kept = both()
     loaded = opened(EMA[layout](kept), tmp_path / "x.pt", ema=ema)

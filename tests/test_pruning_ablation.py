@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, Tiny
+from conftest import Refuses, Tiny, sampled
 from dialects import SETTABLE, Dialect, set_by_hand, true_gates
 from PIL import Image
 from torch import Tensor, nn
@@ -169,8 +169,15 @@ def test_gates_of_one(case: Case, by: Any) -> None:
     assert set(result.cumulative[-1].blocks) == set(names)
 
 
-@pytest.mark.parametrize("source", ["first pass", "record"])
-@pytest.mark.parametrize("batch", [59, 64])
+@pytest.mark.parametrize(
+    ("source", "batch"),
+    [
+        ("first pass", 59),
+        ("record", 64),
+        pytest.param("first pass", 64, marks=pytest.mark.nightly),
+        pytest.param("record", 59, marks=pytest.mark.nightly),
+    ],
+)
 def test_mean_over_images_and_not_over_classes(case: Case, source: str, batch: int) -> None:
     options = PassOptions(batch_size=batch, workers=0)
     record = collect(case.loaded, str(case.folder)) if source == "record" else None
@@ -184,7 +191,7 @@ def test_mean_over_images_and_not_over_classes(case: Case, source: str, batch: i
     assert any(("record of" if record else "first pass") in note for note in result.notes)
 
 
-@pytest.mark.parametrize("batch", [2, 59, 60])
+@pytest.mark.parametrize("batch", [pytest.param(2, marks=pytest.mark.nightly), 59, 60])
 def test_gates_of_another_image(case: Case, batch: int) -> None:
     result = seviz.ablate(
         case.loaded,
@@ -263,7 +270,7 @@ def test_mixed_precision_is_that_of_the_network(case: Case) -> None:
 # Every dialect
 
 
-@pytest.mark.parametrize("dialect", SETTABLE[::6], ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(SETTABLE[::6], 3), ids=lambda d: d.name)
 @pytest.mark.parametrize("what", ["one", "mean", "shuffle"])
 def test_dialects(dialect: Dialect, what: str) -> None:
     model = dialect.build()

@@ -1,4 +1,7 @@
-"""From an image to the tensor that a network was trained to see, as timm and torchvision do it."""
+"""From an image to the tensor that a network was trained to see, as timm and torchvision do it.
+
+By Pillow and PyTorch alone: torchvision imports PyTorch's compiler, in each process that decodes images.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from seviz.data.strips import Narrow
+from seviz.data.strips import Narrow, resized_size
 from seviz.errors import DataError, UsageError
 from seviz.results.preprocessing import CHANNEL_ORDERS, CROP_MODES, Preprocessing, turned
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
-    from torchvision.transforms import InterpolationMode
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # Above 1 the image is smaller than the crop, and lies in a black border: timm publishes 1.15.
@@ -42,42 +44,48 @@ def build_transform(preprocessing: Preprocessing) -> Callable[[Image], Tensor]:
             filter, crop mode or order of channels, ``crop_pct`` outside (0, 1.25], a ``std`` that is not
             positive, or neither one mean nor one per channel.
     """
-    from torchvision import transforms
-
     _check(preprocessing)
     channels = preprocessing.input_size[0]
     mean, std = preprocessing.mean, preprocessing.std
     backwards = preprocessing.channel_order == "bgr" and channels >= 3
-    steps: list[Callable[[Any], Any]] = [
-        partial(to_mode, mode=MODES[channels]),
-        *_framing(preprocessing, turned(mean) if backwards else mean),
-        transforms.ToTensor(),
-        *([_turn_round] if backwards else []),
-        transforms.Normalize(mean, std),
-    ]
-    transform: Callable[[Image], Tensor] = transforms.Compose(steps)
-    return transform
+    return _Steps(
+        (
+            partial(to_mode, mode=MODES[channels]),
+            *_framing(preprocessing, turned(mean) if backwards else mean),
+            _to_tensor,
+            *([_turn_round] if backwards else []),
+            partial(_normalize, mean=mean, std=std),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What is done to an image, one after the other."""
+
+    steps: tuple[Callable[[Any], Any], ...]
+
+    def __call__(self, image: Image) -> Tensor:
+        value: Any = image
+        for step in self.steps:
+            value = step(value)
+        return cast("Tensor", value)
 
 
 def _framing(
     preprocessing: Preprocessing, mean: tuple[float, ...]
 ) -> list[Callable[[Image], Image]]:
     """Return the steps from an image of any size to one of the input's; its mean in the image's order."""
-    from torchvision import transforms
-
     channels, *target = preprocessing.input_size
     height, width = (math.floor(side / preprocessing.crop_pct) for side in target)
-    mode = transforms.InterpolationMode(preprocessing.interpolation)
+    resize = _Resize(height, width, preprocessing.interpolation, preprocessing.crop_mode)
     if preprocessing.crop_mode == "squash":
-        return [transforms.Resize((height, width), mode), transforms.CenterCrop(target)]
+        return [resize, _Centre(*target)]
     if preprocessing.crop_mode == "border":
         fill = tuple(round(255 * m) for m in (mean * channels if len(mean) == 1 else mean))
-        return [_KeepRatio(height, width, mode, whole=True), _Window(target[0], target[1], fill)]
-    resize: Callable[[Image], Image] = (
-        transforms.Resize(height, mode) if height == width else _KeepRatio(height, width, mode)
-    )
+        return [resize, _Window(target[0], target[1], fill)]
     narrow = Narrow((height, width), (target[0], target[1]), preprocessing.interpolation)
-    return [narrow, resize, transforms.CenterCrop(target)]
+    return [narrow, resize, _Centre(*target)]
 
 
 def to_mode(image: Image, mode: str) -> Image:
@@ -109,31 +117,50 @@ def to_mode(image: Image, mode: str) -> Image:
 
 
 @dataclass(frozen=True)
-class _KeepRatio:
-    """Resizes, the aspect ratio kept.
+class _Resize:
+    """Resizes an image for a box.
 
     Attributes:
-        height: Height of a box.
+        height: Height of the box.
         width: Its width.
-        interpolation: Filter.
-        whole: Whether the image becomes the largest that fits into the box, or the smallest that covers
-            it.
+        interpolation: Filter, by torchvision's name.
+        mode: Crop mode: to the very box (``squash``), or with the aspect ratio kept to the largest that
+            fits into it (``border``) or the smallest that covers it.
     """
 
     height: int
     width: int
-    interpolation: InterpolationMode
-    whole: bool = False
+    interpolation: str
+    mode: str
 
     def __call__(self, image: Image) -> Image:
-        from torchvision.transforms import functional
+        from PIL.Image import Resampling
 
-        ratios = image.height / self.height, image.width / self.width
-        ratio = max(ratios) if self.whole else min(ratios)
-        # A thin strip would vanish.
-        size = [max(1, round(image.height / ratio)), max(1, round(image.width / ratio))]
-        resized: Image = functional.resize(image, size, self.interpolation)
-        return resized
+        height, width = self._size(image.height, image.width)
+        if (height, width) == (image.height, image.width):
+            return image
+        return image.resize((width, height), Resampling[self.interpolation.upper()])
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        if self.mode == "squash":
+            return self.height, self.width
+        if self.mode == "border":
+            ratio = max(height / self.height, width / self.width)
+            # A thin strip would vanish.
+            return max(1, round(height / ratio)), max(1, round(width / ratio))
+        return resized_size((height, width), (self.height, self.width))
+
+
+@dataclass(frozen=True)
+class _Centre:
+    """Cuts the centre out; what lies outside of the image is black."""
+
+    height: int
+    width: int
+
+    def __call__(self, image: Image) -> Image:
+        left, top = -_place(self.width, image.width), -_place(self.height, image.height)
+        return image.crop((left, top, left + self.width, top + self.height))
 
 
 @dataclass(frozen=True)
@@ -166,6 +193,20 @@ class _Window:
 def _place(window: int, image: int) -> int:
     """Return where a centred image begins in a window; halves are rounded as timm rounds them."""
     return (window - image) // 2 if image < window else -round((image - window) / 2)
+
+
+def _to_tensor(image: Image) -> Tensor:
+    """Return the pixels on the scale 0..1, [C, H, W]."""
+    import torch
+
+    pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, -1)
+    return pixels.permute(2, 0, 1).contiguous().to(torch.get_default_dtype()).div_(255)
+
+
+def _normalize(tensor: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Return (x - mean) / std, in the memory of x [C, H, W]."""
+    centre, scale = (tensor.new_tensor(values)[:, None, None] for values in (mean, std))
+    return tensor.sub_(centre).div_(scale)
 
 
 def _turn_round(tensor: Tensor) -> Tensor:
