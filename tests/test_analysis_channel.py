@@ -17,9 +17,10 @@ from seviz.analysis.channel import needed, view_channel
 from seviz.analysis.channel_text import describe_channel
 from seviz.analysis.channels import rank_channels
 from seviz.errors import DataError, UsageError
-from seviz.results.channels import ChannelEffects, HeldChannel, find_channel
+from seviz.pruning.channels import _Extremes
+from seviz.results.channels import ChannelEffects, HeldChannel, extremes, find_channel
 from seviz.tables import render, tables_of
-from seviz.tables.channels import ranking_table, write_channels_csv
+from seviz.tables.channels import channel_images_table, ranking_table, write_channels_csv
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +274,78 @@ def test_tables_and_what_is_refused(record: seviz.Record, tiny: Tiny, refuses: R
         seviz.channels(record, ablate="one")  # type: ignore[arg-type]
     with refuses(DataError, "found batches"):
         seviz.channel(record, "SE_4_2:29", data=[torch.zeros(1)])
+
+
+# -------------------------------------------------------------------------------------------------
+# Images that share a gate
+
+
+@pytest.mark.parametrize(
+    ("gates", "most", "listed", "shared"),
+    [
+        ([0.1, 1, 1, 1, 0.5, 1], 3, [], (4, 1.0)),  # more than are listed: none is special
+        ([0.1, 1, 1, 0.7, 0.5, 0.2], 3, [1, 2, 3], None),  # all of them are listed
+        ([0.1, 0.9, 0.7, 0.7, 0.7, 1.0], 3, [5, 1], (3, 0.7)),  # those that are further stay
+        ([1, 1, 1], 3, [0, 1, 2], None),
+        ([0.5, 0.2], 3, [0, 1], None),
+        ([1 - 6e-8, 1, 1 - 1.2e-7, 1, 0.2], 3, [], (4, 1.0)),  # the last bits of a float32
+    ],
+)
+def test_images_that_share_a_gate_are_not_told_apart(
+    gates: list[float], most: int, listed: list[int], shared: tuple[int, float] | None
+) -> None:
+    values, order = np.array(gates), np.arange(len(gates))
+    found = extremes(values, order, most, largest=True)
+    turned = extremes(-values, order, most, largest=False)
+    assert found[0] == turned[0] == listed
+    for one, sign in ((found[1], 1), (turned[1], -1)):
+        assert (one is None) == (shared is None)
+        if one is not None and shared is not None:
+            assert (one.images, sign * one.gate) == (shared[0], pytest.approx(shared[1], abs=1e-5))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_batches_find_the_same_as_all_images_at_once(size: int) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        gates = rng.choice(np.linspace(0, 1, int(rng.integers(2, 40))), 100).astype(np.float32)
+        ends = _Extremes(("SE_2_1", 0), 8)
+        for begin in range(0, 100, size):
+            part = torch.from_numpy(gates[begin : begin + size])
+            indices = torch.arange(begin, begin + len(part))
+            ends.look(indices, {"SE_2_1": part[:, None]}, torch.zeros(len(part), dtype=torch.long))
+        for largest in (True, False):
+            places, shared = extremes(gates.astype(np.float64), np.arange(100), 8, largest=largest)
+            end = ends._ends[largest]
+            assert [index for index, _, _ in end.alone] == places
+            assert ends.shared(largest=largest) == shared
+
+
+def test_a_saturated_channel_has_no_images_that_open_it_most(record: seviz.Record) -> None:
+    key = next(k for k in record.arrays if k.startswith("sample/") and k.endswith("SE_3_1"))
+    gates = record.arrays[key].copy()
+    gates[:, 5] = np.where(np.arange(len(gates)) < 300, 1.0, gates[:, 5] * 0.5)
+    view = view_channel(replace(record, arrays={**record.arrays, key: gates}), "SE_3_1:5")
+    assert view.largest == ()
+    assert view.largest_shared is not None
+    assert view.largest_shared.images == 300
+    assert len(view.smallest) == 8
+    where = "a random sample of 364 of the 364 images"
+    said = f"300 images of {where} share the gate 1.000, and are not listed among the largest"
+    assert f"{said}." in describe_channel(view)
+    table = channel_images_table(view)
+    assert f"{said}." in table.notes
+    assert {row["end"] for row in table.records()} == {"smallest"}
+
+
+def test_a_shortcut_that_passes_the_map_on_is_said(record: seviz.Record) -> None:
+    """In a residual network the next block reads the map, and so does its shortcut; the last has none."""
+    network = seviz.load(seviz.sample("se_resnet_digits"))
+    ranking = seviz.channels(record, network)
+    (note,) = [n for n in ranking.notes if "through a shortcut" in n]
+    assert "SE_4_2" not in note  # the classifier alone reads it
+    named = note.rpartition("(")[2].rstrip(")").split(", ")
+    first = seviz.channel(record, f"{named[0]}:0", network)
+    assert any("through a shortcut" in said for said in describe_channel(first))
+    last = seviz.channel(record, "SE_4_2:0", network)
+    assert not any("through a shortcut" in said for said in describe_channel(last))

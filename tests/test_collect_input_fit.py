@@ -17,6 +17,7 @@ from torch import nn
 
 import seviz
 from seviz.collect.input_fit import check_input, misfits
+from seviz.collect.input_ways import other_shapes
 from seviz.collect.observers.norm_inputs import NormInputs, is_new, memory
 from seviz.collect.options import PassOptions
 from seviz.collect.prepare import prepare
@@ -26,7 +27,7 @@ from seviz.networks import LoadedModel, save_checkpoint
 from seviz.networks.architectures.registry import build
 from seviz.results.classes import ClassTable
 from seviz.results.header import Header
-from seviz.results.input_fit import InputFit, OtherNetwork
+from seviz.results.input_fit import InputFit, Limits, OtherNetwork
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 
@@ -341,6 +342,44 @@ def test_what_is_as_good_is_no_misfit(images: Path) -> None:
     )  # none was tried, since nothing is left to be better
     assert not any("255" in name for name in fit.alike)
     assert f"not told apart from {fit.alike[0]}" in fit.sentence
+
+
+class OneSize(nn.Module):
+    """Takes images of 24 x 24 alone."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2:] != (24, 24):
+            raise ValueError("24 x 24")
+        return self.net(x)
+
+
+def test_sizes_that_were_not_tried_are_not_told_apart(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something is left for another size to be better at, and the network takes no other one."""
+    nothing_is_chance = Limits(0.08, 0.25, 0.0)
+    monkeypatch.setattr(Limits, "of", lambda *_: nothing_is_chance)
+    loaded = remembering(images, IMAGENET)
+    sizes = {"12 x 12 pixels (not tried)", "48 x 48 pixels (not tried)"}
+    tried = check_input(ready(loaded, images))
+    assert not sizes & set(tried.alike)
+    fit = check_input(ready(replace(loaded, model=OneSize(loaded.model)), images))
+    assert fit.verdict == "fits"
+    assert sizes <= set(fit.alike)
+
+
+def test_no_size_is_tried_that_takes_as_long_as_a_pass() -> None:
+    def tried(size: int) -> list[int]:
+        (ways,) = other_shapes(replace(IMAGENET, input_size=(3, size, size)), None, every=False)
+        return [way.prepared.input_size[1] for way in ways]
+
+    assert tried(112) == [224, 56]
+    assert tried(224) == [112]
+    assert tried(1) == [2]  # half of it is nothing
 
 
 def test_it_depends_on_no_batch_size_and_leaves_no_trace(images: Path) -> None:

@@ -172,3 +172,61 @@ def test_cuda_equals_cpu():
     expected, found = here.compute(), there.compute()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-9)
+
+
+# -------------------------------------------------------------------------------------------------
+# Outputs that a file rounds
+
+
+def in_steps(shares, step, most):
+    """Round as a quantised softmax does: to whole steps, `most` of them at most."""
+    return np.clip(np.round(shares / step), 0, most) * step
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100, 1001])
+@pytest.mark.parametrize("sharpness", [0.0, 1.0, 5.0, 50.0])
+def test_a_rounded_softmax_is_no_logits(classes, sharpness):
+    """As uint8 and int8 have it: 256 steps, of which the last is 255/256."""
+    logits = np.random.default_rng(classes).normal(size=(32, classes)) * sharpness
+    values = in_steps(softmax(logits, axis=1), 1 / 256, 255)
+    shared = Probabilities(1 / 256)
+    assert shared(torch.tensor(values)).numpy().tolist() == values.tolist()
+    assert shared.kind == "probabilities"
+
+
+def test_a_rounded_softmax_is_not_known_without_its_step():
+    values = in_steps(softmax(outputs()[0], axis=1), 1 / 256, 255)
+    shared = Probabilities()
+    shared(torch.tensor(values))
+    assert shared.kind == "logits"
+
+
+@pytest.mark.parametrize("step", [1 / 16, 1 / 8])
+def test_rounded_logarithms(step):
+    """As TFLite has them: 16 / 256, down to -16."""
+    logits = np.random.default_rng(0).normal(size=(32, 10)) * 4
+    values = -in_steps(-log_softmax(logits, axis=1), step, 255)
+    shared = Probabilities(step)
+    shared(torch.tensor(values))
+    assert shared.kind == "log-probabilities"
+
+
+@pytest.mark.parametrize("step", [1 / 256, 0.1, 0.5])
+def test_rounded_logits_stay_logits(step):
+    logits = np.round(np.random.default_rng(0).normal(size=(32, 10)) * 4 / step) * step
+    for values in (logits, np.maximum(logits, 0), np.clip(logits, 0, 6)):
+        shared = Probabilities(step)
+        shared(torch.tensor(values))
+        assert shared.kind == "logits"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("classes", [3, 1000])
+def test_a_softmax_of_half_the_bits(dtype, classes):
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(16, classes)) * 3)
+    shared = Probabilities()
+    shared(logits.softmax(1).to(dtype))
+    assert shared.kind == "probabilities"
+    shared = Probabilities()
+    shared(logits.to(dtype))
+    assert shared.kind == "logits"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -24,9 +24,11 @@ from onnx_models import (
 )
 from torch import nn
 
+from seviz.collect.observers import Probabilities
 from seviz.gates import Tap, find, trace
 from seviz.networks import LoadedModel, load
 from seviz.networks.formats.graph_network import GraphNetwork
+from seviz.networks.formats.output_step import output_step
 
 SIZE = (3, 16, 16)
 IMAGES = np.random.default_rng(0).normal(size=(8, *SIZE)).astype(np.float32)
@@ -248,3 +250,40 @@ def test_images_of_whole_numbers(tmp_path: Path) -> None:
     found = loaded.model(torch.from_numpy(pixels.astype(np.float32))).numpy()
     theirs = reference(model, pixels)[0]  # type: ignore[arg-type]
     assert apart(found, theirs) < 1e-5
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+@pytest.mark.parametrize("form", ["rounded", "whole", "plain"])
+def test_a_softmax_in_whole_numbers_gets_no_second_one(
+    form: str, engine: Literal["torch", "onnxruntime"], tmp_path: Path
+) -> None:
+    """A sure answer is 255/256 there, so a row adds up to less than 1."""
+    rng = np.random.default_rng(0)
+    numbers: dict[str, Any] = {
+        "w": rng.normal(size=(3, 4)).astype(np.float32) * 200,
+        "s": np.array(1 / 256, np.float32),
+        "z": np.array(0, np.uint8),
+    }
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["m"]),
+        helper.make_node("Flatten", ["m"], ["f"], axis=1),
+        helper.make_node("MatMul", ["f", "w"], ["l"]),
+        helper.make_node("Softmax", ["l"], ["y" if form == "plain" else "p"], axis=1),
+    ]
+    if form != "plain":
+        nodes.append(helper.make_node("QuantizeLinear", ["p", "s", "z"], ["q"]))
+        last = ["q", "s", "z"]
+        if form == "whole":  # the shape changes in whole numbers
+            nodes.append(helper.make_node("Flatten", ["q"], ["r"], axis=1))
+            last[0] = "r"
+        nodes.append(helper.make_node("DequantizeLinear", last, ["y"]))
+    loaded = load(saved(graph_model(nodes, numbers), tmp_path / "x.onnx"), engine=engine)
+    step = output_step(loaded.model)
+    assert step == (0 if form == "plain" else 1 / 256)
+    images = torch.from_numpy(rng.normal(size=(16, 3, 8, 8)).astype(np.float32))
+    with torch.no_grad():
+        values = loaded.model(images)
+    assert float(values.max()) == (1 if form == "plain" else 255 / 256)
+    shared = Probabilities(step)
+    shared(values)
+    assert shared.kind == "probabilities"

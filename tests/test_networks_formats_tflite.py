@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
-from tflite_models import Graph, Made, Op, Reference, Tensor, images, made, se_network
+from tflite_models import Graph, Made, Op, Reference, Tensor, images, made, quantised, se_network
 
 import seviz
 from seviz.cli import main
@@ -305,3 +305,29 @@ def test_mobilenet_v3_small() -> None:
             assert len(np.unique(a)) == 1
         else:
             assert np.corrcoef(a.ravel(), b.ravel())[0, 1] >= 0.98
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+@pytest.mark.parametrize("way", ["DEQUANTIZE", "RESHAPE"])
+def test_shares_behind_their_steps_keep_their_order(kind: str, way: str, tmp_path: Path) -> None:
+    """Rounded to 1/256, small shares are equal; the order is that of what they are made from."""
+    graph, _ = se_network()
+    whole = quantised(graph, kind, per_channel=False, images=images(8))
+    (shares,) = whole.outputs
+    last = whole.tensors[shares]
+    if way == "DEQUANTIZE":
+        made_of = Tensor("float shares", last.shape)
+    else:
+        made_of = Tensor("flat", last.shape, last.dtype, None, last.scale, last.zero)
+    place = whole.add(made_of)
+    inputs = (shares,)
+    if way == "RESHAPE":
+        inputs = (shares, whole.constant("shape", last.shape, "int32"))
+    whole.ops.append(Op(way, inputs, (place,)))
+    whole.outputs = [place]
+    loaded = load(whole.write(), tmp_path)
+    batch = torch.from_numpy(images(6, seed=5)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        ours = loaded.model(batch)
+    torch.testing.assert_close(ours.sum(1), torch.ones(6))
+    assert ((ours * 256 - (ours * 256).round()).abs() > 0.01).any(1).all()  # no steps

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 import torchvision
+from conftest import Run
 
 from seviz.gates import find
 from seviz.networks import BareWeights, LoadOptions, open_checkpoint
@@ -147,3 +150,112 @@ def test_an_excitation_as_wide_as_its_channels_is_one_among_others_that_are_not(
     # Alone, or called otherwise, two square matrices may be anything.
     assert places({**conv, **wide}) == []
     assert places({**conv, **excitation("head.mlp", 8, 8), **narrow}) == [("features.1.se", 4)]
+
+
+# -------------------------------------------------------------------------------------------------
+# Files that hold several
+
+
+class Gated(torch.nn.Module):
+    """A convolution, and an excitation of its 8 channels: 8 -> 2 -> 8."""
+
+    def __init__(self, channels: int = 8) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, channels, 3)
+        self.fc1 = torch.nn.Linear(channels, channels // 4)
+        self.fc2 = torch.nn.Linear(channels // 4, channels)
+
+
+def critic() -> torch.nn.Module:
+    """Return a network without SE, larger than `generator`."""
+    widths = (3, 24, 24, 24)
+    layers = [torch.nn.Conv2d(a, b, 3) for a, b in pairwise(widths)]
+    return torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(24, 1))
+
+
+def generator(channels: int = 8) -> torch.nn.Module:
+    return torch.nn.Sequential(Gated(channels), Gated(channels))
+
+
+def opened(content: dict[str, object], folder: Path) -> BareWeights:
+    torch.save(content, folder / "x.pt")
+    weights = open_checkpoint(folder / "x.pt", LoadOptions())
+    assert isinstance(weights, BareWeights)
+    return weights
+
+
+def count(*networks: torch.nn.Module) -> int:
+    return sum(p.numel() for n in networks for p in n.parameters())
+
+
+@pytest.mark.parametrize(
+    ("names", "around"),
+    [
+        (("generator", "discriminator"), None),
+        (("student", "teacher"), "state_dict"),
+        (("encoder", "decoder"), "model"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_whole_file_is_counted_and_its_parts_named(
+    tmp_path: Path, names: tuple[str, str], around: str | None, turned: bool
+) -> None:
+    one, other = generator(), critic()
+    held = dict(zip(names, (other, one) if turned else (one, other), strict=True))
+    content: dict[str, object] = {name: network.state_dict() for name, network in held.items()}
+    weights = opened(content if around is None else {around: content, "epoch": 3}, tmp_path)
+    assert weights.params == count(one, other)
+    prefix = "" if around is None else f"{around}."
+    assert {p.path: (p.tensors, p.params) for p in weights.parts} == {
+        f"{prefix}{name}": (len(network.state_dict()), count(network))
+        for name, network in held.items()
+    }
+    # 8 -> 2 -> 8 with biases, twice.
+    assert [p.excitations for p in weights.parts] == ([0, 2] if turned else [2, 0])
+    assert weights.se_params == 2 * (8 * 2 + 2 + 2 * 8 + 8)
+    assert sum(p.se_params for p in weights.parts) == weights.se_params
+
+
+def test_a_part_that_comes_near_a_known_network_does_not_hide_the_rest(tmp_path: Path) -> None:
+    near = timm.create_model("resnet18", num_classes=0).state_dict()
+    near = {k: v for k, v in near.items() if "layer4.1" not in k}
+    other = generator()
+    weights = opened({"encoder": near, "decoder": other.state_dict()}, tmp_path)
+    assert weights.near
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    own = sum(v.numel() for k, v in near.items() if not k.endswith(buffers))
+    assert weights.params == own + count(other)
+    assert [p.path for p in weights.parts] == ["encoder", "decoder"]
+    assert len(weights.blocks) == 2
+
+
+def test_averages_are_counted_once_and_networks_that_are_alike_each(tmp_path: Path) -> None:
+    one = generator()
+    weights = opened({"model": one.state_dict(), "model_ema": one.state_dict()}, tmp_path)
+    assert weights.params == count(one)
+    assert len(weights.blocks) == 2
+    assert any("under model_ema, are not counted again" in note for note in weights.notes)
+    weights = opened(
+        {"a_to_b": one.state_dict(), "b_to_a": one.state_dict(), "critic": critic().state_dict()},
+        tmp_path,
+    )
+    assert weights.params == 2 * count(one) + count(critic())
+    assert [p.like for p in weights.parts] == ["", "a_to_b", ""]
+
+
+def test_layers_of_a_sequence_are_no_parts(tmp_path: Path) -> None:
+    assert opened(dict(generator().state_dict()), tmp_path).parts == ()
+
+
+def test_the_parts_on_the_command_line(run: Run, tmp_path: Path, elsewhere: Path) -> None:
+    content = {"generator": generator().state_dict(), "discriminator": critic().state_dict()}
+    torch.save(content, tmp_path / "gan.pt")
+    said = run("inspect", tmp_path / "gan.pt")
+    assert said.code == 0
+    total = count(generator(), critic())
+    assert f"parameters    {total:,}\n" in said.out
+    assert f"discriminator: {count(critic()):,} parameters in 8 tensors" in said.out
+    values = json.loads(run("inspect", tmp_path / "gan.pt", "--json").out)
+    assert values["params"] == total
+    assert [p["path"] for p in values["parts"]] == ["generator", "discriminator"]
+    assert values["parts"][0]["excitations"] == 2

@@ -151,3 +151,15 @@ def test_however_se_is_written(dialect: Dialect) -> None:
     assert all("blocks.2." in name for name in third.made_by)
     assert third.made_by
     assert third.read_by
+
+
+def test_what_a_shortcut_passes_on_is_said() -> None:
+    conv = nn.Conv2d(8, 8, 3, padding=1)
+    assert of(Net(conv, lambda a, y: (y + a(y)).mean((2, 3)))).passed_on
+    assert of(Net(conv, lambda a, y: torch.cat([y, a(y)], 1).mean((2, 3)))).passed_on
+    assert not of(Net(conv, lambda a, y: a(y).mean((2, 3)))).passed_on
+    # Two layers that read it are both known, and no shortcut.
+    two = nn.ModuleList([conv, nn.Conv2d(8, 8, 1)])
+    found = of(Net(two, lambda a, y: (a[0](y) + a[1](y)).mean((2, 3))))
+    assert not found.passed_on
+    assert set(found.read_by) == {"after.0.weight", "after.1.weight"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,14 @@ from seviz.analysis.findings.estimates import FEWEST, Estimate
 from seviz.analysis.proportions import CONFIDENCE, PairedDifference, counted_difference
 from seviz.errors import DataError
 from seviz.results.blocks import GateBlock
-from seviz.results.channels import Around, ChannelEffects, ChannelImage, find_channel
+from seviz.results.channels import (
+    Around,
+    ChannelEffects,
+    ChannelImage,
+    SharedGate,
+    extremes,
+    find_channel,
+)
 from seviz.results.notebook import Shown
 from seviz.results.record import Record
 from seviz.results.sample import INDEX
@@ -87,6 +95,9 @@ class ChannelView(Shown):
         sample: Gates of the sample by class name.
         largest: Images with the largest gate, the largest first.
         smallest: Images with the smallest gate, the smallest first.
+        largest_shared: Images that share one of the largest gates, more of them than are listed, and so
+            none of them is.
+        smallest_shared: Likewise.
         where: Which images these are chosen from, in words.
         companions: Channels of which it is known that they move with it, the closest first.
         looked_at: Channels that were looked at for that.
@@ -117,6 +128,8 @@ class ChannelView(Shown):
     moving: int
     around: Around | None = None
     effects: ChannelEffects | None = None
+    largest_shared: SharedGate | None = None
+    smallest_shared: SharedGate | None = None
 
     @property
     def name(self) -> str:
@@ -171,14 +184,17 @@ def view_channel(
     moving = bool(parts.moving[index])
     seen = stats.seen
     header = record.header
-    extremes = _extremes(record, block, index, name_of)
+    ends = _extremes(record, block, index, name_of)
     companions, looked, known = _companions(record, block, index)
     source = f"{header.source} {header.split}".rstrip()
-    if effects is not None and effects.largest:
-        largest, smallest = effects.largest, effects.smallest
-        where = f"all {effects.images:,} images of {effects.source}"
-    else:
-        largest, smallest, where = extremes
+    if effects is not None and (effects.largest or effects.largest_shared):
+        ends = _Extremes(
+            effects.largest,
+            effects.smallest,
+            f"all {effects.images:,} images of {effects.source}",
+            effects.largest_shared,
+            effects.smallest_shared,
+        )
     sampled = record.sample(block.name)
     return ChannelView(
         checkpoint=header.checkpoint,
@@ -200,14 +216,16 @@ def view_channel(
             labels[row]: sampled.gates[sampled.rows == row, index].astype(np.float64)
             for row in np.unique(sampled.rows)
         },
-        largest=largest,
-        smallest=smallest,
-        where=where,
+        largest=ends.largest,
+        smallest=ends.smallest,
+        where=ends.where,
         companions=companions,
         looked_at=looked,
         moving=known,
         around=around,
         effects=effects,
+        largest_shared=ends.largest_shared,
+        smallest_shared=ends.smallest_shared,
     )
 
 
@@ -232,12 +250,22 @@ def _classes(record: Record, block: GateBlock, index: int) -> tuple[ClassGate, .
     return tuple(sorted(found, key=lambda c: -c.mean.value))
 
 
+class _Extremes(NamedTuple):
+    """Images with the largest and the smallest gate, and which images were looked at."""
+
+    largest: tuple[ChannelImage, ...]
+    smallest: tuple[ChannelImage, ...]
+    where: str
+    largest_shared: SharedGate | None = None
+    smallest_shared: SharedGate | None = None
+
+
 def _extremes(
     record: Record, block: GateBlock, index: int, name_of: Callable[[int], str] | None
-) -> tuple[tuple[ChannelImage, ...], tuple[ChannelImage, ...], str]:
+) -> _Extremes:
     sampled = record.sample(block.name)
     if sampled is None:
-        return (), (), "no single images are in the record: collect it again"
+        return _Extremes((), (), "no single images are in the record: collect it again")
     gates = sampled.gates[:, index].astype(np.float64)
     positions, labels = record.arrays[INDEX], record.classes.labels
 
@@ -246,11 +274,10 @@ def _extremes(
         name = f"image {position}" if name_of is None else name_of(position)
         return ChannelImage(name, labels[sampled.rows[place]], float(gates[place]))
 
-    # Of equal gates the image that comes first in the source.
-    up = np.lexsort((positions, -gates))[:IMAGES]
-    down = np.lexsort((positions, gates))[:IMAGES]
     where = f"a random sample of {len(gates):,} of the {int(record.count.sum()):,} images"
-    return tuple(map(image, up)), tuple(map(image, down)), where
+    up, most = extremes(gates, positions, IMAGES, largest=True)
+    down, least = extremes(gates, positions, IMAGES, largest=False)
+    return _Extremes(tuple(map(image, up)), tuple(map(image, down)), where, most, least)
 
 
 def _companions(

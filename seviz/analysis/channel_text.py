@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seviz.analysis.channel import ChannelView, needed
 from seviz.analysis.findings.estimates import FEWEST
-from seviz.results.channels import MEAN, ZERO
+from seviz.results.channels import MEAN, PASSED_ON, ZERO
 
 # Channels of a network of some size, where none could be looked at.
 _MANY = 500
@@ -16,6 +16,7 @@ def describe_channel(view: ChannelView) -> list[str]:
         f"{view.name}: mean gate {view.mean:.3f}, standard deviation {view.spread:.3f}, from "
         f"{view.low:.3f} to {view.high:.3f} over {view.images:,} images of {view.source}.",
         *_on_classes(view),
+        *shared_gates(view),
         *_on_companions(view),
         *_on_weights(view),
         *_on_answers(view),
@@ -46,6 +47,12 @@ def _on_classes(view: ChannelView) -> list[str]:
     ]
 
 
+def shared_gates(view: ChannelView) -> list[str]:
+    """Return what is said of images that share a gate, and so open or close a channel no more than others."""
+    ends = (("largest", view.largest_shared), ("smallest", view.smallest_shared))
+    return [f"{one.sentence(end, view.where)}." for end, one in ends if one is not None]
+
+
 def _on_companions(view: ChannelView) -> list[str]:
     if not view.looked_at and view.sampled > FEWEST:
         return []  # a gate that does not move moves with no other
@@ -70,9 +77,10 @@ def _on_weights(view: ChannelView) -> list[str]:
         return []
     share, even = float(view.around.share[view.channel]), 1 / view.block.channels
     place = 1 + int((view.around.norm > view.around.norm[view.channel]).sum())
+    beside = f"; {PASSED_ON}" if view.around.passed_on else ""
     return [
         f"{share:.2%} of the squared weights of {', '.join(view.around.read_by)} hang on it (an equal part "
-        f"would be {even:.2%}): number {place} of {view.block.channels}."
+        f"would be {even:.2%}): number {place} of {view.block.channels}{beside}."
     ]
 
 

@@ -13,9 +13,12 @@ from seviz.analysis.class_share import variance_parts
 from seviz.analysis.proportions import PairedDifference
 from seviz.errors import DataError
 from seviz.results.blocks import GateBlock
-from seviz.results.channels import Around, ChannelEffects
+from seviz.results.channels import PASSED_ON, Around, ChannelEffects
 from seviz.results.notebook import Shown
 from seviz.results.record import Record
+
+# Blocks that a note names.
+_NAMED = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +134,10 @@ def rank_channels(
         for name, found in (around or {}).items()
         if found.lost
     ]
+    beside = [name for name, found in (around or {}).items() if found.passed_on and found.read_by]
+    if beside:
+        listed = ", ".join(beside[:_NAMED]) + ", ..." * (len(beside) > _NAMED)
+        notes.append(f"weights that read a channel: {PASSED_ON} ({listed})")
     by = "mean gate times the norm of the weights that read the channel" if around else "mean gate"
     return ChannelRanking(
         checkpoint=header.checkpoint,

@@ -135,6 +135,8 @@ def _document(view: ChannelView, written: Written) -> dict[str, Any]:
         "sampled": view.sampled,
         "largest": [asdict(image) for image in view.largest],
         "smallest": [asdict(image) for image in view.smallest],
+        "largest_shared": None if view.largest_shared is None else asdict(view.largest_shared),
+        "smallest_shared": None if view.smallest_shared is None else asdict(view.smallest_shared),
         "images_of": view.where,
         "companions": channel_companions_table(view).records(),
         "looked_at": view.looked_at,
@@ -144,6 +146,7 @@ def _document(view: ChannelView, written: Written) -> dict[str, Any]:
         else {
             "made_by": list(near.made_by),
             "read_by": list(near.read_by),
+            "passed_on": near.passed_on,
             "norm": float(near.norm[view.channel]),
             "share": float(near.share[view.channel]),
         },

@@ -26,6 +26,7 @@ def show_bare(weights: BareWeights, speaker: Speaker) -> None:
             "recognised": None,
             "nearest": weights.nearest(),
             "prefix": weights.view.prefix,
+            "parts": [part.to_dict() for part in weights.parts],
             "num_classes": weights.outputs,
             "params": weights.params,
             "se_params": weights.se_params,
@@ -62,6 +63,13 @@ def _print(weights: BareWeights, speaker: Speaker) -> None:
     if weights.outputs is not None:
         speaker.line(f"classes       {weights.outputs}, if the last matrix is the classifier")
     speaker.line(f"parameters    {weights.params:,}")
+    for number, part in enumerate(weights.parts):
+        se = f", {part.excitations} excitations" if part.excitations else ""
+        like = f"; the names and shapes of {part.like}" if part.like else ""
+        speaker.line(
+            f"{'parts' if number == 0 else '':14}{part.path}: {part.params:,} parameters in {part.tensors} "
+            f"tensors{se}{like}"
+        )
     if not weights.blocks:
         return
     share, count = share_of_rest(weights.se_params, weights.params), len(weights.blocks)

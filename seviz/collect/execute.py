@@ -34,6 +34,7 @@ from seviz.collect.streaming import Stream, StreamBatches
 from seviz.data import Source
 from seviz.data.numbering import better_order
 from seviz.errors import CheckpointError, EndedEarlyError, SevizError
+from seviz.networks.formats.output_step import output_step
 from seviz.results.classes import ClassTable
 from seviz.results.header import Header
 from seviz.results.predictions import PredictionTable
@@ -91,7 +92,7 @@ def execute(
         fit = check_input(ready)
     if ranks.first:
         say_fit(fit, tell)
-    probabilities, single = Probabilities(), None
+    probabilities, single = Probabilities(output_step(loaded.model)), None
     observers: list[MergedObserver] = []
     if ready.blocks:
         observers.append(GateSums(ready.blocks, len(match.table), device, whole=not sharded))

@@ -23,6 +23,7 @@ from seviz.errors import DataError, DeviceError, UsageError
 from seviz.gates import trace
 from seviz.gates.sites import Sites
 from seviz.networks import LoadedModel
+from seviz.networks.formats.output_step import output_step
 from seviz.networks.given import as_loaded
 from seviz.results.blocks import GateBlock, select_blocks
 from seviz.results.image import (
@@ -102,7 +103,9 @@ def explain_image(
         own = [t for t in traced.blocks if t.block.name in names]
         sites = Sites(loaded.model, own)
         try:
-            looking = Looking(sites, References(record, chosen), classes, channels)
+            looking = Looking(
+                sites, References(record, chosen), classes, channels, output_step(loaded.model)
+            )
             holding: Holding | None = None
             explained = []
             for one in seen:

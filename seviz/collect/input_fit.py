@@ -17,7 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from seviz.collect.fast import full_float32
-from seviz.collect.input_ways import Normalising, Way, best_of, other_constants, other_shapes
+from seviz.collect.input_ways import (
+    Normalising,
+    Way,
+    best_of,
+    in_pixels,
+    other_constants,
+    other_shapes,
+    twofold,
+)
 from seviz.collect.observers.norm_inputs import NormInputs, first_norms, is_new, memory
 from seviz.collect.placing import in_its_place
 from seviz.collect.prepared import Prepared
@@ -237,6 +245,7 @@ class _Check:
         if now <= limits.negligible:  # no size could be better, nor told from this one
             return None, [_SIZES]
         as_good: list[str] = []
+        tried: set[tuple[int, ...]] = set()
         gross = fit.verdict == "does not fit"
         for ways in other_shapes(self._given, self._drawn.size, every=gross):
             found: list[tuple[Way, float]] = []
@@ -247,7 +256,10 @@ class _Check:
             if value < limits.clearly * now:
                 return self._bettered(fit, chosen, value, now), []
             as_good += _alike(now, found, limits)
-        return None, as_good
+            tried.update(way.prepared.input_size[1:] for way, _ in found)
+        # Too large to be tried, or nothing that this network takes: what was not seen is not told apart.
+        unseen = [in_pixels(size) for size in twofold(self._given) if size not in tried]
+        return None, as_good + [f"{size} (not tried)" for size in unseen]
 
     def _shaped(self, way: Way) -> tuple[Way, float]:
         """Return the way with the constants that fit best, and its misfit."""

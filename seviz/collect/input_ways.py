@@ -12,8 +12,8 @@ from torch import Tensor
 from seviz.results.input_fit import Limits
 from seviz.results.preprocessing import Preprocessing
 
-# Numbers of an image above which no larger size is tried; and above which one is, but only in need.
-_LARGE, _SMALL = 3 * 256 * 256, 3 * 64 * 64
+# Numbers of an image above which no size is tried: to look at one would take as long as a pass.
+_LARGE = 3 * 256 * 256
 
 _IMAGENET = Preprocessing()
 # Constants that networks are trained with: pixels 0 to 1, 0 to 255, -1 to 1; those of ImageNet and of
@@ -90,31 +90,29 @@ def other_constants(base: Preprocessing, *, every: bool = True) -> list[Way]:
 def other_shapes(
     base: Preprocessing, own: tuple[int, int] | None, *, every: bool
 ) -> list[list[Way]]:
-    """Return other sizes, and, if every one is wanted, the larger ones and other crops after them.
+    """Return other sizes, and, if every one is wanted, other crops after them.
 
     Args:
         base: What is taken.
         own: Height and width of the images, if all have one.
         every: Whether every one is wanted.
     """
-    channels, height, width = base.input_size
+    channels, _, _ = base.input_size
 
     def sized(size: tuple[int, int], name: str) -> list[Way]:
-        if size == (height, width) or min(size) < 1 or channels * prod(size) > _LARGE:
+        if size == base.input_size[1:] or channels * prod(size) > _LARGE:
             return []
         changed = replace(base, input_size=(channels, *size), crop_pct=1.0)
-        return [Way(f"{size[0]} x {size[1]} pixels{name}", changed)]
+        return [Way(f"{in_pixels(size)}{name}", changed)]
 
     first = sized(own, ", the size of the images") if own is not None else []
-    first += sized((height // 2, width // 2), "")
-    double = sized((2 * height, 2 * width), "")
-    more = double if channels * height * width > _SMALL else []
-    first += [] if more else double
+    for size in twofold(base):
+        first += sized(size, "")
     distinct = {way.prepared: way for way in reversed(first)}
     first = list(distinct.values())
     if not every:
         return [first]
-    whole = replace(base, crop_pct=1.0)
+    whole, more = replace(base, crop_pct=1.0), []
     if base.crop_mode == "squash":
         more.append(Way("not stretched", replace(whole, crop_mode="center")))
     else:
@@ -124,6 +122,26 @@ def other_shapes(
     else:
         more.append(Way("a margin of an eighth cropped", replace(base, crop_pct=0.875)))
     return [first, more]
+
+
+def twofold(base: Preprocessing) -> list[tuple[int, int]]:
+    """Return half and twice the height and width that are taken.
+
+    >>> twofold(Preprocessing((3, 32, 48)))
+    [(16, 24), (64, 96)]
+    """
+    _, height, width = base.input_size
+    sizes = (height // 2, width // 2), (2 * height, 2 * width)
+    return [size for size in sizes if min(size) > 0]
+
+
+def in_pixels(size: tuple[int, int]) -> str:
+    """Return a size in words.
+
+    >>> in_pixels((16, 24))
+    '16 x 24 pixels'
+    """
+    return f"{size[0]} x {size[1]} pixels"
 
 
 def best_of(

@@ -100,6 +100,7 @@ class Looking:
         references: What their gates are measured against, and held at.
         classes: The network's classes, where they are known.
         channels: How many channels turned up, and how many turned down, to keep maps of.
+        step: To which the network's file rounds its outputs; 0 where it does not.
     """
 
     def __init__(
@@ -108,10 +109,11 @@ class Looking:
         references: References,
         classes: ClassTable | None,
         channels: int,
+        step: float = 0.0,
     ) -> None:
         self._sites, self._references = sites, references
         self._classes, self._channels = classes, channels
-        self._probabilities = Probabilities()
+        self._probabilities = Probabilities(step)
 
     def explain(self, seen: Seen, images: Tensor) -> ExplainedImage:
         """Return the gates of one image, some maps, and the answer.

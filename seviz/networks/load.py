@@ -29,7 +29,7 @@ from seviz.networks.formats.payload import Payload
 from seviz.networks.formats.read import read_checkpoint
 from seviz.networks.heads import with_head
 from seviz.networks.model import LoadedModel
-from seviz.networks.recognise.bare import BareWeights, excitations, largest_view
+from seviz.networks.recognise.bare import BareWeights, described
 from seviz.networks.recognise.fit import Fit, built_empty, compare, fit
 from seviz.networks.recognise.recognise import Recognised, recognise
 from seviz.networks.recognise.views import Shape, views
@@ -318,16 +318,7 @@ def _unnamed(
             f"{file.name}, whose is not; give --arch NAME as well"
         )
     if not recognition.found:
-        view = largest_view(shapes, recognition.near)
-        return BareWeights(
-            file.name,
-            file.sha256,
-            file.format,
-            view,
-            excitations(view),
-            recognition.near,
-            (*more, *file.notes),
-        )
+        return described(file, payload, recognition.near, more)
     chosen, notes = choose(list(recognition.found), payload, options.ema, file.name)
     name, found = chosen.fit.name, chosen.fit
     if chosen.note is not None:

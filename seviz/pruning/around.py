@@ -54,8 +54,9 @@ def around(model: nn.Module, traced: Trace) -> dict[str, Around]:
 
     The norm of channel c is taken over all weights that multiply it in the layers that read the scaled map
     next: the root of the sum of squares of ``W[:, c]`` (of one group, in grouped convolutions; of all
-    pixels, where the map is flattened first). After a sum (a shortcut) what reads the sum counts. The
-    excitations of blocks further on are no readers.
+    pixels, where the map is flattened first). After a sum (a shortcut) what reads the sum counts; where a
+    layer reads the map and a shortcut passes it on beside it, the layer alone does, and `Around.passed_on`
+    says so. The excitations of blocks further on are no readers.
 
     Args:
         model: The network.
@@ -90,6 +91,7 @@ class _Walk:
     read_by: dict[str, None] = field(default_factory=dict)
     made_by: dict[str, None] = field(default_factory=dict)
     lost: dict[str, None] = field(default_factory=dict)
+    passed_on: bool = False
 
     def found(self) -> Around:
         self.squares = np.zeros(self.block.block.channels)
@@ -102,7 +104,9 @@ class _Walk:
             self.lost["stacked maps"] = None
         name = self.block.block.name
         norm = np.sqrt(self.squares)
-        return Around(name, tuple(self.made_by), tuple(self.read_by), norm, tuple(self.lost))
+        return Around(
+            name, tuple(self.made_by), tuple(self.read_by), norm, tuple(self.lost), self.passed_on
+        )
 
     # Forwards
 
@@ -118,7 +122,10 @@ class _Walk:
             for op in readers:
                 self._read(op, value, place, own)
             # What reads the map next is known; beyond a shortcut there are others, further on.
-            if not readers:
+            if readers:
+                others = [op for op in uses if op not in readers]
+                self.passed_on |= any(op.outputs and op.outputs[0].uses for op in others)
+            else:
                 todo += [step for op in uses for step in self._step(op, value, place, own)]
 
     def _weight(self, op: Op, value: Value) -> tuple[str, int] | None:

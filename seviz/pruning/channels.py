@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
@@ -22,7 +22,15 @@ from seviz.data.loaders import Loading
 from seviz.errors import UsageError
 from seviz.gates import trace
 from seviz.pruning.ablation.study import Gates, Study
-from seviz.results.channels import MEAN, WAYS, ChannelEffects, ChannelImage, HeldChannel
+from seviz.results.channels import (
+    APART,
+    MEAN,
+    WAYS,
+    ChannelEffects,
+    ChannelImage,
+    HeldChannel,
+    SharedGate,
+)
 from seviz.results.stats import Array
 
 # Images with the largest, and with the smallest gate, that are named.
@@ -102,6 +110,8 @@ def hold_channels(
         held=tuple(HeldChannel(*which, lost, won) for which, lost, won in counted),
         largest=extremes.named(ready, largest=True) if extremes is not None else (),
         smallest=extremes.named(ready, largest=False) if extremes is not None else (),
+        largest_shared=extremes.shared(largest=True) if extremes is not None else None,
+        smallest_shared=extremes.shared(largest=False) if extremes is not None else None,
         source=f"{ready.source.name} {ready.source.split}".rstrip(),
         skipped=tuple(batches.source.skipped),
         partial=study.partial,
@@ -118,24 +128,20 @@ class _Extremes:
 
     def __init__(self, channel: tuple[str, int], most: int) -> None:
         self._block, self._channel = channel
-        self._most = most
-        self._seen: dict[bool, list[tuple[float, int, int]]] = {True: [], False: []}
+        self._ends = {True: _End(most, sign=-1), False: _End(most, sign=1)}
 
     def look(self, indices: Tensor, gates: Gates, rows: Tensor) -> None:
         """Take the gates of one batch."""
-        own = gates[self._block][: len(rows), self._channel].float()
-        count = min(self._most, len(own))
-        for largest, kept in self._seen.items():
-            values, places = torch.topk(own, count, largest=largest)
-            places = places.cpu()
-            numbers = (values, indices[places], rows.cpu()[places])
-            kept.extend(zip(*(n.tolist() for n in numbers), strict=True))
-            # Of equal gates the image that comes first.
-            kept.sort(key=lambda one: (-one[0] if largest else one[0], one[1]))
-            del kept[self._most :]
+        own = gates[self._block][: len(rows), self._channel].float().cpu().double()
+        for end in self._ends.values():
+            end.look(indices, own, rows.cpu())
+
+    def shared(self, *, largest: bool) -> SharedGate | None:
+        """Return the images that share a gate and would not all be named."""
+        return self._ends[largest].shared
 
     def named(self, ready: Prepared, *, largest: bool) -> tuple[ChannelImage, ...]:
-        """Return them with the names of the images."""
+        """Return the others with their names."""
         source, labels = ready.source, ready.match.table.labels
         return tuple(
             ChannelImage(
@@ -143,5 +149,56 @@ class _Extremes:
                 labels[row],
                 gate,
             )
-            for gate, index, row in self._seen[largest]
+            for index, gate, row in self._ends[largest].alone
         )
+
+
+class _Kept(NamedTuple):
+    """An image: where its gate is in the order, and what it is."""
+
+    rank: int
+    position: int
+    gate: float
+    row: int
+
+
+class _End:
+    """The images at one end, and how many share the gate of the last of them.
+
+    Args:
+        most: How many.
+        sign: 1 for the smallest gates, -1 for the largest.
+    """
+
+    def __init__(self, most: int, sign: int) -> None:
+        self._most, self._sign = most, sign
+        self._kept: list[_Kept] = []
+        # Images whose gate is that of the last one kept, among all that were seen.
+        self._alike = 0
+
+    def look(self, indices: Tensor, gates: Tensor, rows: Tensor) -> None:
+        """Take one batch."""
+        ranks = (gates / APART).round().long() * self._sign
+        places = torch.topk(ranks, min(self._most, len(ranks)), largest=False).indices
+        new = zip(*(t[places].tolist() for t in (ranks, indices, gates, rows)), strict=True)
+        before = self._kept
+        self._kept = sorted([*before, *(_Kept(*one) for one in new)])[: self._most]
+        last = self._kept[-1].rank
+        # Whatever is nearer to the end than the last one was, is kept.
+        same = bool(before) and before[-1].rank == last
+        seen = self._alike if same else sum(one.rank == last for one in before)
+        self._alike = seen + int((ranks == last).sum())
+
+    @property
+    def shared(self) -> SharedGate | None:
+        """Return the images that share a gate, and that are more than have a place here."""
+        last = self._kept[-1] if self._kept else None
+        if last is None or self._alike == sum(one.rank == last.rank for one in self._kept):
+            return None
+        return SharedGate(self._alike, last.gate)
+
+    @property
+    def alone(self) -> list[tuple[int, float, int]]:
+        """Return index, gate and row of the images without these, the furthest first."""
+        cut = None if self.shared is None else self._kept[-1].rank
+        return [(one.position, one.gate, one.row) for one in self._kept if one.rank != cut]

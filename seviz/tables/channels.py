@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seviz.analysis.channel import ChannelView
+from seviz.analysis.channel_text import shared_gates
 from seviz.analysis.channels import ChannelRanking
 from seviz.analysis.findings.estimates import Estimate
 from seviz.tables.csv_files import write_csv
@@ -38,7 +39,8 @@ def channel_images_table(view: ChannelView) -> Table:
     """Return the images with the largest, and with the smallest gate."""
     rows = [("largest", i) for i in view.largest] + [("smallest", i) for i in view.smallest]
     caption = f"Images that open and close {view.name} most"
-    return Table.of("channel_images", caption, _IMAGES, rows, (f"of {view.where}",))
+    notes = (f"of {view.where}", *shared_gates(view))
+    return Table.of("channel_images", caption, _IMAGES, rows, notes)
 
 
 _COMPANIONS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from seviz.results.exact import low_name, rounded
 from seviz.results.record import CALIBRATION_BINS, TOP
 from seviz.results.stats import Array
 
-# How far from 1 the probabilities of an image may add up, and still be probabilities.
+# How far from 1 the probabilities of an image may add up, and still be probabilities, of float32.
 SUMS_TO_ONE = 1e-4
 KINDS = (None, "logits", "probabilities", "log-probabilities")
 
@@ -26,20 +27,26 @@ class Probabilities:
     """Turns outputs into probabilities; a network that ends in a softmax gets no second one.
 
     What the outputs are is read off the first batch, and holds for all: probabilities if no value is
-    negative and each row adds up to 1, log-probabilities if their exponentials do, else logits.
+    negative and each row adds up to 1, log-probabilities if their exponentials do, else logits. How near
+    to 1 is near follows from how finely the outputs are rounded.
+
+    Args:
+        step: Distance of the numbers that an output can be, where a file rounds them: 1/256.
 
     Attributes:
         kind: ``logits``, ``probabilities`` or ``log-probabilities``; ``None`` before the first batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step: float = 0.0) -> None:
         self.kind: str | None = None
+        self._step = step
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Return probabilities float64 [N, outputs], on the host where the device has no float64."""
         values = outputs.to(sums_device(outputs.device)).double()
         if self.kind is None:
-            self.kind = _kind(values)
+            exact = torch.finfo(outputs.dtype).eps if outputs.is_floating_point() else 0.0
+            self.kind = _kind(values, self._step, max(SUMS_TO_ONE, exact))
         if self.kind == "probabilities":
             return values
         return values.exp() if self.kind == "log-probabilities" else values.softmax(1)
@@ -83,13 +90,34 @@ class Probabilities:
         self.kind = kinds.pop() if kinds else None
 
 
-def _kind(values: Tensor) -> str:
-    if values.shape[1] > 1:
-        for kind, shares in (("probabilities", values), ("log-probabilities", values.exp())):
-            near = (shares.sum(1) - 1).abs().max() <= SUMS_TO_ONE
-            if bool(near & (shares.min() >= 0)):
-                return kind
-    return "logits"
+def _kind(values: Tensor, step: float, near: float) -> str:
+    """Return what outputs are.
+
+    Args:
+        values: They, [N, outputs].
+        step: To which they are rounded; 0 where they are not.
+        near: How far from 1 the sum of a row may be for other reasons.
+    """
+    count = values.shape[1]
+    if count < 2:
+        return "logits"
+    # Each is half a step off at most, and the largest a whole one: 1 is 255/256. Those that are 0 were not
+    # rounded up. Of a logarithm half a step is a factor.
+    above = (values > 0).sum(1) * step / 2
+    if _adds_up(values, above, (count + 1) * step / 2, near) and bool(
+        values.max() <= 1 + step + near
+    ):
+        return "probabilities"
+    shares, factor = values.exp(), math.expm1(step / 2)
+    return "log-probabilities" if _adds_up(shares, factor, factor, near) else "logits"
+
+
+def _adds_up(shares: Tensor, above: Tensor | float, below: float, near: float) -> bool:
+    """Return whether rows of no negative values add up to 1, give or take."""
+    apart = shares.sum(1) - 1
+    return bool(
+        (shares.min() >= 0) & (apart <= above + near).all() & (apart >= -below - near).all()
+    )
 
 
 class Predictions(Tables):

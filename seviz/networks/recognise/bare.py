@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import prod
 from typing import Any
 
 from seviz.errors import UnknownArchitectureError
+from seviz.networks.formats.file import CheckpointFile
+from seviz.networks.formats.payload import Payload
 from seviz.networks.recognise.fit import Fit
 from seviz.networks.recognise.views import Shape, View, is_counter, views
 from seviz.results.blocks import SEBlock
@@ -23,7 +25,34 @@ from seviz.results.blocks import SEBlock
 UNKNOWN = "unknown"
 # A layer inside an excitation lies at most that deep under its prefix: se.fc1.conv.weight.
 _DEPTH = 3
+# Tensors of a part, at least; and so many parts, at most.
+_LEAST, _MOST = 3, 12
 _NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What lies under one of the first names of a file.
+
+    Attributes:
+        path: Its prefix in the file.
+        tensors: Number of tensors that count.
+        params: Number of parameters.
+        excitations: Number of excitations.
+        se_params: Number of their parameters.
+        like: Prefix of an earlier part with the same names and shapes; empty if there is none.
+    """
+
+    path: str
+    tensors: int
+    params: int
+    excitations: int
+    se_params: int
+    like: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it JSON-able."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +63,12 @@ class BareWeights:
         name: Name of the file.
         sha256: Hash of the file.
         format: How the file was written.
-        view: The part of the file that holds most tensors.
+        view: All of its tensors; of weights that it holds twice, raw and averaged, the raw ones.
         blocks: The excitations, in the file's order; ``stage`` is 0, and gate and squeeze are unknown.
         near: The known networks that come nearest.
         notes: What a reader should know about how it was read.
+        parts: What it falls into under its first names, if they are several: networks trained together,
+            or the stages of one.
     """
 
     name: str
@@ -47,11 +78,12 @@ class BareWeights:
     blocks: tuple[SEBlock, ...]
     near: tuple[Fit, ...]
     notes: tuple[str, ...] = field(default=())
+    parts: tuple[Part, ...] = ()
 
     @property
     def params(self) -> int:
         """Number of parameters: every number that is no running statistic."""
-        return sum(prod(s) for n, s in self.view.shapes.items() if not _is_buffer(n))
+        return _params(self.view.shapes)
 
     @property
     def se_params(self) -> int:
@@ -106,9 +138,71 @@ def first_difference(found: Fit) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def largest_view(shapes: Mapping[str, Shape], near: Sequence[Fit] = ()) -> View:
-    """Return the part of a file to describe: where a network nearly fits, else what holds most."""
-    return near[0].view if near else views(shapes)[0]
+def described(
+    file: CheckpointFile, payload: Payload, near: Sequence[Fit], notes: tuple[str, ...] = ()
+) -> BareWeights:
+    """Return what can be said of a file in which no network was recognised.
+
+    All of it is described: of a file that holds several networks, none stands for the others.
+
+    Args:
+        file: Where the tensors are from.
+        payload: Its tensors.
+        near: The known networks that come nearest.
+        notes: How the tensors were read.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in payload.tensors.items()}
+    view = views(shapes)[0]
+    parts = parts_of(view)
+    twice = [p for p in parts if p.like and payload.is_averaged(p.path)]
+    if twice:
+        prefixes = tuple(f"{p.path}." for p in twice)
+        view = views({n: s for n, s in shapes.items() if not n.startswith(prefixes)})[0]
+        averaged = " and ".join(p.path for p in twice)
+        notes += (f"running averages of the same tensors, under {averaged}, are not counted again",)
+        parts = parts_of(view)
+    found = excitations(view)
+    return BareWeights(
+        file.name,
+        file.sha256,
+        file.format,
+        view,
+        found,
+        tuple(near),
+        (*notes, *file.notes),
+        parts,
+    )
+
+
+def parts_of(view: View) -> tuple[Part, ...]:
+    """Return what a file falls into under its first names; nothing where that says nothing.
+
+    That is where they are numbers (the layers of a sequence), over a dozen, or where all but one are single
+    layers.
+    """
+    inside: dict[str, dict[str, Shape]] = {}
+    for name, shape in view.shapes.items():
+        first, _, rest = name.partition(".")
+        inside.setdefault(first, {})[rest] = shape
+    held = {first: own for first, own in inside.items() if sum(map(_counts, own)) >= _LEAST}
+    if not 1 < len(held) <= _MOST or all(first.isdecimal() for first in held):
+        return ()
+    found: list[Part] = []
+    for first, own in held.items():
+        path = f"{view.prefix}.{first}" if view.prefix else first
+        under = [b for b in excitations(view) if b.path.partition(".")[0] == first]
+        earlier = (p for p, f in zip(found, held, strict=False) if held[f] == own)
+        found.append(
+            Part(
+                path,
+                sum(map(_counts, own)),
+                _params(own),
+                len(under),
+                sum(b.params for b in under),
+                next((p.path for p in earlier), ""),
+            )
+        )
+    return tuple(found)
 
 
 def excitations(view: View) -> tuple[SEBlock, ...]:
@@ -197,6 +291,14 @@ def _shared_prefix(first: str, second: str) -> str:
             break
         shared.append(a)
     return ".".join(shared)
+
+
+def _counts(name: str) -> bool:
+    return not is_counter(name)
+
+
+def _params(shapes: Mapping[str, Shape]) -> int:
+    return sum(prod(s) for n, s in shapes.items() if not _is_buffer(n))
 
 
 def _is_pointwise(shape: Shape) -> bool:

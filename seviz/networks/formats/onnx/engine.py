@@ -18,12 +18,11 @@ from seviz.errors import CheckpointError, UsageError
 from seviz.networks.formats.graph_network import GraphNetwork, GraphStep
 from seviz.networks.formats.onnx.quantised import NOT_ROUNDED, stood_for
 from seviz.networks.formats.onnx.write import embedded
+from seviz.networks.formats.output_step import MOVES
 from seviz.networks.model import LoadedModel
 from seviz.results.stats import Array
 
 _FLOAT = 1
-# Operators that only move the numbers of a map: of one in whole numbers, the scale stays.
-_MOVES = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 _ROUNDED = (
     "the network is quantised: onnxruntime computes it with its whole numbers; where PyTorch does, it is "
     "with the numbers that those stand for, not rounded between layers"
@@ -163,7 +162,7 @@ def _real_numbers(network: GraphNetwork, name: str, given: Array) -> Array | Non
         return given
     makers = {output: step for step in network.steps for output in step.outputs}
     step = makers.get(name)
-    while step is not None and step.operator in _MOVES:
+    while step is not None and step.operator in MOVES:
         step = makers.get(step.inputs[0])
     return stood_for(step, given) if step is not None else None
 

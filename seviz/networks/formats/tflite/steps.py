@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import takewhile
 
@@ -17,6 +17,7 @@ from seviz.networks.formats.tflite.use import Source, Use, value_name
 _LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 # Shares of the classes. They are in the order of what they are made from; rounded, many would be equal.
 _SHARES = frozenset({"LOGISTIC", "LOG_SOFTMAX", "SOFTMAX"})
+_KEEPS = frozenset({"DEQUANTIZE", "EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
 # What a step is called inside the place that has its name.
 _WORDS = {"convolution": "conv", "FULLY_CONNECTED": "fc", "global average": "mean"}
 
@@ -30,6 +31,7 @@ def steps_of(source: Source) -> list[Step]:
         CheckpointError: If an operator is in no table, or says what cannot be computed.
     """
     graph = source.graph
+    ends = _ends(source)
     wanted = set(map(value_name, graph.outputs))
     groups: list[list[Step]] = []
     unknown: list[Step] = []
@@ -43,19 +45,19 @@ def steps_of(source: Source) -> list[Step]:
             unknown.append(Step(path, operator.kind, (), (), node=label))
             wanted.update(value_name(t) for t in operator.inputs)
             continue
-        group = list(_group(Use(operator, source, path), graph.outputs))
+        group = list(_group(Use(operator, source, path), ends))
         wanted.update(name for step in group for name in step.inputs)
         groups.append(group)
     check_operators(unknown[::-1], RULES, source.name)
     return _apart([step for group in reversed(groups) for step in group])
 
 
-def _group(use: Use, outputs: Sequence[int]) -> Iterator[Step]:
+def _group(use: Use, ends: Set[int]) -> Iterator[Step]:
     """Yield an operator, the activation that is fused into it, and the rounding of what it makes."""
     step = RULES[use.kind](use)
     after: list[Step] = []
     if len(step.outputs) == 1:
-        fused, rounding = use.fused, _rounding(use, outputs, step)
+        fused, rounding = use.fused, _rounding(use, ends, step)
         if fused is not None and not (rounding is not None and _cuts_all(rounding, fused)):
             after.append(Step(f"{use.path}.{fused.lower()}", fused, (), ()))
         if rounding is not None:
@@ -68,10 +70,23 @@ def _group(use: Use, outputs: Sequence[int]) -> Iterator[Step]:
         yield replace(following, inputs=made[number], outputs=made[number + 1], node=step.node)
 
 
-def _rounding(use: Use, outputs: Sequence[int], step: Step) -> Rounding | None:
+def _ends(source: Source) -> set[int]:
+    """Return the outputs, and the tensors that are outputs but for their shape and for what holds them."""
+    ends = set(source.graph.outputs)
+    left = list(ends)
+    while left:
+        maker = source.makers.get(left.pop())
+        # An operator that takes a part of a map is none of these; and each tensor has one maker.
+        if maker is not None and maker.kind in _KEEPS and maker.inputs[0] not in ends:
+            ends.add(maker.inputs[0])
+            left.append(maker.inputs[0])
+    return ends
+
+
+def _rounding(use: Use, ends: Set[int], step: Step) -> Rounding | None:
     """Return what the result is rounded to, unless its numbers are rounded so already."""
     rounding = rounding_of(use.output)
-    if step.operator == "looked up" or (use.kind in _SHARES and use.entry.outputs[0] in outputs):
+    if step.operator == "looked up" or (use.kind in _SHARES and use.entry.outputs[0] in ends):
         return None
     given = [rounding_of(use.tensor(n)) for n in range(len(use.entry.inputs)) if use.has(n)]
     return None if use.kind in MOVES and given[:1] == [rounding] else rounding
