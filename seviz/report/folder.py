@@ -14,6 +14,7 @@ from seviz.analysis import (
     GateConfusion,
     SelectiveChannel,
     Shift,
+    Swap,
     Track,
     findings,
     gate_confusion,
@@ -293,6 +294,23 @@ def write_shift(shift: Shift, folder: Path, *, formats: Sequence[str] = FORMATS)
         figures.write_worlds_csv(shift, folder / "shift_worlds.csv"),
     )
     return _save([shift], folder, formats, Choices()) + Written(tables=tables)
+
+
+def write_swap(swap: Swap, folder: str | Path, *, formats: Sequence[str] = FORMATS) -> Written:
+    """Draw how often the answer follows the gates, and write the numbers of blocks, classes and pairs.
+
+    Args:
+        swap: From `seviz.swap_gates`.
+        folder: Where files go: ``swap.csv``, ``swap_classes.csv`` where there are pairs enough,
+            ``swap_pairs.csv`` and the figure.
+        formats: Formats of the figure.
+    """
+    folder = Path(folder)
+    tables = [figures.write_rates_csv(swap, folder / "swap.csv")]
+    if swap.cells:
+        tables.append(figures.write_cells_csv(swap, folder / "swap_classes.csv"))
+    tables.append(figures.write_swap_pairs_csv(swap, folder / "swap_pairs.csv"))
+    return _save([swap], folder, formats, Choices()) + Written(tables=tuple(tables))
 
 
 def write_results(
