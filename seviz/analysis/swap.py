@@ -36,14 +36,14 @@ class SwapRates:
         follows: Share of them whose answer becomes the class of the gates.
         stays: Share whose answer stays that of the image.
         neither: Share whose answer is a third class.
-        third: Share whose answer becomes one third class, the mean over all of them: what a disturbance
-            alone would give to any class; ``None`` of a network of two outputs.
+        third: Share whose answer becomes one third class, the mean over all that take part: what a
+            disturbance alone would give to any class; ``None`` of two classes.
         shuffled: Share whose answer becomes the class of the gates where their channels are shuffled.
         mean: The same with the mean gates of that class; ``None`` where each class has one image.
         beyond_third: ``follows`` less ``third``, pair by pair; the interval holds for all places together.
         beyond_shuffled: ``follows`` less ``shuffled``, likewise.
-        lift: By how much the log odds of the gates' class against third classes rise, likewise; ``None`` of a
-            network of two outputs.
+        lift: By how much the log odds of the gates' class against third classes rise, likewise; ``None`` of
+            two classes.
         shuffled_stays: Share whose answer stays that of the image with shuffled gates.
         within: Share of pairs of one class whose answer is no longer that class with the other's gates;
             ``None`` where no class has two images.
@@ -163,8 +163,11 @@ def _rates(swapped: SwappedGates, place: int, name: str, level: float) -> SwapRa
         return found
 
     follows, stays = becomes(OTHER, gates), becomes(OTHER, image)
-    neither, changed = ~(follows | stays), ~stays
-    others = swapped.outputs - 2
+    neither = ~(follows | stays)
+    changed = across.answers[OTHER][-1] != image
+    taking_part = np.unique(classes)
+    others = len(taking_part) - 2
+    third = neither & np.isin(across.answers[OTHER][place], taking_part)
     shuffled = becomes(SHUFFLED, gates)
     return SwapRates(
         place=name,
@@ -172,10 +175,10 @@ def _rates(swapped: SwappedGates, place: int, name: str, level: float) -> SwapRa
         follows=_known(dyads.share(follows, changed)),
         stays=_known(dyads.share(stays)),
         neither=_known(dyads.share(neither, changed)),
-        third=_known(dyads.share(neither, changed)).mapped(1 / others, 0) if others > 0 else None,
+        third=_known(dyads.share(third, changed)).mapped(1 / others, 0) if others > 0 else None,
         shuffled=_known(dyads.share(shuffled, changed)),
         mean=dyads.share(becomes(MEAN, gates), changed) if MEAN in across.answers else None,
-        beyond_third=jointly.difference(follows, neither / others) if others > 0 else None,
+        beyond_third=jointly.difference(follows, third / others) if others > 0 else None,
         beyond_shuffled=_known(jointly.difference(follows, shuffled)),
         lift=jointly.mean(across.lifts[OTHER][place]) if across.lifts else None,
         shuffled_stays=_known(dyads.share(becomes(SHUFFLED, image))),

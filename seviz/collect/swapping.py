@@ -119,7 +119,11 @@ class Swapping:
         shape = (len(names) + 1, len(donors))
         found = {way: np.zeros(shape, np.int64) for way in ways}
         lifts = {way: np.zeros(shape, np.float32) for way in ways}
-        classes = torch.from_numpy(exchanging.classes)
+        # Only classes that take part are like the gates' class but for the gates: the network answers
+        # others less often.
+        kept, rows = (
+            torch.from_numpy(v) for v in np.unique(exchanging.classes, return_inverse=True)
+        )
         # Pairs of one receiver stand together, so that memory is read in order.
         order = np.argsort(receivers, kind="stable")
         for begin in range(0, len(order), self.together):
@@ -134,13 +138,12 @@ class Swapping:
                     _require_scores(output)
                     logs = self.logs(output[: len(own)])
                     found[way][place, own] = logs.argmax(1).numpy()
-                    one, other = classes[donors[own]], classes[receivers[own]]
-                    before = _odds(exchanging.logs[receivers[own]], one, other)
-                    lifts[way][place, own] = (_odds(logs, one, other) - before).numpy()
+                    one, other = rows[donors[own]], rows[receivers[own]]
+                    before = _odds(exchanging.logs[receivers[own]][:, kept], one, other)
+                    lifts[way][place, own] = (_odds(logs[:, kept], one, other) - before).numpy()
             if self.on_batch is not None:
                 self.on_batch(len(own))
-        enough = exchanging.logs.shape[1] > 2
-        return Pairs(donors, receivers, found, lifts if enough else {})
+        return Pairs(donors, receivers, found, lifts if len(kept) > 2 else {})
 
     def logs(self, output: Tensor) -> Tensor:
         """Return the logarithms of what an output [n, outputs] says of each class, on the host."""

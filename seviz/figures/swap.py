@@ -25,7 +25,7 @@ _HEAD, _TITLE, _LINE, _NAMES = 0.1, 0.3, 0.13, 0.62
 _PANEL, _GAP, _LEFT, _RIGHT = 1.55, 0.62, 0.46, 0.1
 _LEGEND = 0.42
 _CELL, _MOST = 0.27, 2.6  # of a matrix: a cell, and its side at most
-_BETWEEN = 0.5
+_BETWEEN = 0.24
 _WIDEST_NAME = 0.85
 _NUMBERED = 0.2  # inches of a cell that has room for a number
 _TICKS = 12  # blocks that are named below a panel, at most
@@ -120,8 +120,8 @@ def _draw_matrices(
         panel.tick_params(length=0)
         for spine in panel.spines.values():
             spine.set_visible(False)
-        panel.set_xlabel("image", labelpad=1)
-        panel.set_ylabel("gates" if place == 0 else "")
+        panel.set_xlabel("image of", labelpad=2)
+        panel.set_ylabel("gates of" if place == 0 else "", labelpad=2)
         if side / len(names) >= _NUMBERED:
             _write(panel, values, mesh)
 
@@ -144,7 +144,7 @@ def _draw_blocks(figure: Figure, swap: Swap, foot: float, tall: float) -> None:
     """Draw the shares of each block beside its controls."""
     panels = [
         ("the answer becomes ..., %", _FOLLOWS, 100.0),
-        ("no longer the image's, with gates ..., %", _CHANGED, 100.0),
+        ("no longer the image's, gates ..., %", _CHANGED, 100.0),
     ]
     if any(r.lift is not None for r in swap.rates):
         panels.append(("rise of the gates' class, log odds", _LIFT, 1.0))
@@ -152,8 +152,8 @@ def _draw_blocks(figure: Figure, swap: Swap, foot: float, tall: float) -> None:
     for place, (title, lines, scale) in enumerate(panels):
         left = _LEFT + place * (wide + _GAP)
         panel = figure.add_axes((left / PAGE_WIDTH, foot / tall, wide / PAGE_WIDTH, _PANEL / tall))
-        head = foot + _PANEL + _LEGEND
-        figure.text(left / PAGE_WIDTH, (head + 0.04) / tall, title, fontsize=TEXT, va="bottom")
+        head = foot + _PANEL + (_LEGEND if len(lines) > 1 else 0.0)
+        figure.text(left / PAGE_WIDTH, (head + 0.05) / tall, title, fontsize=TEXT, va="bottom")
         _draw_lines(panel, swap, lines, scale)
 
 
@@ -219,5 +219,5 @@ def _notes(swap: Swap) -> list[str]:
         f"{swapped.checkpoint}: {len(swapped.across):,} pairs of images of two classes and "
         f"{len(swapped.within):,} of one, of {len(swapped.images)} images of {where}{right}. Lines: 95 % "
         "intervals, pairs that share an image counted as such; log odds for all blocks together. One third "
-        f"class: what a disturbance alone would give to any class.{grey}"
+        f"class: the mean over the other classes that take part, what a disturbance alone gives.{grey}"
     ]

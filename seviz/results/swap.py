@@ -45,8 +45,9 @@ class Pairs:
         receivers: Which image passes, [P].
         answers: The output that is then largest, int64 [places, P], by what its gates were replaced with:
             a row for each block alone, in forward order, and the last for all blocks at once.
-        lifts: How much the log odds of the donor's class against the classes of neither image (the mean of
-            their logarithms) rise by it, float32 [places, P], likewise; empty of a network of two outputs.
+        lifts: How much the log odds of the donor's class against the classes that take part and are those of
+            neither image (the mean of their logarithms) rise by it, float32 [places, P], likewise; empty
+            where there are no such classes.
     """
 
     donors: Integers

@@ -176,8 +176,8 @@ def tables_of(result: Any) -> dict[str, Table]:
 
     Args:
         result: An ablation, an audit, a channel or the ranking of all, a comparison, an evaluation or its
-            scores, findings, explained images, a record, a shift, a swap, a track; or a sequence of SE blocks,
-            or of selective channels.
+            scores, findings, explained images, a record, a shift, swapped gates, a track; or a sequence of
+            SE blocks, or of selective channels.
 
     Raises:
         UsageError: If it is none of these.

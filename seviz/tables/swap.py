@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seviz.analysis.findings.verdicts import HOLDS
+from seviz.analysis.findings.verdicts import FAILS, HOLDS, UNKNOWN
 from seviz.analysis.swap import Swap, SwapCell, SwapRates
 from seviz.results.swap import ALL_BLOCKS, MEAN, OTHER, SHUFFLED, Pairs
 from seviz.tables.csv_files import write_csv
@@ -27,6 +27,7 @@ def _share(key: str, title: str, *, form: str = ".1%", rank: int = 0, brief: boo
 
 
 _PLACE = Column("place", "gates of", get=lambda r: place_name(r.place))
+_SAID = {HOLDS: Cell("yes", "strong"), FAILS: "no", UNKNOWN: Cell(UNKNOWN, "faint")}
 _RATES = (
     _PLACE,
     Column("pairs", "pairs", ","),
@@ -36,8 +37,8 @@ _RATES = (
     _share("lift", "log odds", form="+.2f", rank=1, brief=False),
     Column(
         "",
-        "follows",
-        get=lambda r: Cell(r.verdict, "strong") if r.verdict == HOLDS else r.verdict,
+        "follows?",
+        get=lambda r: _SAID[r.verdict],
     ),
 )
 _CONTROLS = (
@@ -62,7 +63,7 @@ def rates_table(swap: Swap) -> Table:
     caption = f"{swap.swapped.checkpoint}: the answer with the gates of an image of another class"
     notes = [
         "intervals at 95 %: pairs that share an image are counted as such",
-        "follows: beyond one third class and beyond shuffled channels, for all rows together",
+        "follows?: beyond one third class and beyond shuffled channels, for all rows together",
     ]
     if any(r.lift is not None for r in swap.rates):
         notes.insert(
