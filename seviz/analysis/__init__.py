@@ -44,7 +44,8 @@ from seviz.analysis.proportions import (
     unpaired_difference,
     wilson,
 )
-from seviz.analysis.shift import BlockShift, Shift, WorldShift, shift_of
+from seviz.analysis.shift import Shift, WorldShift, shift_of
+from seviz.analysis.shift_blocks import BlockShift
 from seviz.analysis.swap import Swap, SwapCell, SwapRates, swap_of
 from seviz.analysis.tracking import BlockMoment, Track, track_of
 

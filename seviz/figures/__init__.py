@@ -26,7 +26,7 @@ from seviz.tables.confusion import (
 from seviz.tables.cost import write_cost_csv
 from seviz.tables.findings import write_findings_csv, write_selective_csv
 from seviz.tables.gates import write_gate_csv
-from seviz.tables.shift import write_shift_csv, write_worlds_csv
+from seviz.tables.shift import write_shift_csv, write_twin_csv, write_worlds_csv
 from seviz.tables.swap import write_cells_csv, write_rates_csv, write_swap_pairs_csv
 from seviz.tables.tracking import write_epochs_csv, write_track_csv
 
@@ -64,5 +64,6 @@ __all__ = [
     "write_shift_csv",
     "write_swap_pairs_csv",
     "write_track_csv",
+    "write_twin_csv",
     "write_worlds_csv",
 ]

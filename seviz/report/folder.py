@@ -286,14 +286,17 @@ def write_shift(shift: Shift, folder: Path, *, formats: Sequence[str] = FORMATS)
 
     Args:
         shift: From `seviz.shift`.
-        folder: Where files go: ``shift.csv``, ``shift_worlds.csv`` and the figure.
+        folder: Where files go: ``shift.csv``, ``shift_worlds.csv``, ``shift_twin.csv`` where there is a twin,
+            and the figure.
         formats: Formats of the figure.
     """
-    tables = (
+    tables = [
         figures.write_shift_csv(shift, folder / "shift.csv"),
         figures.write_worlds_csv(shift, folder / "shift_worlds.csv"),
-    )
-    return _save([shift], folder, formats, Choices()) + Written(tables=tables)
+    ]
+    if shift.twin is not None:
+        tables.append(figures.write_twin_csv(shift, folder / "shift_twin.csv"))
+    return _save([shift], folder, formats, Choices()) + Written(tables=tuple(tables))
 
 
 def write_swap(swap: Swap, folder: str | Path, *, formats: Sequence[str] = FORMATS) -> Written:

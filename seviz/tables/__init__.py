@@ -118,7 +118,8 @@ def _of_track(track: Track) -> list[Table | None]:
 
 
 def _of_shift(found: Shift) -> list[Table | None]:
-    return [shift.worlds_table(found), shift.side_by_side(found), shift.blocks_table(found)]
+    own = (shift.worlds_table(found), shift.side_by_side(found), shift.blocks_table(found))
+    return [*own, shift.twin_table(found) if found.twin is not None else None]
 
 
 def _of_swap(found: Swap) -> list[Table | None]:
