@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seviz.analysis import ChannelRanking as ChannelRanking
     from seviz.analysis import ChannelView as ChannelView
     from seviz.analysis import Findings as Findings
+    from seviz.analysis import Swap as Swap
     from seviz.analysis import class_share as class_share
     from seviz.analysis import explain_pair as explain_pair
     from seviz.analysis import findings as findings
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from seviz.api.report import report as report
     from seviz.api.sample import sample as sample
     from seviz.api.shift import shift as shift
+    from seviz.api.swap import swap_gates as swap_gates
     from seviz.api.track import track as track
     from seviz.collect.image import explain_image as explain_image
     from seviz.collect.options import PassOptions as PassOptions
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from seviz.report.channels import write_channel as write_channel
     from seviz.report.channels import write_channels as write_channels
     from seviz.report.folder import write_results as write_results
+    from seviz.report.folder import write_swap as write_swap
     from seviz.report.image import write_image as write_image
     from seviz.results.ablation import Ablation as Ablation
     from seviz.results.blocks import GateBlock as GateBlock
@@ -93,6 +96,7 @@ _HOMES = {
     "RecordWarning": "seviz.errors",
     "SEBlock": "seviz.results.blocks",
     "SevizError": "seviz.errors",
+    "Swap": "seviz.analysis",
     "Tap": "seviz.gates",
     "Timing": "seviz.cost.entry",
     "ablate": "seviz.pruning.ablation",
@@ -125,11 +129,13 @@ _HOMES = {
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
     "shift": "seviz.api.shift",
+    "swap_gates": "seviz.api.swap",
     "track": "seviz.api.track",
     "write_channel": "seviz.report.channels",
     "write_channels": "seviz.report.channels",
     "write_image": "seviz.report.image",
     "write_report": "seviz.report",
+    "write_swap": "seviz.report.folder",
     "write_results": "seviz.report.folder",
 }
 

@@ -50,6 +50,10 @@ COMMANDS: dict[str, Callable[[str], tuple[str, ...]]] = {
     "shift": lambda record: (
         *("shift", record, "--against", record, "--format", "svg", "-o", "out"),
     ),
+    "swap": lambda record: (
+        *("swap", DIGITS, "--data", "digits", "--pairs", "9", "--blocks", "SE_2"),
+        *("--num-samples", "3", "--format", "svg", "-o", "out"),
+    ),
 }
 
 

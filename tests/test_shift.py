@@ -10,17 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import Refuses, Run
+from dialects import DIALECTS, Dialect
+from scipy import stats
 from synthetic import record_of_gates
 
 import seviz
 from seviz.analysis.drift import Exchange, drift
 from seviz.analysis.proportions import paired_difference
 from seviz.analysis.shift import Shift, shift_of
+from seviz.collect.prepare import prepare
 from seviz.collect.shift import shifted_worlds
 from seviz.data.sources import open_source
 from seviz.errors import DataError, UsageError
 from seviz.figures import shift_figure
+from seviz.gates.features import Features
 from seviz.results.record import Record
 from seviz.results.shift import World
 from seviz.tables import render, tables_of
@@ -153,6 +158,88 @@ def test_the_sample_network(found: Shift, folder: Path) -> None:
     assert found.of("noise")[2].answers.p_value < 0.05  # type: ignore[union-attr]
 
 
+def test_features_are_what_the_last_layer_reads(found: Shift, folder: Path) -> None:
+    """By a hook of our own on the last layer; drift from NumPy alone."""
+    network = seviz.load(DIGITS)
+    seen: list[Any] = []
+    handle = network.model.fc.register_forward_pre_hook(lambda m, args: seen.append(args[0]))  # type: ignore
+    ready = prepare(network, open_source("digits"), seviz.PassOptions())
+    for batch in ready.batches():
+        with torch.no_grad():
+            network.model(batch.images)
+    handle.remove()
+    truth = torch.cat(seen).numpy()
+    with np.load(folder / "clean" / "features.npz") as kept:
+        assert kept["index"].tolist() == list(range(364))
+        np.testing.assert_allclose(kept["values"], truth, rtol=1e-5, atol=1e-6)
+    for kind in found.kinds:
+        same, _, worst = found.of(kind)
+        assert same.features is not None
+        assert worst.features is not None
+        assert (same.features.drift.value, same.features.p_adjusted) == (0.0, 1.0)
+        assert worst.features.significant
+        with np.load(folder / f"{kind}_5" / "features.npz") as file:
+            after = file["values"].astype(float)
+        within = (truth.var(axis=0) + after.var(axis=0)) * 364 / 726
+        square = ((after.mean(axis=0) - truth.mean(axis=0)) ** 2 / within)[within > 0].mean()
+        assert worst.features.drift.value < square < worst.features.drift.value + 0.05
+        assert worst.features.channels == truth.shape[1]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS[::29], ids=lambda d: d.name)
+def test_the_last_layer_of_any_network(dialect: Dialect) -> None:
+    model, images = dialect.build(), dialect.example(3, seed=1)
+    seen: list[Any] = []
+    (head,) = (m for name, m in model.named_modules() if name.split(".")[-1] == "head")
+    handle = head.register_forward_pre_hook(lambda m, args: seen.append(args[0].clone()))
+    with torch.no_grad():
+        model(images)
+    handle.remove()
+    assert torch.equal(Features(model, images)(images), seen[0].flatten(1))
+
+
+def test_a_twin_is_compared_image_by_image(folder: Path, found: Shift, refuses: Refuses) -> None:
+    """Of a network beside itself nothing differs; beside another one each image counts."""
+    asked: dict[str, Any] = {"corrupt": ["noise"], "severity": [5]}
+    few = seviz.PassOptions(num_samples=4)
+    own = folder / "itself"
+    itself = seviz.shift(DIGITS, "digits", **asked, options=few, folder=own, twin=DIGITS)
+    assert itself.twin is not None
+    (world,) = itself.twin.worlds
+    assert world.paired
+    assert world.more is not None
+    assert (world.more.value, world.change) == (0.0, world.twin_change)
+    assert world.more.low < 0 < world.more.high  # type: ignore[operator]
+    assert world.features == world.twin_features
+    assert (own / "twin" / "clean" / "features.npz").is_file()
+    ungated = seviz.load(DIGITS)
+    with torch.no_grad():  # without what its gates know
+        for block in seviz.find(ungated.model, (1, 32, 32)).blocks:
+            for parameter in ungated.model.get_submodule(block.path).parameters():
+                parameter.zero_()
+    ungated = replace(ungated, name="flat", sha256="0" * 64)
+    asked["options"] = seviz.PassOptions(num_samples=10)
+    both = seviz.shift(DIGITS, "digits", **asked, twin=ungated)
+    assert both.twin is not None
+    (world,) = both.twin.worlds
+    tables = [
+        [w.predictions for w in shifted_worlds(n, "digits", **asked)] for n in (DIGITS, ungated)
+    ]
+    change = [
+        np.subtract(*(np.equal(t.true, t.predicted).astype(float) for t in reversed(own)))  # type: ignore[union-attr]
+        for own in tables
+    ]
+    apart = change[0] - change[1]
+    assert world.more is not None
+    assert world.more.value == pytest.approx(apart.mean())
+    low, high = stats.t.interval(0.95, 99, apart.mean(), apart.std(ddof=1) / 10)
+    assert (world.more.low, world.more.high) == pytest.approx((low, high), abs=0.01)
+    assert "shift_twin" in tables_of(both)
+    assert all(render(tables_of(both)["shift_twin"], kind) for kind in ("text", "latex", "html"))
+    with refuses(UsageError, "twin"):
+        seviz.shift(folder / "clean", against=folder / "noise_5", twin=DIGITS)
+
+
 def test_nothing_is_passed_twice(
     found: Shift, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +254,10 @@ def test_nothing_is_passed_twice(
     again = seviz.shift(DIGITS, "digits", **asked)
     assert made == []
     assert again.worlds == found.worlds
+    # Features of another pass do not serve, either.
+    damaged = folder / "noise_1" / "features.npz"
+    damaged.write_bytes((folder / "noise_5" / "features.npz").read_bytes()[:-40])
+    assert seviz.shift(DIGITS, "digits", **asked).worlds == found.worlds
     # Without its answers, or with those of another pass, a record does not serve.
     kept = folder / "noise_1" / "predictions.csv"
     kept.write_bytes((folder / "noise_5" / "predictions.csv").read_bytes())
@@ -223,13 +314,14 @@ def test_batches_are_not_corrupted(refuses: Refuses) -> None:
 def test_tables_and_figure(found: Shift) -> None:
     tables = tables_of(found)
     assert list(tables) == ["shift_worlds", "shift_blocks", "shift"]
-    assert len(tables["shift"]) == 36
+    assert len(tables["shift"]) == 42  # six blocks and the features
     for table in tables.values():
         assert all(render(table, kind) for kind in ("text", "latex", "html"))  # type: ignore[arg-type]
     figure = shift_figure(found)
     assert [p.get_title("left") for p in figure.axes] == ["noise", "jpeg"]
     for panel, kind in zip(figure.axes, found.kinds, strict=True):
         drawn = [line for line in panel.lines if line.get_linewidth() == 1.1]
+        assert panel.get_xticklabels()[-1].get_text() == "features"
         for line, own in zip(drawn, found.of(kind), strict=True):
             assert np.allclose(line.get_ydata(), [b.drift.value for b in own.blocks], atol=1e-3)
 
@@ -243,9 +335,15 @@ def test_the_command(run: Run) -> None:
     assert shown["worlds"][0]["name"] == "blur 1"
     assert shown["first"][0]["said"].startswith("blur: SE_2_1 is the first")
     assert len(shown["blocks"]) == 6
+    assert [f["block"] for f in shown["features"]] == ["features"]
     assert all(Path(f).is_file() for f in (*shown["figures"], *shown["csv"]))
     rows = list(csv.DictReader(Path("out/shift.csv").read_text().splitlines()))
-    assert [float(r["drift"]) for r in rows] == pytest.approx([b["drift"] for b in shown["blocks"]])
+    measured = [*shown["blocks"], *shown["features"]]
+    assert [float(r["drift"]) for r in rows] == pytest.approx([b["drift"] for b in measured])
+    said = run(*words, "--num-samples", "4", "-o", "out", "--twin", DIGITS, "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["twin"][0]["more"] == 0
+    assert Path("out/shift_twin.csv").is_file()
     records = ("out/shift/clean", "--against", "out/shift/blur_1", "-o", "two", "--format", "svg")
     said = run("shift", *records)
     assert said.code == 0, said.err

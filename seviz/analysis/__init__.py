@@ -44,7 +44,9 @@ from seviz.analysis.proportions import (
     unpaired_difference,
     wilson,
 )
-from seviz.analysis.shift import BlockShift, Shift, WorldShift, shift_of
+from seviz.analysis.shift import Shift, WorldShift, shift_of
+from seviz.analysis.shift_blocks import BlockShift
+from seviz.analysis.swap import Swap, SwapCell, SwapRates, swap_of
 from seviz.analysis.tracking import BlockMoment, Track, track_of
 
 __all__ = [
@@ -72,6 +74,9 @@ __all__ = [
     "Share",
     "Shift",
     "Statement",
+    "Swap",
+    "SwapCell",
+    "SwapRates",
     "Track",
     "UnpairedDifference",
     "WorldShift",
@@ -98,6 +103,7 @@ __all__ = [
     "selective_channels",
     "shift_of",
     "single_effects",
+    "swap_of",
     "track_of",
     "unpaired_difference",
     "view_channel",

@@ -50,14 +50,27 @@ def wilson(count: int, images: int, confidence: float = CONFIDENCE) -> Share | N
     """
     if not images:
         return None
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    p, more = count / images, z**2 / images
-    middle = (p + more / 2) / (1 + more)
-    half = z * sqrt(p * (1 - p) / images + more / (4 * images)) / (1 + more)
+    p = count / images
+    low, high = score_interval(p, images, confidence)
     # Exactly 0 and 1 there, which rounding misses.
-    low = 0.0 if count == 0 else max(0.0, middle - half)
-    high = 1.0 if count == images else min(1.0, middle + half)
-    return Share(p, low, high, count, images)
+    return Share(p, 0.0 if count == 0 else low, 1.0 if count == images else high, count, images)
+
+
+def score_interval(
+    share: float, images: float, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Return both ends of Wilson's score interval, as `wilson` defines it.
+
+    Args:
+        share: The share that was found.
+        images: How many independent images it is worth; need not be a whole number.
+        confidence: How often the interval is to hold the true share.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    more = z**2 / images
+    middle = (share + more / 2) / (1 + more)
+    half = z * sqrt(share * (1 - share) / images + more / (4 * images)) / (1 + more)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)

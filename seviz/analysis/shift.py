@@ -9,53 +9,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from seviz.analysis.drift import LEVEL, Drift, Exchange, Gates, drift
-from seviz.analysis.proportions import (
-    Difference,
-    Share,
-    holm,
-    paired_difference,
-    unpaired_difference,
-    wilson,
+from seviz.analysis.drift import Drift, Exchange, Gates, drift
+from seviz.analysis.proportions import Difference, Share, holm, wilson
+from seviz.analysis.shift_answers import (
+    FEWEST,
+    answer_drift,
+    answers,
+    change_of,
+    top1_of,
 )
+from seviz.analysis.shift_blocks import BlockShift, feature_drift
+from seviz.analysis.shift_twin import TwinShift, twin_of
 from seviz.errors import DataError, UsageError
 from seviz.results.notebook import Shown
-from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
-from seviz.results.sample import INDEX, MOST_IMAGES
+from seviz.results.sample import INDEX
 from seviz.results.shift import World, check_one_network
-
-FEWEST = 2
-
-
-@dataclass(frozen=True)
-class BlockShift:
-    """One block in one other world.
-
-    Attributes:
-        world: Name of the world.
-        corruption: What was done to the images; empty for other images.
-        severity: How much.
-        block: Name of the block.
-        channels: Its channels.
-        images: Images of the world whose gates were compared.
-        drift: How far its gates are from those of the clean images.
-        p_adjusted: The p-value, adjusted (Holm) for all blocks, and all severities of the corruption.
-    """
-
-    world: str
-    corruption: str
-    severity: int
-    block: str
-    channels: int
-    images: int
-    drift: Drift
-    p_adjusted: float
-
-    @property
-    def significant(self) -> bool:
-        """Return whether chance is an unlikely explanation."""
-        return self.p_adjusted < LEVEL
 
 
 @dataclass(frozen=True)
@@ -73,6 +42,8 @@ class WorldShift:
         changed: Share of images whose answer is another than for the clean image.
         answers: Drift of the answers, as that of gates: of the indicators of the predicted classes.
         blocks: In forward order.
+        features: The same of what the network's last layer reads, its own p-value adjusted for all severities
+            of the corruption; ``None`` where it is not known.
     """
 
     name: str
@@ -85,6 +56,12 @@ class WorldShift:
     changed: Share | None
     answers: Drift | None
     blocks: tuple[BlockShift, ...]
+    features: BlockShift | None = None
+
+    @property
+    def measured(self) -> tuple[BlockShift, ...]:
+        """Return the blocks, and after them the features where they are known."""
+        return self.blocks if self.features is None else (*self.blocks, self.features)
 
     @property
     def significant(self) -> tuple[BlockShift, ...]:
@@ -134,6 +111,7 @@ class Shift(Shown):
         top1: Share of right answers, where labels are known.
         worlds: The others, in the order in which they were asked for, severities ascending.
         first: Which block drifts first, for each corruption.
+        twin: A network without gates in the same worlds, where one was given.
         notes: What a reader must know.
     """
 
@@ -144,6 +122,7 @@ class Shift(Shown):
     worlds: tuple[WorldShift, ...]
     first: tuple[First, ...]
     notes: tuple[str, ...] = ()
+    twin: TwinShift | None = None
 
     @property
     def blocks(self) -> tuple[BlockShift, ...]:
@@ -160,12 +139,13 @@ class Shift(Shown):
         return tuple(w for w in self.worlds if kind == (w.corruption or w.name))
 
 
-def shift_of(clean: World, others: Sequence[World]) -> Shift:
+def shift_of(clean: World, others: Sequence[World], twin: Sequence[World] = ()) -> Shift:
     """Return how far gates and answers move from clean images to other ones.
 
     Args:
         clean: The images as they are.
         others: The same images made worse, which are compared image by image; or other images.
+        twin: Another network in all these worlds, the clean one first.
 
     Raises:
         DataError: If they are not of one network, or of too few images.
@@ -190,10 +170,11 @@ def shift_of(clean: World, others: Sequence[World]) -> Shift:
         clean.record.header.checkpoint,
         clean.name,
         clean.record.header.images,
-        _top1(clean.record),
+        top1_of(clean.record),
         tuple(made.values()),
         tuple(firsts),
         _notes(clean, others),
+        twin_of([clean, *others], twin) if twin else None,
     )
 
 
@@ -238,18 +219,19 @@ def _compare(clean: World, other: World, severities: int) -> WorldShift:
                 found.p_value,
             )
         )
-    pairs = _answers(clean.predictions, other.predictions) if paired else None
+    pairs = answers(clean.predictions, other.predictions) if paired else None
     return WorldShift(
         other.name,
         other.corruption,
         other.severity,
         b.header.images,
         paired,
-        _top1(b),
-        _change(a, b, pairs),
+        top1_of(b),
+        change_of(a, b, pairs),
         wilson(int((pairs.before != pairs.after).sum()), len(pairs.before)) if pairs else None,
-        _answer_drift(a, b, pairs, paired=paired),
+        answer_drift(a, b, pairs, paired=paired),
         tuple(blocks),
+        feature_drift(clean, other, severities),
     )
 
 
@@ -271,8 +253,14 @@ def _sampled(a: Record, b: Record) -> tuple[npt.NDArray[np.intp], npt.NDArray[np
 def _adjusted(worlds: Sequence[WorldShift]) -> list[WorldShift]:
     """Return the worlds of one kind with p-values adjusted for all their blocks."""
     every = iter(holm([b.drift.p_value for w in worlds for b in w.blocks]))
+    known = [w.features for w in worlds if w.features is not None]
+    own = iter(holm([f.drift.p_value for f in known]))
     return [
-        replace(w, blocks=tuple(replace(b, p_adjusted=next(every)) for b in w.blocks))
+        replace(
+            w,
+            blocks=tuple(replace(b, p_adjusted=next(every)) for b in w.blocks),
+            features=w.features and replace(w.features, p_adjusted=next(own)),
+        )
         for w in worlds
     ]
 
@@ -294,82 +282,3 @@ def _first(kind: str, worlds: Sequence[WorldShift]) -> First:
     smallest = min(b.p_adjusted for w in worlds for b in w.blocks)
     needed = math.ceil(images * min(short)) if short else None
     return First(kind, None, 0, smallest, images, needed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """The answers for the same images in two worlds.
-
-    Attributes:
-        true: Class of each, as text.
-        before: Predicted class of the clean image.
-        after: Predicted class of the other one.
-    """
-
-    true: npt.NDArray[np.str_]
-    before: npt.NDArray[np.str_]
-    after: npt.NDArray[np.str_]
-
-
-def _answers(a: PredictionTable | None, b: PredictionTable | None) -> _Pairs | None:
-    """Return the answers for the images that both tables name."""
-    if a is None or b is None or a.paths is None or b.paths is None:
-        return None
-    places = {path: i for i, path in enumerate(a.paths)}
-    theirs = [(places[p], i) for i, p in enumerate(b.paths) if p in places]
-    if not theirs or len(places) < len(a.paths):
-        return None
-    first, second = np.array(theirs).T
-    names, others = np.array(a.labels), np.array(b.labels)
-    return _Pairs(names[a.true[first]], names[a.predicted[first]], others[b.predicted[second]])
-
-
-def _top1(record: Record) -> Share | None:
-    right = _right(record)
-    return wilson(*right) if right is not None else None
-
-
-def _right(record: Record) -> tuple[int, int] | None:
-    """Return how many answers are right, and of how many images."""
-    confusion = record.arrays.get("confusion")
-    if confusion is None or not confusion.any():
-        return None
-    own = [c.index for c in record.classes.classes]
-    return int(confusion[np.arange(len(own)), own].sum()), int(confusion.sum())
-
-
-def _change(a: Record, b: Record, pairs: _Pairs | None) -> Difference | None:
-    if pairs is not None:
-        return paired_difference(pairs.before == pairs.true, pairs.after == pairs.true)
-    first, second = _right(a), _right(b)
-    if first is None or second is None:
-        return None
-    return unpaired_difference(*first, *second)
-
-
-def _answer_drift(a: Record, b: Record, pairs: _Pairs | None, *, paired: bool) -> Drift | None:
-    """Return the drift of the predicted classes, of at most as many images as there are gates of."""
-    if pairs is not None:
-        chosen = _spaced(len(pairs.before))
-        before, after = pairs.before[chosen], pairs.after[chosen]
-    elif paired:
-        return None
-    else:
-        predicted = [
-            np.repeat(np.arange(c.shape[1]), c.sum(axis=0))
-            for c in (r.arrays.get("confusion") for r in (a, b))
-            if c is not None
-        ]
-        if len(predicted) < 2:
-            return None
-        before, after = (p[_spaced(len(p))].astype(np.str_) for p in predicted)
-    if min(len(before), len(after)) < FEWEST:
-        return None
-    classes = np.unique(np.concatenate([before, after]))
-    first, second = ((p[:, None] == classes).astype(np.float64) for p in (before, after))
-    return drift(first, second, Exchange(len(before), len(after), paired=paired))
-
-
-def _spaced(count: int) -> npt.NDArray[np.intp]:
-    """Return at most so many places as single images are kept, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_IMAGES)).astype(np.intp))

@@ -26,6 +26,7 @@ def shift(
     severity: Sequence[int] = (),
     options: PassOptions | None = None,
     folder: str | Path | None = None,
+    twin: Network | None = None,
     **collecting: Any,
 ) -> Shift:
     """Measure how far the gates move when the images change, block by block, beyond chance.
@@ -41,6 +42,7 @@ def shift(
         options: How the passes are made.
         folder: Where the record of each world is kept, in a folder of its name; one that is of the very
             same pass is used again.
+        twin: A network without gates that is to pass through the same worlds: accuracy and features of both.
         collecting: Further arguments of `seviz.collect`, such as ``resume`` and ``tell``.
 
     Returns:
@@ -60,7 +62,9 @@ def shift(
     (6, None)
     """
     from seviz.analysis import shift_of
-    from seviz.results.shift import record_worlds
+    from seviz.results.shift import World, record_worlds
+
+    others: list[World] = []
 
     if isinstance(network, str | Path) and (spec := open_spec(network)).is_record:
         network = spec.record
@@ -72,21 +76,24 @@ def shift(
                 "expected another record as against= of a record, and no images, found something else; "
                 "give a network for passes"
             )
+        if twin is not None:
+            raise UsageError(
+                "expected a twin of a network, found one of a record; give networks for passes"
+            )
         worlds = record_worlds(network, against)
     else:
-        from seviz.collect.shift import shifted_worlds
+        from seviz.collect.shift import shifted_worlds, twin_worlds
 
         if data is None:
             raise UsageError("expected images for a network, found none; give data=")
-        worlds = shifted_worlds(
-            network,
-            data,
-            against=against,
-            against_split=against_split,
-            corrupt=corrupt,
-            severity=severity,
-            options=options,
-            folder=folder,
+        asked: dict[str, Any] = {
+            "against": against,
+            "against_split": against_split,
+            "corrupt": corrupt,
+            "severity": severity,
             **collecting,
-        )
-    return shift_of(worlds[0], worlds[1:])
+        }
+        worlds = shifted_worlds(network, data, options=options, folder=folder, **asked)
+        if twin is not None:
+            others = twin_worlds(twin, data, options=options, folder=folder, **asked)
+    return shift_of(worlds[0], worlds[1:], others)

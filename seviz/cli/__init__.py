@@ -30,6 +30,7 @@ from seviz.cli import (
     merge,
     report,
     shift,
+    swap,
     track,
 )
 from seviz.cli.console import say_details, saying_warnings
@@ -80,6 +81,7 @@ COMMANDS: tuple[Callable[..., int | None], ...] = (
     ablate.ablate,
     fold.fold,
     image.image,
+    swap.swap,
     channel.channel,
     channels.channels,
     report.report,

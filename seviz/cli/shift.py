@@ -58,6 +58,12 @@ class WorldOptions:
         Words,
         Parameter(help="How much, 1 to 5; 1 3 5 by default, 0 leaves images as they are."),
     ] = ()
+    twin: Annotated[
+        str | None,
+        Parameter(
+            help="A network without gates that passes through the same worlds: accuracy and features of both."
+        ),
+    ] = None
 
 
 @Parameter(name="*", group=DRAWING)
@@ -101,15 +107,18 @@ def shift(
     check_formats(figure.formats)
     spec = open_spec(ckpt)
     folder = output_folder(spec, output.output)
+    twin: list[World] = []
     if spec.is_record:
         worlds = _of_records(spec, world, data)
     else:
         try:
-            worlds = _passed(spec, world, Asked(model, data, earlier), folder / "shift", speaker)
+            worlds, twin = _passed(
+                spec, world, Asked(model, data, earlier), folder / "shift", speaker
+            )
         except KeyboardInterrupt:
             speaker.remark("not compared: a pass was interrupted; what was collected is used again")
             return INTERRUPTED
-    found = shift_of(worlds[0], worlds[1:])
+    found = shift_of(worlds[0], worlds[1:], twin)
     written = write_shift(found, folder, formats=figure.formats)
     speaker.document(_document(found, written))
     _say(found, written, speaker)
@@ -125,6 +134,10 @@ def _of_records(spec: Spec, world: WorldOptions, data: DataOptions) -> list[Worl
     from seviz.results.shift import record_worlds
 
     other = open_spec(world.against) if world.against is not None else None
+    if world.twin is not None:
+        raise UsageError(
+            f"expected --twin with a checkpoint and --data, found the record {spec.name}; leave it out"
+        )
     if world.corrupt or data.data is not None or other is None or not other.is_record:
         raise UsageError(
             f"expected another record after --against, and no images, with the record {spec.name}; name "
@@ -135,31 +148,40 @@ def _of_records(spec: Spec, world: WorldOptions, data: DataOptions) -> list[Worl
 
 def _passed(
     spec: Spec, world: WorldOptions, asked: Asked, folder: Path, speaker: Speaker
-) -> list[World]:
+) -> tuple[list[World], list[World]]:
+    """Return what the network does in each world, and what its twin does where there is one."""
     for_networks()
-    from seviz.collect.shift import check_worlds, shifted_worlds
+    from seviz.collect.shift import check_worlds, shifted_worlds, twin_worlds
 
     check_worlds(world.against, world.corrupt, world.severity)
     images = require_data(spec.name, asked.data)
     loaded = load_model(spec.name, asked.model)
     say_network(loaded, speaker)
-    return shifted_worlds(
-        loaded,
-        images,
-        against=world.against,
-        against_split=world.against_split,
-        corrupt=world.corrupt,
-        severity=world.severity,
-        options=asked.pass_options,
-        folder=folder,
-        begin=lambda name: speaker.remark(f"images: {name}"),
+    twin = load_model(world.twin, ModelOptions()) if world.twin is not None else None
+    how: dict[str, Any] = {
+        "against": world.against,
+        "against_split": world.against_split,
+        "corrupt": world.corrupt,
+        "severity": world.severity,
+        "options": asked.pass_options,
+        "folder": folder,
         **asked.collecting(speaker),
+    }
+    own = shifted_worlds(
+        loaded, images, begin=lambda name: speaker.remark(f"images: {name}"), **how
+    )
+    if twin is None:
+        return own, []
+    say_network(twin, speaker)
+    return own, twin_worlds(
+        twin, images, begin=lambda name: speaker.remark(f"the twin, images: {name}"), **how
     )
 
 
 def _document(found: Shift, written: Written) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from seviz.analysis.shift_blocks import FEATURES
     from seviz.tables import shift as tables
 
     top1 = found.top1
@@ -169,7 +191,9 @@ def _document(found: Shift, written: Written) -> dict[str, Any]:
         "images": found.images,
         "top1": None if top1 is None else {"value": top1.value, "low": top1.low, "high": top1.high},
         "worlds": tables.worlds_table(found).records(),
-        "blocks": tables.blocks_table(found).records(),
+        "blocks": [b for b in tables.blocks_table(found).records() if b["block"] != FEATURES],
+        "features": [b for b in tables.blocks_table(found).records() if b["block"] == FEATURES],
+        "twin": tables.twin_table(found).records() if found.twin is not None else None,
         "notes": list(found.notes),
         "first": [{**asdict(first), "said": str(first)} for first in found.first],
         "figures": [str(f) for f in written.figures],
@@ -185,4 +209,6 @@ def _say(found: Shift, written: Written, speaker: Speaker) -> None:
     speaker.line()
     speaker.table(tables.worlds_table(found))
     speaker.table(tables.side_by_side(found))
+    if found.twin is not None:
+        speaker.table(tables.twin_table(found))
     speaker.wrote(written.files)

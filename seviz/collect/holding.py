@@ -1,17 +1,18 @@
-"""What a network answers to one image with some of its gates held at fixed numbers."""
+"""What a network answers to a few images with some of their gates held at numbers that are not their own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seviz.gates import Trace, TracedBlock
 from seviz.gates.rerun import Rerun
-from seviz.gates.sites import Gates, Sites
+from seviz.gates.sites import Gates, Scaling, Sites
 
 # What later passes begin with may take so many bytes; beyond, every pass is a whole one.
 MOST_BYTES = 2**30
@@ -23,7 +24,7 @@ TWICE = 2
 
 
 class Holding:
-    """Runs one image again and again, each time with other gates held.
+    """Runs one batch again and again, each time with other gates held.
 
     What comes before a held gate is as in the undisturbed pass, and is not computed again where what it
     leaves fits into a gigabyte. Maps that are weighed apart are set in whole passes.
@@ -33,7 +34,7 @@ class Holding:
         traced: What was found in it.
         blocks: The blocks that may be held.
         sites: The same blocks, for whole passes.
-        images: The image, twice, on the network's device.
+        images: A batch on the network's device, as large as any that is to come.
     """
 
     def __init__(
@@ -46,28 +47,51 @@ class Holding:
     ) -> None:
         self._sites, self._images = sites, images
         quick = [t for t in blocks if len(t.sites) == 1]
-        self._rerun = None
-        if quick and sum(map(_bytes, quick)) <= MOST_BYTES:
-            self._quick = {t.block.name for t in quick}
+        self._rerun, self._quick = None, frozenset[str]()
+        self._names = frozenset(t.block.name for t in blocks)
+        if quick and len(images) * sum(map(_bytes, quick)) <= MOST_BYTES:
+            self._quick = frozenset(t.block.name for t in quick)
             self._rerun = Rerun(model, replace(traced, blocks=tuple(quick)), images)
 
     def begin(self, images: Tensor) -> None:
-        """Take another image, twice in a batch."""
+        """Take another batch."""
         self._images = images
         if self._rerun is not None:
             self._rerun.baseline(images)
 
+    def read(self, images: Tensor) -> tuple[Any, dict[str, Tensor]]:
+        """Take another batch, and return the network's output and the gates [N, C] of each block."""
+        if self._rerun is not None and self._quick == self._names:
+            self._images = images
+            return self._rerun.baseline(images)
+        self.begin(images)
+        parts: dict[str, dict[int, Tensor]] = {name: {} for name in self._names}
+
+        def look(scaling: Scaling) -> None:
+            parts[scaling.block][scaling.columns.start or 0] = scaling.gates.clone()
+
+        output = self._sites.run(images, look)
+        gates = {n: torch.cat([own[i] for i in sorted(own)], 1) for n, own in parts.items()}
+        return output, gates
+
     def answer(self, gates: Gates) -> Tensor:
-        """Return the network's output [2, outputs] with gates [2, C] held, by block name."""
+        """Return the network's output [N, outputs] with gates [N, C] (or [C] for all) held, by block name."""
         if self._rerun is not None and self._quick.issuperset(gates):
             return self._rerun.replaced(gates)
         output: Tensor = self._sites.run(self._images, gates=gates)
         return output
 
 
+def images_at_once(blocks: Sequence[TracedBlock], most: int) -> int:
+    """Return how many images a batch may have, so that no pass need be a whole one: two at least."""
+    each = sum(_bytes(t) for t in blocks if len(t.sites) == 1)
+    return max(TWICE, min(most, MOST_BYTES // max(each, 1)))
+
+
 def _bytes(traced: TracedBlock) -> int:
+    """Return how much one image leaves at a block for later passes to begin with."""
     block = traced.block
-    return 4 * TWICE * _KEPT * block.channels * math.prod(block.spatial or (1,))
+    return 4 * _KEPT * block.channels * math.prod(block.spatial or (1,))
 
 
 def both(each: Mapping[str, Mapping[str, Tensor]]) -> tuple[list[str], dict[str, Tensor]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from seviz.collect.features import sampled_features
 from seviz.collect.meet import Data, Network, met
 from seviz.collect.options import PassOptions, require_whole
 from seviz.collect.prepare import prepare
@@ -21,12 +22,13 @@ from seviz.data.base import Source
 from seviz.data.corruptions import check_corruption, corrupted
 from seviz.errors import DataError, UsageError
 from seviz.networks import LoadedModel
+from seviz.results.features import FEATURES_NAME, SampledFeatures
 from seviz.results.files import is_record
 from seviz.results.predictions import PredictionTable, read_predictions, write_predictions
 from seviz.results.record import Record
 from seviz.results.shift import World, record_worlds
 
-CLEAN, AGAINST = "clean", "against"
+CLEAN, AGAINST, TWIN = "clean", "against", "twin"
 SEVERITIES = (1, 3, 5)
 _PREDICTIONS = "predictions.csv"
 
@@ -108,9 +110,27 @@ def shifted_worlds(
         if record.header.partial:
             raise KeyboardInterrupt
         shown = one.name if one.corruption else record.header.source
-        worlds.append(World(shown, record, predictions, one.corruption, one.severity))
+        features = _features(one, own, record)
+        worlds.append(World(shown, record, predictions, one.corruption, one.severity, features))
+    if against is None:
+        return worlds
     # Two sets of images of one name, or two parts of one.
-    return worlds if against is None else record_worlds(*(w.record for w in worlds))
+    named = record_worlds(*(w.record for w in worlds))
+    return [replace(w, name=n.name) for w, n in zip(worlds, named, strict=True)]
+
+
+def twin_worlds(
+    twin: Network,
+    data: Data,
+    *,
+    options: PassOptions | None = None,
+    folder: str | Path | None = None,
+    **asked: Any,
+) -> list[World]:
+    """Return what a network without gates does in the same worlds; arguments as for `shifted_worlds`."""
+    chosen = replace(options or PassOptions(), require_se=False)
+    own = Path(folder) / TWIN if folder is not None else None
+    return shifted_worlds(twin, data, options=chosen, folder=own, **asked)
 
 
 def check_worlds(against: Any, corrupt: Sequence[str], severity: Sequence[int]) -> None:
@@ -159,6 +179,19 @@ def _passed(
     if folder is not None and tables:
         write_predictions(tables[0], folder / _PREDICTIONS)
     return record, tables[0] if tables else None
+
+
+def _features(one: _Meeting, folder: Path | None, record: Record) -> SampledFeatures | None:
+    """Return what the last layer reads of single images, from the folder of the record or from a pass."""
+    path = folder / FEATURES_NAME if folder is not None else None
+    made = f"{record.header.created} {record.header.checkpoint_sha256}"
+    kept = SampledFeatures.load(path, made) if path is not None else None
+    if kept is not None:
+        return kept
+    found = sampled_features(prepare(one.loaded, one.images, one.options))
+    if found is not None and path is not None:
+        found.save(path, made)
+    return found
 
 
 def _is_scored(ready: Prepared) -> bool:

@@ -8,7 +8,7 @@ import multiprocessing.process
 import os
 import signal
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -152,6 +152,22 @@ class Batches:
             ),
             part=True,
             remarks=self.remarks,
+        )
+
+    def smallest(
+        self, key: Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]], most: int
+    ) -> Batches:
+        """Return some of the images, in the order of the source: those whose key is smallest.
+
+        Args:
+            key: Gives the key of each position in the source, [N].
+            most: How many.
+        """
+        indices = self._images.indices
+        chosen = np.sort(np.argsort(key(indices), kind="stable")[:most])
+        images = replace(self._images, indices=indices[chosen], rows=self._images.rows[chosen])
+        return replace(
+            self, total=len(chosen), _images=images, skipped=[], remarks=set(), _marks={}
         )
 
     def position(self, given: int) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from seviz.figures.ridges import ridges
 from seviz.figures.saving import save_figure
 from seviz.figures.shift import shift_figure
 from seviz.figures.stripes import stripes_figure
+from seviz.figures.swap import swap_figure
 from seviz.figures.tracking import track_figure
 from seviz.tables.ablation import write_ablation_csv
 from seviz.tables.comparison import write_block_changes_csv, write_class_changes_csv
@@ -25,7 +26,8 @@ from seviz.tables.confusion import (
 from seviz.tables.cost import write_cost_csv
 from seviz.tables.findings import write_findings_csv, write_selective_csv
 from seviz.tables.gates import write_gate_csv
-from seviz.tables.shift import write_shift_csv, write_worlds_csv
+from seviz.tables.shift import write_shift_csv, write_twin_csv, write_worlds_csv
+from seviz.tables.swap import write_cells_csv, write_rates_csv, write_swap_pairs_csv
 from seviz.tables.tracking import write_epochs_csv, write_track_csv
 
 __all__ = [
@@ -44,9 +46,11 @@ __all__ = [
     "shift_figure",
     "stage_bars",
     "stripes_figure",
+    "swap_figure",
     "track_figure",
     "write_ablation_csv",
     "write_block_changes_csv",
+    "write_cells_csv",
     "write_class_changes_csv",
     "write_classes_csv",
     "write_confusion_csv",
@@ -55,8 +59,11 @@ __all__ = [
     "write_findings_csv",
     "write_gate_csv",
     "write_pairs_csv",
+    "write_rates_csv",
     "write_selective_csv",
     "write_shift_csv",
+    "write_swap_pairs_csv",
     "write_track_csv",
+    "write_twin_csv",
     "write_worlds_csv",
 ]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from seviz import figures
-from seviz.analysis import Comparison, Findings, GateConfusion, Shift, Track, gate_confusion
+from seviz.analysis import Comparison, Findings, GateConfusion, Shift, Swap, Track, gate_confusion
 from seviz.analysis.curves import default_classes
 from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.analysis.network_map import NetworkMap
@@ -185,6 +185,10 @@ def _shift(shift: Shift, asked: Choices) -> Figure | None:
     return figures.shift_figure(shift)
 
 
+def _swap(swap: Swap, asked: Choices) -> Figure | None:
+    return figures.swap_figure(swap)
+
+
 # A new figure is a row here and a module beside.
 FIGURES = (
     Drawing(
@@ -281,6 +285,12 @@ FIGURES = (
         Shift,
         _shift,
     ),
+    Drawing(
+        "swap",
+        "How often the answer follows the gates of another image, by class and by block",
+        Swap,
+        _swap,
+    ),
 )
 
 
@@ -326,7 +336,8 @@ def drawn_from(
     """Yield every figure of a result, drawn.
 
     Args:
-        result: A record, findings, an evaluation, an audit, an ablation, a comparison, a shift or a track.
+        result: A record, findings, an evaluation, an audit, an ablation, a comparison, a shift, a swap or a
+            track.
         asked: What to draw of it.
         printed: Those that a report prints, in place of those that stand in files of their own.
         only: The file of a single one.

@@ -42,7 +42,7 @@ def shift_figure(shift: Shift) -> Figure:
     wide = (PAGE_WIDTH - _LEFT - _RIGHT - (columns - 1) * _ACROSS) / columns
     sentence = _note(shift)
     notes = textwrap.wrap(sentence, int((PAGE_WIDTH - _LEFT - _RIGHT) / _NOTE_CHARACTER))
-    turned = wide < _NAME * min(len(shift.worlds[0].blocks), _TICKS)
+    turned = wide < _NAME * min(len(shift.worlds[0].measured), _TICKS)
     foot = _FOOT + turned * _TURNED + _LINE * len(notes)
     gap = _GAP + turned * _TURNED
     tall = foot + rows * _PANEL + (rows - 1) * gap + _HEAD
@@ -78,29 +78,33 @@ def shift_figure(shift: Shift) -> Figure:
 
 def _bounds(shift: Shift) -> tuple[float, float]:
     """Return up to where the axis is linear, and where it ends: the same in all panels."""
-    bands = [b.drift.band for b in shift.blocks]
-    linear = max(min(bands, default=0.0), _LEAST)
-    return linear, max(1.6 * max((b.drift.value for b in shift.blocks), default=0.0), 3 * linear)
+    drifts = [b.drift for world in shift.worlds for b in world.measured]
+    linear = max(min((d.band for d in drifts), default=0.0), _LEAST)
+    return linear, max(1.6 * max((d.value for d in drifts), default=0.0), 3 * linear)
 
 
 def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, float]) -> None:
-    names = [b.block for b in worlds[0].blocks]
+    drawn = [w.measured for w in worlds]
+    names = [b.block for b in drawn[0]]
+    blocks = len(worlds[0].blocks)
     places = list(range(len(names)))
     linear, highest = bounds
     panel.set_yscale("symlog", linthresh=linear, linscale=0.6)
     panel.set_ylim(-linear, highest)
     panel.grid(axis="y", color=PALE, linewidth=0.5)
     edges = [p + side for p in places for side in (-0.5, 0.5)]
-    bands = [[b.drift.band for b in world.blocks for _ in (0, 1)] for world in worlds]
+    bands = [[b.drift.band for b in own for _ in (0, 1)] for own in drawn]
     lowest = [min(together) for together in zip(*bands, strict=True)]
     panel.fill_between(edges, [-linear] * len(edges), lowest, color=PALE, linewidth=0, zorder=1)
-    for world, band in zip(worlds, bands, strict=True):
+    if blocks < len(names):  # the features stand apart
+        panel.axvline(blocks - 0.5, color=GREY, linewidth=0.4)
+    for world, own, band in zip(worlds, drawn, bands, strict=True):
         colour, marker = _look(world)
         panel.plot(edges, band, color=colour, linewidth=0.9, linestyle=_DOTS, zorder=2)
-        values = [max(b.drift.value, -linear) for b in world.blocks]
-        panel.plot(places, values, color=colour, linewidth=1.1, zorder=3)
+        values = [max(b.drift.value, -linear) for b in own]
+        panel.plot(places[:blocks], values[:blocks], color=colour, linewidth=1.1, zorder=3)
         for filled in (True, False):
-            chosen = [p for p in places if world.blocks[p].significant is filled]
+            chosen = [p for p in places if own[p].significant is filled]
             panel.plot(
                 chosen,
                 [values[p] for p in chosen],
@@ -111,8 +115,9 @@ def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, floa
                 markeredgewidth=0.8,
                 zorder=4,
             )
-    step = -(-len(names) // _TICKS)
-    panel.set_xticks(places[::step], names[::step])
+    step = -(-blocks // _TICKS)
+    shown = [*places[:blocks:step], *places[blocks:]]
+    panel.set_xticks(shown, [names[p] for p in shown])
     panel.set_xlim(-0.5, len(names) - 0.5)
 
 
@@ -154,10 +159,13 @@ def _legend(figure: Figure, shift: Shift, tall: float) -> None:
 
 def _note(shift: Shift) -> str:
     images = max(b.images for b in shift.blocks)
+    known = any(w.features is not None for w in shift.worlds)
+    features = " Features: what the last layer reads." if known else ""
     many = ", by severity" if any(len(shift.of(kind)) > 1 for kind in shift.kinds) else ""
     return (
         f"{shift.name}: gates of {images:,} images against clean ones of {shift.data}. Drift: mean over "
         "channels of the squared difference of means, in units of the variance over images, less what "
         f"chance gives. Dotted: what chance alone stays below 95 times in 100{many}. Filled: p < 0.05, "
         "adjusted for all blocks and severities of a panel."
+        f"{features}"
     )

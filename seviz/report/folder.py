@@ -14,6 +14,7 @@ from seviz.analysis import (
     GateConfusion,
     SelectiveChannel,
     Shift,
+    Swap,
     Track,
     findings,
     gate_confusion,
@@ -298,14 +299,34 @@ def write_shift(shift: Shift, folder: Path, *, formats: Sequence[str] = FORMATS)
 
     Args:
         shift: From `seviz.shift`.
-        folder: Where files go: ``shift.csv``, ``shift_worlds.csv`` and the figure.
+        folder: Where files go: ``shift.csv``, ``shift_worlds.csv``, ``shift_twin.csv`` where there is a twin,
+            and the figure.
         formats: Formats of the figure.
     """
-    tables = (
+    tables = [
         figures.write_shift_csv(shift, folder / "shift.csv"),
         figures.write_worlds_csv(shift, folder / "shift_worlds.csv"),
-    )
-    return _save([shift], folder, formats, Choices()) + Written(tables=tables)
+    ]
+    if shift.twin is not None:
+        tables.append(figures.write_twin_csv(shift, folder / "shift_twin.csv"))
+    return _save([shift], folder, formats, Choices()) + Written(tables=tuple(tables))
+
+
+def write_swap(swap: Swap, folder: str | Path, *, formats: Sequence[str] = FORMATS) -> Written:
+    """Draw how often the answer follows the gates, and write the numbers of blocks, classes and pairs.
+
+    Args:
+        swap: From `seviz.swap_gates`.
+        folder: Where files go: ``swap.csv``, ``swap_classes.csv`` where there are pairs enough,
+            ``swap_pairs.csv`` and the figure.
+        formats: Formats of the figure.
+    """
+    folder = Path(folder)
+    tables = [figures.write_rates_csv(swap, folder / "swap.csv")]
+    if swap.cells:
+        tables.append(figures.write_cells_csv(swap, folder / "swap_classes.csv"))
+    tables.append(figures.write_swap_pairs_csv(swap, folder / "swap_pairs.csv"))
+    return _save([swap], folder, formats, Choices()) + Written(tables=tuple(tables))
 
 
 def write_results(

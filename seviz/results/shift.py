@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seviz.errors import DataError
+from seviz.results.features import SampledFeatures
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
 
@@ -19,6 +20,7 @@ class World:
         predictions: The answer for each image, where it is known.
         corruption: What was done to the images; empty for images as they are.
         severity: How much, 0 to 5.
+        features: What the network's last layer reads of single images, where it is known.
     """
 
     name: str
@@ -26,6 +28,7 @@ class World:
     predictions: PredictionTable | None = None
     corruption: str = ""
     severity: int = 0
+    features: SampledFeatures | None = None
 
 
 def check_one_network(a: World, b: World) -> None:

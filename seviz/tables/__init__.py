@@ -19,6 +19,7 @@ from seviz.analysis import (
     Scores,
     SelectiveChannel,
     Shift,
+    Swap,
     Track,
     scores,
 )
@@ -40,6 +41,7 @@ from seviz.tables import (
     gates,
     image,
     shift,
+    swap,
     tracking,
 )
 from seviz.tables.csv_files import to_csv, write_csv
@@ -116,7 +118,13 @@ def _of_track(track: Track) -> list[Table | None]:
 
 
 def _of_shift(found: Shift) -> list[Table | None]:
-    return [shift.worlds_table(found), shift.side_by_side(found), shift.blocks_table(found)]
+    own = (shift.worlds_table(found), shift.side_by_side(found), shift.blocks_table(found))
+    return [*own, shift.twin_table(found) if found.twin is not None else None]
+
+
+def _of_swap(found: Swap) -> list[Table | None]:
+    own = swap.rates_table(found), swap.controls_table(found)
+    return [*own, swap.matrix_table(found) if found.matrix else None]
 
 
 def _of_record(record: Record) -> list[Table | None]:
@@ -159,6 +167,7 @@ _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (Record, _of_record),
     (Scores, _of_scores),
     (Shift, _of_shift),
+    (Swap, _of_swap),
     (Track, _of_track),
 )
 
@@ -168,8 +177,8 @@ def tables_of(result: Any) -> dict[str, Table]:
 
     Args:
         result: An ablation, an audit, a channel or the ranking of all, a comparison, an evaluation or its
-            scores, findings, explained images, a record, a shift, a track; or a sequence of SE blocks, or of
-            selective channels.
+            scores, findings, explained images, a record, a shift, swapped gates, a track; or a sequence of
+            SE blocks, or of selective channels.
 
     Raises:
         UsageError: If it is none of these.
@@ -192,6 +201,6 @@ def tables_of(result: Any) -> dict[str, Table]:
         else:
             raise UsageError(
                 f"expected a result of seviz, found {type(result).__name__}; give what seviz.audit, ablate, "
-                "compare, evaluate, scores, findings, shift, track or collect returns"
+                "compare, evaluate, scores, findings, shift, swap_gates, track or collect returns"
             )
     return {table.name: table for table in made if table is not None}

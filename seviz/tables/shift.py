@@ -9,7 +9,8 @@ from typing import Any
 
 from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.proportions import Difference, Share
-from seviz.analysis.shift import BlockShift, Shift, WorldShift
+from seviz.analysis.shift import Shift, WorldShift
+from seviz.analysis.shift_blocks import BlockShift
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import P_VALUE, Cell, Column, Table
 
@@ -41,6 +42,13 @@ def _drift(world: WorldShift) -> Any:
     return found.value if found.p_value < 0.05 else Cell(found.value, "faint")
 
 
+def _feature_drift(world: WorldShift) -> Any:
+    found = world.features
+    if found is None:
+        return None
+    return found.drift.value if found.significant else Cell(found.drift.value, "faint")
+
+
 _WORLDS = (
     Column("name", "images"),
     Column("corruption", ""),
@@ -69,6 +77,8 @@ _WORLDS = (
     ),
     Column("answers", "their drift", "z.3f", _drift, rank=2),
     Column("answers_p", "", P_VALUE, lambda w: w.answers.p_value if w.answers else None),
+    Column("features", "features' drift", "z.3f", _feature_drift, rank=1),
+    Column("features_p", "", P_VALUE, lambda w: w.features.p_adjusted if w.features else None),
     Column("drifting", "blocks drift", "d", lambda w: len(w.significant)),
     Column("blocks", "", "d", lambda w: len(w.blocks)),
 )
@@ -82,7 +92,8 @@ def worlds_table(shift: Shift) -> Table:
         "change: of top-1, interval at 95 %, image by image"
         if paired
         else "change: of top-1, interval at 95 %, of two sets of images",
-        "their drift: that of the answers, as of gates; in brackets where chance explains it",
+        "their drift, features' drift: that of the answers, and of what the last layer reads, as of gates; "
+        "in brackets where chance explains it",
         *shift.notes,
     )
     caption = f"{shift.name} against {shift.images:,} images of {shift.data}{clean}"
@@ -112,7 +123,8 @@ _BLOCKS = (
 
 def blocks_table(shift: Shift) -> Table:
     """Return a row for each block in each other world."""
-    return Table.of("shift", "Drift of the gates", _BLOCKS, shift.blocks, (*_METHOD, *_TESTS))
+    rows = [b for world in shift.worlds for b in world.measured]
+    return Table.of("shift", "Drift of the gates", _BLOCKS, rows, (*_METHOD, *_TESTS))
 
 
 def _cell(place: int) -> Callable[[tuple[BlockShift, ...]], Any]:
@@ -134,7 +146,8 @@ def side_by_side(shift: Shift) -> Table:
         Column("block", "block", get=lambda row: row[0].block),
         *(Column(w.name, w.name, "z.3f", _cell(i)) for i, w in enumerate(shown)),
     ]
-    rows = list(zip(*(w.blocks for w in shown), strict=True))
+    features = all(w.features is not None for w in shown)
+    rows = list(zip(*(w.measured if features else w.blocks for w in shown), strict=True))
     notes = [*_METHOD, "in brackets where chance explains it (p, adjusted, of 0.05 or more)"]
     return Table.of(
         "shift_blocks",
@@ -143,6 +156,82 @@ def side_by_side(shift: Shift) -> Table:
         rows,
         [*notes, *([note] if note else [])],
     )
+
+
+_TWIN = (
+    Column("name", "images"),
+    Column(
+        "top1",
+        "top-1",
+        ".2%",
+        lambda w: _share(w.top1),
+        ends=("top1_low", "top1_high"),
+        brief=True,
+        rank=2,
+    ),
+    Column(
+        "twin_top1",
+        "twin",
+        ".2%",
+        lambda w: _share(w.twin_top1),
+        ends=("twin_top1_low", "twin_top1_high"),
+        brief=True,
+        rank=2,
+    ),
+    Column(
+        "change",
+        "change, points",
+        "+.2f",
+        lambda w: _change(w.change),
+        scale=100,
+        ends=("change_low", "change_high"),
+        brief=True,
+    ),
+    Column(
+        "twin_change",
+        "twin",
+        "+.2f",
+        lambda w: _change(w.twin_change),
+        scale=100,
+        ends=("twin_change_low", "twin_change_high"),
+        brief=True,
+    ),
+    Column("more", "better by", "+.2f", scale=100, ends=("more_low", "more_high")),
+    Column(
+        "features",
+        "features' drift",
+        "z.3f",
+        lambda w: w.features.value if w.features else None,
+        rank=1,
+    ),
+    Column(
+        "twin_features",
+        "twin",
+        "z.3f",
+        lambda w: w.twin_features.value if w.twin_features else None,
+        rank=1,
+    ),
+    Column("paired", ""),
+)
+
+
+def twin_table(shift: Shift) -> Table:
+    """Return a row for each other world: accuracy and features of a network and of its twin without gates."""
+    twin = shift.twin
+    assert twin is not None, "a twin was given"
+    clean = f"; clean: top-1 {shift.top1} and {twin.top1}" if shift.top1 and twin.top1 else ""
+    how = "image by image" if all(w.paired for w in twin.worlds) else "of two sets of images"
+    notes = (
+        f"better by: points that the change of {shift.name} is above that of {twin.name}; at 95 %, {how}",
+        "features' drift: each in units of its own variance over images",
+    )
+    caption = f"{shift.name} beside its twin {twin.name}{clean}"
+    return Table.of("shift_twin", caption, _TWIN, twin.worlds, notes)
+
+
+def write_twin_csv(shift: Shift, path: str | Path) -> Path:
+    """Write one row for each world of a network and its twin."""
+    return write_csv(twin_table(shift), path)
 
 
 def write_shift_csv(shift: Shift, path: str | Path) -> Path:
