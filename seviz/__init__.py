@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from seviz.api.report import report as report
     from seviz.api.sample import sample as sample
     from seviz.api.shift import shift as shift
+    from seviz.api.thumbnails import thumbnails as thumbnails
     from seviz.api.track import track as track
     from seviz.collect.image import explain_image as explain_image
     from seviz.collect.prepare import PassOptions as PassOptions
@@ -125,6 +126,7 @@ _HOMES = {
     "scores": "seviz.analysis",
     "selective_channels": "seviz.analysis",
     "shift": "seviz.api.shift",
+    "thumbnails": "seviz.api.thumbnails",
     "track": "seviz.api.track",
     "write_channel": "seviz.report.channels",
     "write_channels": "seviz.report.channels",
