@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from seviz.api.sample import sample as sample
     from seviz.api.shift import shift as shift
     from seviz.api.swap import swap_gates as swap_gates
+    from seviz.api.thumbnails import thumbnails as thumbnails
     from seviz.api.track import track as track
     from seviz.collect.image import explain_image as explain_image
     from seviz.collect.options import PassOptions as PassOptions
@@ -130,6 +131,7 @@ _HOMES = {
     "selective_channels": "seviz.analysis",
     "shift": "seviz.api.shift",
     "swap_gates": "seviz.api.swap",
+    "thumbnails": "seviz.api.thumbnails",
     "track": "seviz.api.track",
     "write_channel": "seviz.report.channels",
     "write_channels": "seviz.report.channels",

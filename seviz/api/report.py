@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.api.passes import met_network
+from seviz.api.thumbnails import check_named
+from seviz.api.thumbnails import thumbnails as make_thumbnails
 from seviz.errors import NoSEBlockError, SevizError
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
 from seviz.results.files import record_path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from seviz.networks import LoadedModel
     from seviz.report.folder import Written
     from seviz.results.cost import Audit
+    from seviz.results.predictions import PredictionTable
 
 # Reduction ratios that a report sets side by side: those of the paper's table.
 SWEEP = (2, 4, 8, 16, 32)
@@ -54,6 +57,7 @@ def report(
     options: PassOptions | None = None,
     full: bool = False,
     formats: Sequence[str] = FORMATS,
+    thumbnails: int = 0,
     tell: Callable[[str], Any] | None = None,
     **collecting: Any,
 ) -> Results:
@@ -71,6 +75,7 @@ def report(
         options: How the pass is made.
         full: As for `write_report`.
         formats: Formats of the figures.
+        thumbnails: Pictures of single images in the page, at most; see `seviz.thumbnails`.
         tell: Called with remarks; they are logged by default.
         collecting: Further arguments of `seviz.collect`, such as ``resume`` and ``reuse``. What the labels
             of batches are called is ``class_names`` here; by default the classes, where nothing else says
@@ -92,6 +97,10 @@ def report(
     # Who names another kind of gates wants those; SE is looked for, and may be missing.
     chosen = replace(chosen, require_se=chosen.mechanism != DEFAULT_KIND)
     loaded, source, chosen = met_network(network, data, classes, chosen, collecting)
+    answers: list[PredictionTable] = []
+    if thumbnails:
+        check_named(source)
+        collecting["each"] = answers.append
     audit = _counted(loaded, source, chosen.mechanism, say)
     record = collect(
         loaded,
@@ -110,7 +119,11 @@ def report(
     written = write_results(record, folder, classes, ablation=ablation, formats=formats)
     if audit is not None:
         written += write_audit(audit, Path(folder), formats)
-    page = write_report(file, folder, classes, audit=audit, full=full)
+    small = None
+    if thumbnails:
+        answered = answers[0] if answers else None
+        small = make_thumbnails(record, source, thumbnails, folder=folder, predictions=answered)
+    page = write_report(file, folder, classes, audit=audit, full=full, thumbnails=small)
     return Results(page, record, file, written)
 
 

@@ -64,6 +64,10 @@ class Source(ABC):
     def image_name(self, index: int) -> str:
         """Return a name under which the user finds the image."""
 
+    def file(self, index: int) -> Path | None:
+        """Return the file of one image; ``None`` where it has none of its own."""
+        return None
+
     @abstractmethod
     def fingerprint(
         self, indices: npt.NDArray[np.int64] | None = None, *, times: bool = False
@@ -96,6 +100,10 @@ class FolderSource(Source):
 
     def _path(self, index: int) -> bytes:
         return os.path.join(os.fsencode(self.root), bytes(self.files[index]))
+
+    def file(self, index: int) -> Path:
+        """Return the file of one image."""
+        return Path(os.fsdecode(self._path(index)))
 
     def image(self, index: int) -> Image:
         """Return one image, decoded, in its stored mode; the first frame where there are several.

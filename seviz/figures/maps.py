@@ -10,7 +10,8 @@ import numpy as np
 from seviz.analysis import gate_distances
 from seviz.figures.confusion.raster import pool
 from seviz.figures.layout import PAGE_WIDTH
-from seviz.figures.style import CMAP, SMALL, figure_style
+from seviz.figures.style import CMAP, LEAST, SMALL, figure_style
+from seviz.figures.text import set_plain, shown_name, text_width
 from seviz.results.blocks import GateBlock
 from seviz.results.record import Record
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 # Where everything stands, in inches: a layout engine would measure each text of twenty panels, four times.
 _ROW, _PANEL, _HEAD = 1.42, 1.02, 0.2
-_LEFT, _RIGHT = (0.22, 4.4), (5.3, 1.4)  # left edge and width
+_LEFT, _RIGHT = (0.95, 3.67), (5.3, 1.4)  # left edge and width
+_LINE = 0.085  # of a row's name
+_ROOM = 0.2  # left of the names
 _BAR, _GAP = 0.06, 0.08
 # Dots across a map at most: more do not come out in print.
 _DOTS = 200
@@ -71,5 +74,22 @@ def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
                 panel.set_yticks([])
                 panel.tick_params(labelsize=SMALL)
             right.set_xticks([])
-            left.set_ylabel("classes", fontsize=SMALL)
+            _name_rows(
+                left, [n for n, s in zip(record.classes.labels, stats.seen, strict=True) if s]
+            )
     return figure
+
+
+def _name_rows(panel: Axes, names: Sequence[str]) -> None:
+    """Name as many rows as there is room for, evenly; the first is one of them."""
+    step = -(-len(names) // int(_PANEL / _LINE))
+    places = range(0, len(names), step)
+    size = LEAST + 0.5
+    measure = text_width(size)
+    shown = [shown_name(names[i], _LEFT[0] - _ROOM, measure) for i in places]
+    panel.set_yticks([i + 0.5 for i in places], shown, fontsize=size)
+    for label, name in zip(panel.get_yticklabels(), shown, strict=True):
+        set_plain(label, name)
+    panel.tick_params(axis="y", length=0, pad=2)
+    if step > 1:
+        panel.set_ylabel(f"classes, one in {step} named", fontsize=SMALL)

@@ -12,9 +12,9 @@ from seviz.collect.image import require_record_of
 from seviz.collect.meet import Data, Network
 from seviz.collect.options import PassOptions
 from seviz.collect.prepared import Progress
-from seviz.data import Source, open_source
 from seviz.data.loaders import Loading
-from seviz.errors import DataError, UsageError
+from seviz.data.recorded import images_of
+from seviz.errors import UsageError
 from seviz.gates import trace
 from seviz.networks import LoadedModel
 from seviz.networks.given import as_loaded
@@ -176,17 +176,4 @@ def _names(
     """
     if data is None:
         return None
-    split = (options or PassOptions()).split
-    source = open_source(str(data), split=split) if isinstance(data, str | Path) else data
-    if not isinstance(source, Source):
-        raise DataError(
-            "expected images that have names, found batches; leave them out, or give the network as well"
-        )
-    header = record.header
-    same = (source.name, source.split) == (header.source, header.split)
-    if not same or len(source) < header.images:
-        raise DataError(
-            f"expected the {header.images:,} images of the record ({header.source} {header.split}), found "
-            f"{len(source):,} of {source.name} {source.split}; give those"
-        )
-    return source.image_name
+    return images_of(record, data, (options or PassOptions()).split).image_name

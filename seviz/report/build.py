@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,13 @@ from seviz.analysis.cost import describe_cost
 from seviz.figures.depth import PANELS
 from seviz.report import ablation as ablating
 from seviz.report import confusion, cost, depth, provenance, summary
+from seviz.report.channel_panel import Singles, single_channels
 from seviz.report.charts import line_styles
-from seviz.report.data import script_json
+from seviz.report.data import script_json, text_packed
 from seviz.report.embedding import chart_item, content_policy, scripts, stylesheet
 from seviz.report.gates import HEIGHT, Gates, channel_chart, gate_items, gates
 from seviz.report.inputs import Inputs, gather
+from seviz.report.leading import leading
 from seviz.report.maps import matrix_chart, palettes
 from seviz.report.names import short, shown
 from seviz.report.network import network
@@ -29,10 +31,14 @@ from seviz.results.files import written_whole
 from seviz.results.record import Record
 from seviz.tables import tables_of
 from seviz.tables.confusion import calibration_table, classes_table, pairs_table
+from seviz.tables.csv_files import to_csv
 from seviz.tables.findings import blocks_table
+from seviz.tables.table import Table
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
+
+    from seviz.report.thumbnails import Thumbnails
 
 REPORT_NAME = "report.html"
 
@@ -45,6 +51,7 @@ def write_report(
     audit: Audit | None = None,
     ablation: Ablation | None = None,
     full: bool = False,
+    thumbnails: Thumbnails | None = None,
 ) -> Path:
     """Write one HTML file that holds everything a record says, and needs nothing else.
 
@@ -58,6 +65,8 @@ def write_report(
         full: Embed every channel of every class, however large the file becomes. Otherwise, of a large
             network, every class is there on an even sample of each block's channels, and ``classes`` on
             all of them.
+        thumbnails: Pictures of single images, from `seviz.thumbnails`; none by default. They are images of
+            your data: a report that has them is shared as these may be.
 
     Returns:
         The file. The same results give the same bytes.
@@ -72,6 +81,7 @@ def write_report(
     PosixPath('digits.html')
     """
     inputs = gather(source, classes=classes, audit=audit, ablation=ablation, full=full)
+    inputs = replace(inputs, thumbnails=thumbnails)
     target = Path(output)
     if target.suffix.lower() not in (".html", ".htm"):
         target = target / REPORT_NAME
@@ -91,7 +101,8 @@ def render(inputs: Inputs) -> str:
         "policy": content_policy(codes),
         "made": _made(inputs.record),
     }
-    return environment().get_template("report.html.j2").render(page)
+    blocks = [block.name for block in inputs.record.blocks]
+    return environment(blocks).get_template("report.html.j2").render(page)
 
 
 @dataclass(frozen=True)
@@ -108,11 +119,15 @@ def _context(inputs: Inputs) -> dict[str, Any]:
     charts: dict[str, figure] = {}
     blobs: dict[str, str] = {}
     drawn = gates(inputs) if record.blocks else None
+    singles = _singles(inputs, drawn) if drawn is not None else None
     sections = [Section("summary", "Findings")]
     page_data: dict[str, Any] = {"palettes": palettes(), "styles": line_styles()}
     if drawn is not None:
         sections += [Section("gates", "Gates"), Section("depth", "Depth")]
         _add_gates(inputs, drawn, charts, blobs, page_data)
+    if singles is not None:
+        page_data["singles"] = singles.page_data()
+        blobs |= {f"single-{name}": blob for name, blob in singles.blobs.items()}
     if inputs.audit is not None:
         sections.append(Section("cost", "Cost"))
         charts |= cost.cost_charts(inputs.audit)
@@ -121,6 +136,8 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         charts["ablation"] = ablating.ablation_chart(inputs.ablation)
         if inputs.ablation.cumulative:
             charts["pareto"] = ablating.pareto_chart(inputs.ablation)
+    if inputs.thumbnails is not None:
+        page_data["thumbs"] = inputs.thumbnails.page_data()
     confused = None
     if inputs.evaluation is not None:
         sections.append(Section("confusion", "Confusion"))
@@ -128,6 +145,13 @@ def _context(inputs: Inputs) -> dict[str, Any]:
     sections.append(Section("provenance", "Provenance"))
     items = gate_items(drawn) if drawn is not None else {}
     items |= {name: chart_item(made) for name, made in charts.items()}
+    whole = {
+        "depth": _depth(inputs) if drawn is not None else None,
+        "cost": _cost(inputs, charts),
+        "ablation": _ablation(inputs),
+        "confusion": confused,
+        "counts": provenance.counts_table(inputs) if inputs.evaluation is None else None,
+    }
     return {
         "title": summary.title(inputs),
         "architecture": shown(record.header.architecture),
@@ -139,20 +163,18 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "numbers": summary.key_numbers(inputs),
         "alarms": summary.alarms(inputs),
         "fit": summary.fit(inputs),
+        "leading": leading(inputs),
         "sentences": summary.sentences(inputs),
         "statements": inputs.findings.statements,
         "judged": inputs.findings.of,
         "word": record.word,
         "method": inputs.findings.method,
         "gates": drawn,
-        "depth": _depth(inputs) if drawn is not None else None,
-        "cost": _cost(inputs, charts),
-        "ablation": _ablation(inputs),
-        "confusion": confused,
+        "singles": singles,
+        **whole,
         "facts": provenance.facts(inputs),
         "notes": provenance.notes(inputs),
         "definitions": provenance.definitions(inputs),
-        "counts": provenance.counts_table(inputs) if inputs.evaluation is None else None,
         "skipped": provenance.skipped_table(inputs),
         "pictures": pictures(inputs),
         "charts": {name: script_json(item) for name, item in items.items()},
@@ -162,7 +184,34 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         },
         "blobs": blobs,
         "data": script_json(page_data),
+        "files": {table.name: text_packed(to_csv(table)) for table in _saved(whole)},
     }
+
+
+def _singles(inputs: Inputs, drawn: Gates) -> Singles | None:
+    """Return what single images say of the channels that the page has."""
+    channels = {
+        panel.name: panel.meta["sample"] or range(panel.meta["channels"]) for panel in drawn.panels
+    }
+    known = inputs.thumbnails.names if inputs.thumbnails is not None else {}
+    return single_channels(inputs.record, channels, drawn.rows, known)
+
+
+def _saved(parts: dict[str, Any]) -> list[Table]:
+    """Return the tables that the page hands out as files: whole, however few of their rows it shows."""
+    found = []
+    for name, part in parts.items():
+        if part is None:
+            continue
+        if name == "counts":
+            found.append(part)
+        elif name == "depth":
+            found.append(part["table"])
+        elif name == "confusion":
+            found += [part["every_pair"], *filter(None, [part["classes"]])]
+        else:
+            found += part["tables"]
+    return found
 
 
 def _add_gates(
@@ -182,6 +231,7 @@ def _add_gates(
         "synonyms": [wnid or "" for wnid in wnids],
         "chosen": [place[c.row] for c in inputs.chosen],
         "named": list(drawn.named),
+        "first": drawn.first,
         "blocks": [p.meta for p in drawn.panels],
     }
     for panel in drawn.panels:
@@ -250,7 +300,7 @@ def _add_confusion(
 ) -> dict[str, Any]:
     assert inputs.evaluation is not None
     packed = confusion.matrix(inputs.evaluation)
-    page_data["confusion"] = packed.meta
+    page_data["confusion"] = {**packed.meta, "images": _cells(inputs, packed.meta)}
     blobs["confusion"] = packed.blob
     rows = len(inputs.evaluation.labels)
     charts["confusion"] = matrix_chart(
@@ -269,7 +319,8 @@ def _add_confusion(
         charts["reliability"] = confusion.reliability_chart(calibration)
     return {
         "pairs": pairs.first(most),
-        "more": f"{most} of {len(pairs):,} pairs of classes; the matrix has all."
+        "every_pair": pairs,
+        "more": f"{most} of {len(pairs):,} pairs of classes; the CSV file and the matrix have all."
         if len(pairs) > most
         else "",
         "printed": confusion.PRINTED,
@@ -277,6 +328,19 @@ def _add_confusion(
         "calibration": calibration,
         "bins": calibration_table(calibration) if calibration is not None else None,
         "orders": list(packed.meta["orders"]),
+        "images": bool(page_data["confusion"]["images"]),
+    }
+
+
+def _cells(inputs: Inputs, meta: dict[str, Any]) -> dict[str, list[int]]:
+    """Return the images behind the cells of the confusion matrix, by row and column."""
+    if inputs.thumbnails is None:
+        return {}
+    rows, columns = ({name: i for i, name in enumerate(meta[k])} for k in ("rows", "columns"))
+    return {
+        f"{rows[shown(true)]},{columns[shown(predicted)]}": list(images)
+        for (true, predicted), images in inputs.thumbnails.confused.items()
+        if shown(true) in rows and shown(predicted) in columns
     }
 
 

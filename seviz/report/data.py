@@ -48,6 +48,11 @@ def packed(parts: Sequence[Unsigned]) -> str:
     return base64.b64encode(zlib.compress(np.ascontiguousarray(planes).tobytes(), 6)).decode()
 
 
+def text_packed(text: str) -> str:
+    """Return a text deflated, in base64."""
+    return base64.b64encode(zlib.compress(text.encode(), 6)).decode()
+
+
 def counts_packed(counts: npt.NDArray[np.int64]) -> tuple[str, int]:
     """Return counts as text, and the bytes that each takes."""
     width = 2 if counts.max(initial=0) <= LEVELS else 4

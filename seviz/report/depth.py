@@ -23,7 +23,8 @@ def depth_chart(panel: Panel, findings: Findings) -> figure:
 
     blocks = findings.blocks
     names = [b.block for b in blocks]
-    least, most = _limits(panel, findings)
+    scale = 100.0 if panel is SATURATION else 1.0  # its title says per cent
+    least, most = (scale * end for end in _limits(panel, findings))
     made = chart(
         panel.name,
         height=HEIGHT,
@@ -38,9 +39,9 @@ def depth_chart(panel: Panel, findings: Findings) -> figure:
         known = [e for _, e in found]
         data: dict[str, list[Any]] = {
             "x": [b.block for b, _ in found],
-            "y": [e.value for e in known],
-            "low": [e.value if e.low is None else e.low for e in known],
-            "high": [e.value if e.high is None else e.high for e in known],
+            "y": [scale * e.value for e in known],
+            "low": [scale * (e.value if e.low is None else e.low) for e in known],
+            "high": [scale * (e.value if e.high is None else e.high) for e in known],
             "fill": [0.15 if panel.on_classes and not b.moves else 1.0 for b, _ in found],
             "said": [(percent if panel is SATURATION else shown)(e) for e in known],
             "what": [label] * len(found),

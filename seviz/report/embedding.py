@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 COMPONENTS = ("bokeh", "bokeh-gl")
 GLUE = (
     "core.js",
+    "address.js",
+    "roving.js",
     "matrix.js",
     "blocks.js",
     "thin.js",
     "panels.js",
     "gates.js",
+    "thumbs.js",
+    "singles.js",
     "channel.js",
     "maps.js",
     "confusion.js",

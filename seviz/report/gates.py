@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ class GatePanel:
         name: Name of the block.
         facts: What is said beside its name.
         warning: What its reader must know first; empty if nothing.
-        shown: Whether it is among the paper's panels.
+        paper: Whether it is among the paper's panels.
+        shown: Whether the page opens with it.
         meta: How its numbers are packed.
         blob: The numbers.
     """
@@ -41,6 +43,7 @@ class GatePanel:
     name: str
     facts: str
     warning: str
+    paper: bool
     shown: bool
     meta: dict[str, Any]
     blob: str
@@ -57,6 +60,7 @@ class Gates:
         named: Positions among the classes of those that are embedded on every channel.
         lowest: Smallest value of the vertical axis.
         highest: Largest.
+        first: The block that tells classes apart best, which the page opens at.
     """
 
     panels: tuple[GatePanel, ...]
@@ -65,6 +69,7 @@ class Gates:
     named: tuple[int, ...]
     lowest: float
     highest: float
+    first: str
 
     @property
     def many(self) -> bool:
@@ -83,11 +88,20 @@ def gates(inputs: Inputs) -> Gates:
     place = {int(row): i for i, row in enumerate(rows)}
     named = tuple(place[c.row] for c in inputs.chosen) if sampled else ()
     ends = {b.name for b in paper_panels(record.blocks)}
+    first = most_specific(inputs.findings.blocks)
     panels = []
     for block, found in zip(record.blocks, inputs.findings.blocks, strict=True):
         meta, blob = _pack(block, record.stats(block.name), rows.tolist(), named, sampled)
         panels.append(
-            GatePanel(block.name, _facts(block), _warning(found), block.name in ends, meta, blob)
+            GatePanel(
+                block.name,
+                _facts(block, specific=block.name == first and bool(found.class_share)),
+                _warning(found),
+                block.name in ends,
+                block.name in ends or block.name == first,
+                meta,
+                blob,
+            )
         )
     return Gates(
         tuple(panels),
@@ -96,7 +110,17 @@ def gates(inputs: Inputs) -> Gates:
         named,
         min((p.meta["low"] for p in panels), default=0.0),
         max((p.meta["high"] for p in panels), default=1.0),
+        first,
     )
+
+
+def most_specific(blocks: Sequence[BlockFindings]) -> str:
+    """Return the name of the block of which class explains most; the last one where that is not known."""
+    known = [b for b in blocks if b.moves and b.class_share is not None]
+    best = max(
+        known, key=lambda b: b.class_share.value if b.class_share else 0.0, default=blocks[-1]
+    )
+    return best.block
 
 
 def _pack(
@@ -139,12 +163,13 @@ def _pack(
     return meta, packed(parts)
 
 
-def _facts(block: GateBlock) -> str:
+def _facts(block: GateBlock, *, specific: bool) -> str:
     """Say what a block is; gates that are not SE are named for what they are."""
+    best = ", most class-specific" if specific else ""
     size = "x".join(map(str, block.spatial))
     kind = f", {block.kind}: the mean over its map is drawn" if block.mechanism.per_pixel else ""
     shift = ", its shift is not drawn" if block.shift else ""
-    return f"C = {block.channels}, map {size}{kind}{shift}"
+    return f"C = {block.channels}, map {size}{kind}{shift}{best}"
 
 
 def _warning(found: BlockFindings) -> str:
@@ -248,14 +273,33 @@ def channel_chart(lowest: float, highest: float) -> figure:
         dimensions="width",
     )
     source = ColumnDataSource(
-        {key: [] for key in ("x", "y", "who", "top", "bottom", "colour", "size", "alpha")},
+        {
+            key: []
+            for key in ("x", "y", "who", "top", "bottom", "spread", "colour", "size", "alpha")
+        },
         name="classes",
     )
-    made.segment("x", "bottom", "x", "top", source=source, line_color="colour", line_alpha="alpha")
-    dots = made.scatter("x", "y", source=source, size="size", color="colour")
-    made.add_tools(
-        tooltip(dots, [("class", "@who"), ("gate", "@y{0.0000}"), ("± 1 std to", "@top{0.0000}")])
+    boxes = ColumnDataSource(
+        {key: [] for key in ("x", "first", "median", "third", "colour")}, name="boxes"
     )
+    made.segment("x", "bottom", "x", "top", source=source, line_color="colour", line_alpha="alpha")
+    made.vbar(
+        "x",
+        0.5,
+        "third",
+        "first",
+        source=boxes,
+        fill_color="colour",
+        fill_alpha=0.25,
+        line_color="colour",
+    )
+    made.rect("x", "median", 0.5, {"value": 2, "units": "screen"}, source=boxes, color="colour")
+    dots = made.scatter("x", "y", source=source, size="size", color="colour")
+    fields = [
+        ("class", "@who"), ("mean gate", "@y{0.0000}"), ("spread", "@spread{0.0000}"),
+        ("from", "@bottom{0.0000}"), ("to", "@top{0.0000}"),
+    ]  # fmt: skip
+    made.add_tools(tooltip(dots, fields))
     made.xaxis.ticker = FixedTicker(ticks=[])
     made.xaxis.major_label_orientation = 0.7
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seviz.analysis import Scores, scores
 from seviz.analysis.curves import default_classes
@@ -16,6 +17,9 @@ from seviz.results.cost import AUDIT_NAME, Audit
 from seviz.results.evaluation import Evaluation
 from seviz.results.files import record_path
 from seviz.results.record import Record
+
+if TYPE_CHECKING:
+    from seviz.report.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,7 @@ class Inputs:
         audit: What SE costs.
         ablation: What happens with the gates of each block replaced.
         notes: What a reader must know of these files.
+        thumbnails: Pictures of single images, where they were asked for.
     """
 
     record: Record
@@ -43,6 +48,7 @@ class Inputs:
     audit: Audit | None
     ablation: Ablation | None
     notes: tuple[str, ...] = ()
+    thumbnails: Thumbnails | None = None
 
 
 def gather(

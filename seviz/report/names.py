@@ -26,3 +26,15 @@ def short(name: str, longest: int = LONGEST) -> str:
     if len(name) <= longest:
         return name
     return f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence: with a capital, unless it begins with a name, and a full stop.
+
+    >>> sentence("size: of batch norm"), sentence("SE has 4 gates."), sentence("se_net.pt is small")
+    ('Size: of batch norm.', 'SE has 4 gates.', 'se_net.pt is small.')
+    """
+    word = text.split(maxsplit=1)[0].rstrip(",:;") if text.strip() else ""
+    if len(word) > 1 and word.isalpha() and word.islower():
+        text = text[0].upper() + text[1:]
+    return text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."

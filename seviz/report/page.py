@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from seviz.report.names import sentence
 from seviz.tables.markup import to_html
 from seviz.tables.table import Table
 
@@ -12,8 +15,12 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-def environment() -> Environment:
-    """Return the templates; what a template asks for and nobody gave is an error."""
+def environment(blocks: Iterable[str] = ()) -> Environment:
+    """Return the templates; what a template asks for and nobody gave is an error.
+
+    Args:
+        blocks: Names that become links to the panels of these blocks, in texts that go through ``linked``.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(
@@ -24,7 +31,28 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["as_table"] = _as_table
+    made.filters["sentence"] = sentence
+    made.filters["linked"] = _linker(blocks)
     return made
+
+
+def _linker(blocks: Iterable[str]) -> Callable[[str], Markup]:
+    """Return what makes the names of blocks in a text links; all else in it is text."""
+    from markupsafe import Markup, escape
+
+    names = sorted(blocks, key=len, reverse=True)
+    found = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names))})(?!\w)") if names else None
+
+    def linked(text: str) -> Markup:
+        if found is None:
+            return escape(text)
+        parts = found.split(text)
+        return Markup("").join(
+            Markup('<a href="#block-{0}">{0}</a>').format(part) if i % 2 else escape(part)
+            for i, part in enumerate(parts)
+        )
+
+    return linked
 
 
 def _as_table(table: Table, *, sortable: bool = False, most: int | None = None) -> Markup:

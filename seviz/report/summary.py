@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seviz.analysis import (
-    CalibrationCurve,
     Share,
     describe_gate_confusion,
     gate_confusion,
@@ -14,8 +13,9 @@ from seviz.analysis import (
 from seviz.analysis.cost import describe_cost
 from seviz.analysis.findings import failures, remarks
 from seviz.analysis.gate_confusion import MOST_COMPARED
+from seviz.report.calibrated import describe_calibration
 from seviz.report.inputs import Inputs
-from seviz.report.names import shown
+from seviz.report.names import sentence, shown
 from seviz.report.provenance import without_folders
 from seviz.results.alarms import alarms as alarms_of
 
@@ -88,7 +88,7 @@ def alarms(inputs: Inputs) -> list[str]:
         found.append(
             f"{len(header.skipped):,} images could not be read; they are listed under Provenance."
         )
-    return [shown(text) for text in found]
+    return [sentence(shown(text)) for text in found]
 
 
 def fit(inputs: Inputs) -> str:
@@ -96,24 +96,43 @@ def fit(inputs: Inputs) -> str:
     found = inputs.record.header.fit
     if found is None or found.is_alarm:
         return ""
-    return shown(f"{found.sentence[:1].upper()}{found.sentence[1:]}.")
+    return sentence(shown(found.sentence))
 
 
-def sentences(inputs: Inputs) -> list[str]:
-    """Return the findings as sentences, each with its numbers."""
+@dataclass(frozen=True)
+class Said:
+    """A finding in a sentence.
+
+    Attributes:
+        text: The sentence, with its numbers.
+        section: The section that shows it.
+        title: Its title.
+    """
+
+    text: str
+    section: str
+    title: str
+
+
+def sentences(inputs: Inputs) -> list[Said]:
+    """Return the findings as sentences, each with its numbers and the section it is from."""
     said = []
     if inputs.record.blocks:
-        said += _gate_sentences(inputs)
+        said += [Said(text, "depth", "Depth") for text in _gate_sentences(inputs)]
     else:
         said.append(
-            "This network has no Squeeze-and-Excitation block, so this report has no gates: it shows how "
-            "good the network is."
+            Said(
+                "This network has no Squeeze-and-Excitation block, so this report has no gates: it shows how "
+                "good the network is.",
+                "",
+                "",
+            )
         )
     if inputs.evaluation is not None:
-        said += _confusion_sentences(inputs)
+        said += [Said(text, "confusion", "Confusion") for text in _confusion_sentences(inputs)]
     if inputs.audit is not None:
-        said.append(describe_cost(inputs.audit))
-    return [shown(text) for text in said]
+        said.append(Said(describe_cost(inputs.audit), "cost", "Cost"))
+    return [Said(sentence(shown(one.text)), one.section, one.title) for one in said]
 
 
 def _gate_sentences(inputs: Inputs) -> list[str]:
@@ -157,16 +176,4 @@ def _confusion_sentences(inputs: Inputs) -> list[str]:
         text += ", none for the same other class twice." if wrong > 1 else "."
     if inputs.scores is None or inputs.scores.calibration is None:
         return [text]
-    return [text, _sure(inputs.scores.calibration, inputs.scores.top1)]
-
-
-def _sure(calibration: CalibrationCurve, top1: Share) -> str:
-    """Say whether the network is as sure as it is right, as far as the images tell."""
-    numbers = (
-        f"mean confidence {calibration.confidence:.1%}, accuracy {calibration.accuracy:.1%} "
-        f"[{100 * top1.low:.1f}, {100 * top1.high:.1f}], expected calibration error {calibration.ece:.1%}"
-    )
-    if top1.low <= calibration.confidence <= top1.high:
-        return f"Whether the network is surer than it is right cannot be said: {numbers}."
-    surer = calibration.confidence > top1.high
-    return f"The network is {'surer' if surer else 'less sure'} than it is right: {numbers}."
+    return [text, describe_calibration(inputs.scores.calibration, inputs.scores.top1)]

@@ -1,4 +1,6 @@
-// One channel: its gate for every class, sorted.
+// One channel: its gate for every class, sorted, and what single images say of it.
+
+let opening = null; // promise of the channel that the page opens with
 
 async function askChannel(name, position, tell = true) {
   const own = await block(name);
@@ -9,10 +11,49 @@ async function askChannel(name, position, tell = true) {
   number.max = own.channels - 1;
   number.value = own.embedded[asked.channel.position];
   for (const changed of new Set([before, name])) panels.get(changed)?.mark();
-  describeChannel(await sortedChannel());
+  const sorted = await sortedChannel();
+  describeChannel(sorted);
+  await showSingles(sorted);
   if (!tell) return;
   say(byId("channel-text").textContent);
+  remember();
   await renew(["channel"]);
+}
+
+/** Ask for the channel with this index, or the nearest that the page has. */
+async function askIndex(name, wanted, tell = true) {
+  const own = await block(name);
+  const [near] = ranked(own.embedded.length, (i) => -Math.abs(own.embedded[i] - wanted));
+  await askChannel(name, near, tell);
+}
+
+/** Return the channel that the page opens with: the one that tells classes apart best, in the block that does. */
+function openingChannel() {
+  opening ??= block(GATES.first).then((own) => {
+    const [position] = ranked(own.embedded.length, (i) => own.selectivity(own.embedded[i]));
+    return { block: own.name, position, channel: own.embedded[position] };
+  });
+  return opening;
+}
+
+/** Keep the channel in the address. */
+function keepChannel() {
+  let usual = null;
+  openingChannel().then(({ block: name, channel }) => (usual = `${name}:${channel}`));
+  const now = () => {
+    const { block: name } = asked.channel;
+    return name === null ? null : `${name}:${byId("channel-number").value}`;
+  };
+  keep("channel", {
+    get: () => (now() === null || now() === usual ? [] : [now()]),
+    set: async ([text = ""]) => {
+      const [, name, index] = text.match(/^(.+):(\d{1,9})$/) ?? [];
+      const known = GATES.blocks.find((one) => one.name === name);
+      if (known !== undefined && Number(index) < known.channels) return askIndex(name, Number(index));
+      const { block: first, position } = await openingChannel();
+      return askChannel(first, position);
+    },
+  });
 }
 
 async function sortedChannel() {
@@ -32,19 +73,35 @@ async function fillChannel(figure) {
   const crowd = order.length > MOST_NAMES;
   const stacked = ranked(order.length, (i) => (chosen.has(order[i]) ? 0 : 1));
   const front = (i) => !crowd || chosen.has(order[i]);
+  figure.x_range.setv({ start: -0.6, end: order.length - 0.4, bounds: [-0.6, order.length - 0.4] });
+  const known = await singlesOf(own.name);
+  const boxes = order.map((row) => known?.box(row, position) ?? null);
+  const boxed = boxes.every((box) => box !== null);
+  const reach = (i) => (boxed ? [boxes[i][0], boxes[i][4]] : [mean[i] - std[i], mean[i] + std[i]]);
+  source(figure, "boxes").data = {
+    x: boxed ? stacked : [],
+    first: boxed ? stacked.map((i) => boxes[i][1]) : [],
+    median: boxed ? stacked.map((i) => boxes[i][2]) : [],
+    third: boxed ? stacked.map((i) => boxes[i][3]) : [],
+    colour: boxed ? stacked.map((i) => chosen.get(order[i]) ?? grey) : [],
+  };
   source(figure, "classes").data = {
     x: stacked,
     y: stacked.map((i) => mean[i]),
     who: stacked.map((i) => GATES.short[order[i]]),
-    top: stacked.map((i) => mean[i] + std[i]),
-    bottom: stacked.map((i) => mean[i] - std[i]),
+    top: stacked.map((i) => reach(i)[1]),
+    bottom: stacked.map((i) => reach(i)[0]),
+    spread: stacked.map((i) => std[i]),
     colour: stacked.map((i) => chosen.get(order[i]) ?? grey),
     size: stacked.map((i) => (front(i) ? 8 : 3)),
     alpha: stacked.map((i) => (front(i) ? 1 : 0.2)),
   };
-  figure.x_range.setv({ start: -0.6, end: order.length - 0.4, bounds: [-0.6, order.length - 0.4] });
-  const low = Math.min(...mean.map((m, i) => m - std[i]));
-  const high = Math.max(...mean.map((m, i) => m + std[i]));
+  byId("channel-read").textContent = boxed
+    ? "Dots are means, boxes hold the middle half of the images in the sample, with their median; lines go from the " +
+      "smallest to the largest gate of all images."
+    : "Dots are means, lines one standard deviation within the class.";
+  const low = Math.min(...order.map((_, i) => reach(i)[0]));
+  const high = Math.max(...order.map((_, i) => reach(i)[1]));
   const room = 0.05 * (high - low) || 0.01;
   figure.y_range.setv({ start: low - room, end: high + room });
   const step = order.length <= 40 ? 1 : niceStep(order.length / 10);
@@ -80,20 +137,17 @@ async function saveChannel() {
 
 function startChannel() {
   fillers.set("channel", async (figure) => {
-    // Nobody has asked yet: the channel of the last block that tells classes apart best.
+    // Nobody has asked yet.
     if (asked.channel.block === null) {
-      const own = await block(GATES.blocks.at(-1).name);
-      const [best] = ranked(own.embedded.length, (i) => own.selectivity(own.embedded[i]));
-      await askChannel(own.name, best, false);
+      const { block: name, position } = await openingChannel();
+      await askChannel(name, position, false);
     }
     await fillChannel(figure);
   });
   byId("channel-block").addEventListener("change", ({ target }) => askChannel(target.value, 0));
-  byId("channel-number").addEventListener("change", async ({ target }) => {
-    const own = await block(byId("channel-block").value);
-    const wanted = Number(target.value);
-    const near = ranked(own.embedded.length, (i) => -Math.abs(own.embedded[i] - wanted))[0];
-    await askChannel(own.name, near);
-  });
+  byId("channel-number").addEventListener("change", ({ target }) =>
+    askIndex(byId("channel-block").value, Number(target.value)),
+  );
+  keepChannel();
   byId("channel-csv").addEventListener("click", saveChannel);
 }

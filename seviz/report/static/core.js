@@ -7,13 +7,18 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 const readJson = (id) => JSON.parse(byId(id).textContent);
 const PAGE = readJson("data");
 
-/** Return the numbers of a blob: planes of bytes, deflated, in base64. */
-async function unpack(name, bytes = 2) {
-  const text = atob(byId(`blob-${name}`).textContent);
+/** Return what is deflated, in base64, as the browser hands it out. */
+function inflate(id) {
+  const text = atob(byId(id).textContent);
   const packed = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+  return new Response(stream);
+}
+
+/** Return the numbers of a blob: planes of bytes, deflated, in base64. */
+async function unpack(name, bytes = 2) {
+  const planes = new Uint8Array(await inflate(`blob-${name}`).arrayBuffer());
   const size = planes.length / bytes;
   const values = bytes === 2 ? new Uint16Array(size) : new Uint32Array(size);
   for (let plane = 0; plane < bytes; plane++) {
@@ -46,6 +51,10 @@ function say(text) {
 function ranked(count, key) {
   return Array.from({ length: count }, (_, i) => i).sort((a, b) => key(b) - key(a) || a - b);
 }
+
+/** Say that a search found nothing. */
+const nothing = (kind, wanted, count) =>
+  `No ${kind} of ${count.toLocaleString("en")} has “${wanted.trim()}” in its name.`;
 
 const fixed = (value, digits = 4) => value.toFixed(digits);
 const percent = (value) => `${(100 * value).toFixed(1)}%`;
@@ -222,10 +231,14 @@ async function saveCsv(name, rows) {
     lines.push(`${row.map(quoted).join(",")}\n`);
     await pause();
   }
+  download(`${name}.csv`, lines);
+  say(`Saved ${name}.csv, ${lines.length - 1} rows`);
+}
+
+function download(file, parts) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
-  link.download = `${name}.csv`;
+  link.href = URL.createObjectURL(new Blob(parts, { type: "text/csv" }));
+  link.download = file;
   link.click();
   URL.revokeObjectURL(link.href);
-  say(`Saved ${link.download}, ${lines.length - 1} rows`);
 }

@@ -146,7 +146,7 @@ function startMaps() {
   fillers.set("alike", fillAlike);
   const choices = all(".map-block");
   const choose = (name) => choices.forEach((select) => (select.value = name));
-  choose(GATES.blocks.at(-1).name);
+  choose(GATES.first);
   for (const select of choices) {
     select.addEventListener("change", () => {
       choose(select.value);
@@ -156,6 +156,8 @@ function startMaps() {
   for (const id of ["heat-kind", "order"]) {
     byId(id).addEventListener("change", () => renew(["heat"]));
   }
+  keepControl("map", choices[0]);
+  keepControl("heat", byId("heat-kind"));
   byId("heat-csv").addEventListener("click", saveHeat);
   byId("alike-csv").addEventListener("click", saveAlike);
 }

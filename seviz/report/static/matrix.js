@@ -20,7 +20,10 @@ class Matrix {
     this.bar = figure.right.find((side) => side.name === "bar");
     this.shape = [0, 0];
     onWidth(figure, () => this.label());
-    onMove([figure.x_range, figure.y_range], () => this.label());
+    onMove([figure.x_range, figure.y_range], () => {
+      this.label();
+      remember(FLOW);
+    });
     figure.on_event("mousemove", ({ x, y }) => this.point(Math.floor(y), Math.floor(x)));
     figure.on_event("mouseleave", () => this.point(-1, -1));
     zooms.set(group, (by) => this.zoom(by));
@@ -61,8 +64,12 @@ class Matrix {
     this.scale(content);
     if (this.shape[0] !== height || this.shape[1] !== width) {
       this.shape = [height, width];
-      this.figure.x_range.setv({ start: 0, end: width, bounds: [0, width] });
-      this.figure.y_range.setv({ start: height, end: 0, bounds: [0, height] });
+      // Bokeh keeps a range within the bounds that it had.
+      for (const range of [this.figure.x_range, this.figure.y_range]) range.bounds = null;
+      this.figure.x_range.setv({ start: 0, end: width });
+      this.figure.y_range.setv({ start: height, end: 0 });
+      this.figure.x_range.bounds = [0, width];
+      this.figure.y_range.bounds = [0, height];
     }
     this.point(-1, -1);
     this.mark(-1, -1);
@@ -97,24 +104,22 @@ class Matrix {
     this.figure.y_range.setv({ start: bottom, end: top });
   }
 
-  /** Bring a cell, or a whole row or column, to the middle, and mark it. */
-  find(row, column) {
+  /** Return the part in view, for the address; nothing where that is the whole. */
+  said() {
     const [height, width] = this.shape;
-    const around = (place, size) => {
-      const span = Math.min(size, MOST_NAMES);
-      const from = Math.min(Math.max(0, place + 0.5 - span / 2), size - span);
-      return [from, from + span];
-    };
-    if (row >= 0) {
-      const [top, bottom] = around(row, height);
-      this.figure.y_range.setv({ start: bottom, end: top });
-    }
-    if (column >= 0) {
-      const [left, right] = around(column, width);
-      this.figure.x_range.setv({ start: left, end: right });
-    }
-    this.mark(row, column);
-    if (row >= 0 && column >= 0) this.point(row, column);
+    const { x_range: across, y_range: down } = this.figure;
+    const ends = [across.start, across.end, down.end, down.start];
+    const whole = [0, width, 0, height].every((value, i) => Math.abs(value - ends[i]) < 1e-6);
+    return whole ? [] : [ends.map((value) => Number(value.toFixed(2))).join(",")];
+  }
+
+  /** Bring a part into view; the whole, where it is none. */
+  see([text]) {
+    const [height, width] = this.shape;
+    const [left, right, top, bottom] = (text ?? "").split(",").map(Number);
+    const good = left >= 0 && left < right && right <= width && top >= 0 && top < bottom && bottom <= height;
+    this.figure.x_range.setv({ start: good ? left : 0, end: good ? right : width });
+    this.figure.y_range.setv({ start: good ? bottom : height, end: good ? top : 0 });
   }
 
   /** Draw a line around a row and a column. */

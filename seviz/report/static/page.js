@@ -39,6 +39,7 @@ if (GATES !== undefined) {
 }
 if (CONFUSION !== undefined) startConfusion();
 startTables();
+startRoving();
 for (const button of all("[data-zoom]")) {
   button.addEventListener("click", () => zooms.get(button.dataset.zoom)?.(Number(button.dataset.by)));
 }
@@ -46,6 +47,7 @@ dark.addEventListener("change", () => {
   for (const panel of panels.values()) panel.curves = null; // "all" is in the colour of the text
   renew(drawn.keys());
 });
+startAddress();
 watchCharts(inView, 0);
 watchCharts(near, 300, (name) => {
   draw(name);
@@ -55,4 +57,3 @@ watchSections();
 // The first chart is ready before the reader is there.
 const first = document.querySelector(".panel:not([hidden]) .chart") ?? document.querySelector(".chart");
 if (first !== null) draw(first.dataset.chart);
-if (GATES !== undefined) showNamedBlock();

@@ -78,6 +78,7 @@ class Panel {
     const [first, last] = this.across;
     const share = (place) => (place - first) / (last - first);
     asked.view = { left: share(start), right: share(end), bottom, top };
+    remember(FLOW);
     this.draw();
     renew(panelCharts().filter((name) => name !== this.figure.name));
   }
@@ -185,6 +186,32 @@ function zoomPanels(by) {
   const [bottom, top] =
     by === 0 && !asked.fitted ? panel.up : [asked.view.bottom, asked.view.top];
   movePanels({ left, right, bottom, top });
+}
+
+/** Return the part of the panels that is shown, for the address; nothing where that is the whole. */
+function saidView() {
+  if (asked.view === null) return [];
+  const { left, right, bottom, top } = asked.view;
+  if (left <= 0 && right >= 1 && (asked.fitted || isWholeUp(bottom, top))) return [];
+  return [[left, right, bottom, top].map((value) => Number(value.toFixed(4))).join(",")];
+}
+
+const isWholeUp = (bottom, top) => {
+  const [panel] = panels.values();
+  return panel === undefined || (bottom === panel.up[0] && top === panel.up[1]);
+};
+
+function moveToView([text]) {
+  const numbers = (text ?? "").split(",").map(Number);
+  const [left, right, bottom, top] = numbers;
+  const good = numbers.length === 4 && numbers.every(Number.isFinite) && left < right && bottom < top;
+  if (good) return movePanels({ left: Math.max(0, left), right: Math.min(1, right), bottom, top });
+  const [panel] = panels.values();
+  if (panel === undefined) {
+    asked.view = null;
+    return undefined;
+  }
+  return movePanels({ left: 0, right: 1, bottom: panel.up[0], top: panel.up[1] });
 }
 
 async function fillPanel(name, figure) {
