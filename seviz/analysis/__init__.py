@@ -44,6 +44,7 @@ from seviz.analysis.proportions import (
     unpaired_difference,
     wilson,
 )
+from seviz.analysis.several import PairComparison, SeveralComparison, compare_several
 from seviz.analysis.shift import BlockShift, Shift, WorldShift, shift_of
 from seviz.analysis.tracking import BlockMoment, Track, track_of
 
@@ -66,9 +67,11 @@ __all__ = [
     "Estimate",
     "Findings",
     "GateConfusion",
+    "PairComparison",
     "PairedDifference",
     "Scores",
     "SelectiveChannel",
+    "SeveralComparison",
     "Share",
     "Shift",
     "Statement",
@@ -79,6 +82,7 @@ __all__ = [
     "class_order",
     "class_share",
     "compare_gates",
+    "compare_several",
     "compare_subjects",
     "confusion_rate",
     "cumulative_effects",

@@ -135,24 +135,39 @@ def compare_subjects(a: Subject, b: Subject) -> Comparison:
         DataError: If both were evaluated, and share no image or no class.
     """
     notes: list[str] = []
-    top1: Difference | None = None
-    top5: Difference | None = None
-    classes: tuple[ClassChange, ...] = ()
-    if a.predictions is not None and b.predictions is not None:
-        top1, top5, classes = _paired(a.predictions, b.predictions, notes)
-    elif a.record is not None and b.record is not None:
-        top1, top5, classes = _unpaired(a.record, b.record, notes)
+    top1, top5, classes = compare_accuracy(a, b, notes)
     blocks: list[BlockComparison] = []
     if a.record is not None and b.record is not None and a.record.blocks and b.record.blocks:
         blocks, left = compare_gates(a.record, b.record)
         if left:
             more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
             notes.append(f"not compared: {'; '.join(left[:NAMED])}{more}")
-    found = _found(a), _found(b)
+    found = gate_findings(a), gate_findings(b)
     return Comparison(a, b, top1, top5, classes, tuple(blocks), found, tuple(notes))
 
 
-def _found(subject: Subject) -> Findings | None:
+def compare_accuracy(
+    a: Subject, b: Subject, notes: list[str]
+) -> tuple[Difference | None, Difference | None, tuple[ClassChange, ...]]:
+    """Return how top-1, top-5 and the recall of each class change from one network to another.
+
+    Args:
+        a: The first network.
+        b: The second.
+        notes: To which is added what was not compared, and how far the comparison holds.
+
+    Raises:
+        DataError: If both were evaluated, and share no image or no class.
+    """
+    if a.predictions is not None and b.predictions is not None:
+        return _paired(a.predictions, b.predictions, notes)
+    if a.record is not None and b.record is not None:
+        return _unpaired(a.record, b.record, notes)
+    return None, None, ()
+
+
+def gate_findings(subject: Subject) -> Findings | None:
+    """Return what the gates of a network show; ``None`` where there is no record with gates."""
     record = subject.record
     return findings(record, subject.ablation) if record is not None and record.blocks else None
 

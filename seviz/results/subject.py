@@ -21,6 +21,7 @@ class NetworkCost:
         paper: The same as the SENet paper counts its GFLOPs.
         se_blocks: How many SE blocks it has, as far as SE was looked for.
         gates: How many blocks of each kind that was looked for, by its word (`seviz.results.mechanisms`).
+        gate_params: The parameters of all of them.
     """
 
     params: int
@@ -28,11 +29,12 @@ class NetworkCost:
     paper: Convention
     se_blocks: int
     gates: Mapping[str, int] = field(default_factory=dict)
+    gate_params: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One of two networks that are compared.
+    """One of the networks that are compared.
 
     Attributes:
         name: What it is called.

@@ -18,6 +18,7 @@ from seviz.analysis import (
     Findings,
     Scores,
     SelectiveChannel,
+    SeveralComparison,
     Shift,
     Track,
     scores,
@@ -39,6 +40,7 @@ from seviz.tables import (
     findings,
     gates,
     image,
+    several,
     shift,
     tracking,
 )
@@ -158,6 +160,7 @@ _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (ImageExplanation, _of_images),
     (Record, _of_record),
     (Scores, _of_scores),
+    (SeveralComparison, several.several_tables),
     (Shift, _of_shift),
     (Track, _of_track),
 )

@@ -29,7 +29,6 @@ from seviz.networks.architectures.landmarks import (
 )
 from seviz.networks.architectures.se import SqueezeExcite
 
-
 # By the word that names the gate in the state dict, from channels and reduction ratio.
 GATES: Mapping[str, Callable[[int, int], nn.Module]] = {
     "se": SqueezeExcite,
