@@ -78,8 +78,43 @@ class Comparison(Shown):
         """Return whether the same images were compared one by one."""
         return isinstance(self.top1, PairedDifference)
 
+    @property
+    def one_network(self) -> bool:
+        """Return whether both records are of one network, on two sets of images."""
+        if self.a.record is None or self.b.record is None:
+            return False
+        one, other = self.a.record.header, self.b.record.header
+        same = bool(one.checkpoint_sha256) and one.checkpoint_sha256 == other.checkpoint_sha256
+        return same and (one.source, one.split) != (other.source, other.split)
+
     def describe(self) -> str:
-        """Return in a sentence whether one network is better."""
+        """Return in a sentence whether one network is better; of one network first how its gates drift."""
+        return " ".join(self.sentences())
+
+    def sentences(self) -> list[str]:
+        """Return what was found, a sentence each."""
+        return [*([self._drift()] if self.one_network else []), self._accuracy()]
+
+    def _drift(self) -> str:
+        assert self.a.record is not None
+        assert self.b.record is not None
+        places = [
+            f"{h.source} {h.split}".strip() for h in (self.a.record.header, self.b.record.header)
+        ]
+        said = f"One network on two sets of images: {places[0]} (A) and {places[1]} (B)"
+        if not self.blocks:
+            return f"{said}."
+        most = max(self.blocks, key=lambda b: b.drift)
+        least = min(self.blocks, key=lambda b: b.drift)
+        between = (
+            f", least in {least.block} ({least.drift:.4f})" if least.block != most.block else ""
+        )
+        return (
+            f"{said}; its class means drift most in {most.block} ({most.drift:.4f}, root mean square over "
+            f"classes and channels){between}. What of that is more than chance, seviz shift --against tells."
+        )
+
+    def _accuracy(self) -> str:
         found = self.top1
         if found is None:
             return "Which of the two is more accurate is not known: no predictions were compared."

@@ -21,7 +21,7 @@ from seviz.analysis.proportions import (
 from seviz.errors import DataError
 from seviz.results.mechanisms import BY_KEY, word_of
 from seviz.results.notebook import Shown
-from seviz.results.subject import Subject
+from seviz.results.subject import Subject, told_apart
 
 # What no comparison of single networks can show.
 CAUTION = (
@@ -200,7 +200,7 @@ def compare_several(subjects: Sequence[Subject]) -> SeveralComparison:
     Raises:
         DataError: If networks were evaluated and share no image or no class, or nothing is known of two.
     """
-    named = tuple(subjects)
+    named = tuple(told_apart(subjects))
     notes: list[str] = []
     differences: list[tuple[int, int, Difference]] = []
     for first, second in combinations(range(len(named)), 2):
@@ -235,7 +235,7 @@ def compare_several(subjects: Sequence[Subject]) -> SeveralComparison:
         pairs,
         known,
         geometries,
-        (*dict.fromkeys(notes), CAUTION),
+        (*dict.fromkeys(notes), *([CAUTION] if pairs else [])),
     )
 
 

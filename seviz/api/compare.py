@@ -82,7 +82,7 @@ def compare(
                 "expected images once after a list of networks, found a second network beside it; put all "
                 "networks into the list"
             )
-        data = b  # type: ignore[assignment]  # the second argument after a list
+        data = b
     if len(networks) < 2 or any(n is None for n in networks):
         raise UsageError(
             f"expected two networks or more, found {sum(n is not None for n in networks)}; give another one"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from seviz.cli.thresholds import FAILED, LeastTop1AndDrop
 from seviz.errors import DataError, UsageError
 from seviz.results.mechanisms import ALL
 from seviz.results.spec import Spec, open_spec
+from seviz.results.subject import letter, told_apart
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison, SeveralComparison
@@ -99,13 +99,13 @@ def compare(
     check_folder(folder)
     subjects: list[Subject] = []
     for place, (spec, stem) in enumerate(zip(specs, stems, strict=True)):
-        own = folder / f"{_letter(place)}_{stem}"
+        own = folder / f"{letter(place)}_{stem}"
         subject, interrupted = _subject(spec, own, model, data, speaker)
         subjects.append(subject)
         if interrupted:
             speaker.remark("not compared: the pass was interrupted")
             return INTERRUPTED
-    exceeded = _finish(_told_apart(subjects), folder, figure, threshold, speaker)
+    exceeded = _finish(told_apart(subjects), folder, figure, threshold, speaker)
     for what in exceeded:
         speaker.remark(f"exceeded: {what}")
     return FAILED if exceeded else 0
@@ -141,25 +141,11 @@ def _count(names: Sequence[str]) -> str:
     return "two" if len(names) == 2 else str(len(names))
 
 
-def _letter(place: int) -> str:
-    """Return what stands before a network's name: a to z, then a number."""
-    return chr(ord("a") + place) if place < 26 else str(place + 1)
-
-
 def _together(stems: Sequence[str]) -> str:
     """Return the name of the folder of results."""
     if len(stems) <= _NAMED:
         return "_and_".join(stems)
     return f"{stems[0]}_and_{len(stems) - 1}_more"
-
-
-def _told_apart(subjects: Sequence[Subject]) -> list[Subject]:
-    """Give a letter to networks that have the name of another one."""
-    count = Counter(subject.name for subject in subjects)
-    return [
-        replace(s, name=f"{s.name} ({_letter(place).upper()})") if count[s.name] > 1 else s
-        for place, s in enumerate(subjects)
-    ]
 
 
 def _exceeded(compared: Comparison, threshold: LeastTop1AndDrop) -> list[str]:

@@ -84,7 +84,8 @@ def say(compared: Comparison, top: int, written: Sequence[Path], speaker: Speake
     """Print the text: which is better, what is known of both, then classes, blocks and findings."""
     from seviz.tables import tables_of
 
-    speaker.say(compared.describe(), "strong")
+    for sentence in compared.sentences():
+        speaker.say(sentence, "strong")
     speaker.line()
     say_warnings([f"{side.name}: {text}" for side, text in _warnings(compared)], speaker)
     for name, table in tables_of(compared).items():
