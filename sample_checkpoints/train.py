@@ -3,6 +3,11 @@
 
     python sample_checkpoints/train.py se_resnet_digits
     python sample_checkpoints/train.py se_resnet20_cifar10 --data path/to/cifar10
+    python sample_checkpoints/train.py twins --data path/to/cifar10
+
+``twins`` stands for four networks that differ in their gates alone (none, SE, ECA, the channel half of
+CBAM): one recipe, one seed, the same random weights to start from in all that they share, the same
+batches. A twin whose card is there already is left as it is, so that the command can be run again.
 
 The CIFAR-10 folder holds ``train/<class>/*`` and ``test/<class>/*`` image files. The images are decoded
 once into an array that is kept under ``--cache``, so that no epoch waits for a decoder.
@@ -40,6 +45,8 @@ class Recipe:
     Attributes:
         cycles: Epochs and peak learning rate of each one-cycle schedule; each begins with a fresh
             optimizer from the weights that the one before it left.
+        like: The twin whose random weights, drawn with the same seed, this one begins with where both
+            have them; empty for its own.
     """
 
     arch: str
@@ -53,9 +60,24 @@ class Recipe:
     flip: bool = True
     compile: bool = False
     seed: int = 0
+    like: str = ""
 
 
 CIFAR_CYCLES = ((30, 0.1), (12, 0.05))
+PLAIN = "resnet14"
+# Trained one after another by the name of them all.
+TWINS = {
+    f"{arch}_cifar10": Recipe(
+        arch,
+        "cifar10",
+        ((8, 0.2),),
+        {"reduction": 8} if arch.startswith(("se", "cbam")) else {},
+        batch_size=128,
+        warmup=0.25,
+        like=PLAIN,
+    )
+    for arch in (PLAIN, f"se_{PLAIN}", f"eca_{PLAIN}", f"cbam_{PLAIN}")
+}
 
 RECIPES = {
     "se_resnet20_cifar10": Recipe("se_resnet20", "cifar10", CIFAR_CYCLES, {"reduction": 8}),
@@ -77,6 +99,7 @@ RECIPES = {
         shift=1,
         flip=False,
     ),
+    **TWINS,
 }
 
 NORMALISATION = {
@@ -247,10 +270,54 @@ def write_card(
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
 
 
+def start(recipe: Recipe, classes: int) -> nn.Module:
+    """Return the network with the random weights that it begins with."""
+    torch.manual_seed(recipe.seed)
+    model = build(recipe.arch, **recipe.arch_args, num_classes=classes)
+    if recipe.like:
+        torch.manual_seed(recipe.seed)
+        shared = build(recipe.like, num_classes=classes).state_dict()
+        missing, unexpected = model.load_state_dict(shared, strict=False)
+        gates = ("se.", "eca.", "cbam.")
+        if unexpected or not all(any(g in name for g in gates) for name in missing):
+            raise ValueError(f"expected {recipe.arch} to be {recipe.like} with gates")
+    return model.to(memory_format=torch.channels_last)
+
+
+def make(
+    name: str, data: tuple[list[str], Split, Split], output: Path, after: tuple[int, str] | None
+) -> None:
+    """Train one network, save it, and write its card."""
+    recipe = RECIPES[name]
+    names, train_set, test_set = data
+    model = start(recipe, len(names))
+    done = 0
+    if after is not None:
+        done, left = after
+        model.load_state_dict(torch.load(left, weights_only=True)["state_dict"])
+    train(recipe, model, train_set, done + 1)
+    test = normalise(test_set.images, recipe.data)
+    top1 = accuracy(model, test, test_set.labels)
+    mean, std = NORMALISATION[recipe.data]
+    _, *size = train_set.images.shape
+    path = save_checkpoint(
+        output / f"{name}.pt",
+        model,
+        arch=recipe.arch,
+        arch_args=recipe.arch_args,
+        classes=names,
+        preprocessing=Preprocessing(
+            (size[0], size[1], size[2]), mean, std, crop_pct=1.0, origin="checkpoint"
+        ),
+    )
+    write_card(path, name, recipe, model, top1, len(test_set.labels))
+    print(f"{path}: top-1 {top1:.2%} on {len(test_set.labels)} images", flush=True)
+
+
 def main() -> None:
     """Parse the command line, train, save, write the card."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("name", choices=sorted([*RECIPES, "twins"]))
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (CIFAR-10 only)")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/seviz/train-cifar10")
     parser.add_argument("--output", type=Path, default=HERE)
@@ -261,37 +328,21 @@ def main() -> None:
         help="go on from the checkpoint that the first N cycles left",
     )
     args = parser.parse_args()
-    recipe = RECIPES[args.name]
-    if recipe.data == "digits":
-        names, train_set, test_set = load_digits()
+    twins = args.name == "twins"
+    if RECIPES[next(iter(TWINS)) if twins else args.name].data == "digits":
+        data = load_digits()
     elif args.data is None:
         parser.error(f"{args.name} needs --data, a folder with train/<class>/ and test/<class>/")
     else:
-        names, train_set, test_set = load_folders(args.data, args.cache)
-    torch.manual_seed(recipe.seed)
-    model = build(recipe.arch, **recipe.arch_args, num_classes=len(names))
-    model = model.to(memory_format=torch.channels_last)
-    done = 0
-    if args.after_cycle is not None:
-        done = int(args.after_cycle[0])
-        model.load_state_dict(torch.load(args.after_cycle[1], weights_only=True)["state_dict"])
-    train(recipe, model, train_set, done + 1)
-    test = normalise(test_set.images, recipe.data)
-    top1 = accuracy(model, test, test_set.labels)
-    mean, std = NORMALISATION[recipe.data]
-    _, *size = train_set.images.shape
-    path = save_checkpoint(
-        args.output / f"{args.name}.pt",
-        model,
-        arch=recipe.arch,
-        arch_args=recipe.arch_args,
-        classes=names,
-        preprocessing=Preprocessing(
-            (size[0], size[1], size[2]), mean, std, crop_pct=1.0, origin="checkpoint"
-        ),
-    )
-    write_card(path, args.name, recipe, model, top1, len(test_set.labels))
-    print(f"{path}: top-1 {top1:.2%} on {len(test_set.labels)} images")
+        data = load_folders(args.data, args.cache)
+    after = (int(args.after_cycle[0]), args.after_cycle[1]) if args.after_cycle else None
+    if not twins:
+        make(args.name, data, args.output, after)
+        return
+    for name in TWINS:
+        if not (args.output / f"{name}.json").is_file():
+            print(name, flush=True)
+            make(name, data, args.output, None)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from seviz.analysis.proportions import (
     unpaired_difference,
     wilson,
 )
+from seviz.analysis.several import PairComparison, SeveralComparison, compare_several
 from seviz.analysis.shift import Shift, WorldShift, shift_of
 from seviz.analysis.shift_blocks import BlockShift
 from seviz.analysis.swap import Swap, SwapCell, SwapRates, swap_of
@@ -68,9 +69,11 @@ __all__ = [
     "Estimate",
     "Findings",
     "GateConfusion",
+    "PairComparison",
     "PairedDifference",
     "Scores",
     "SelectiveChannel",
+    "SeveralComparison",
     "Share",
     "Shift",
     "Statement",
@@ -84,6 +87,7 @@ __all__ = [
     "class_order",
     "class_share",
     "compare_gates",
+    "compare_several",
     "compare_subjects",
     "confusion_rate",
     "cumulative_effects",

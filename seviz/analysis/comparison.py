@@ -78,8 +78,43 @@ class Comparison(Shown):
         """Return whether the same images were compared one by one."""
         return isinstance(self.top1, PairedDifference)
 
+    @property
+    def one_network(self) -> bool:
+        """Return whether both records are of one network, on two sets of images."""
+        if self.a.record is None or self.b.record is None:
+            return False
+        one, other = self.a.record.header, self.b.record.header
+        same = bool(one.checkpoint_sha256) and one.checkpoint_sha256 == other.checkpoint_sha256
+        return same and (one.source, one.split) != (other.source, other.split)
+
     def describe(self) -> str:
-        """Return in a sentence whether one network is better."""
+        """Return in a sentence whether one network is better; of one network first how its gates drift."""
+        return " ".join(self.sentences())
+
+    def sentences(self) -> list[str]:
+        """Return what was found, a sentence each."""
+        return [*([self._drift()] if self.one_network else []), self._accuracy()]
+
+    def _drift(self) -> str:
+        assert self.a.record is not None
+        assert self.b.record is not None
+        places = [
+            f"{h.source} {h.split}".strip() for h in (self.a.record.header, self.b.record.header)
+        ]
+        said = f"One network on two sets of images: {places[0]} (A) and {places[1]} (B)"
+        if not self.blocks:
+            return f"{said}."
+        most = max(self.blocks, key=lambda b: b.drift)
+        least = min(self.blocks, key=lambda b: b.drift)
+        between = (
+            f", least in {least.block} ({least.drift:.4f})" if least.block != most.block else ""
+        )
+        return (
+            f"{said}; its class means drift most in {most.block} ({most.drift:.4f}, root mean square over "
+            f"classes and channels){between}. What of that is more than chance, seviz shift --against tells."
+        )
+
+    def _accuracy(self) -> str:
         found = self.top1
         if found is None:
             return "Which of the two is more accurate is not known: no predictions were compared."
@@ -135,24 +170,39 @@ def compare_subjects(a: Subject, b: Subject) -> Comparison:
         DataError: If both were evaluated, and share no image or no class.
     """
     notes: list[str] = []
-    top1: Difference | None = None
-    top5: Difference | None = None
-    classes: tuple[ClassChange, ...] = ()
-    if a.predictions is not None and b.predictions is not None:
-        top1, top5, classes = _paired(a.predictions, b.predictions, notes)
-    elif a.record is not None and b.record is not None:
-        top1, top5, classes = _unpaired(a.record, b.record, notes)
+    top1, top5, classes = compare_accuracy(a, b, notes)
     blocks: list[BlockComparison] = []
     if a.record is not None and b.record is not None and a.record.blocks and b.record.blocks:
         blocks, left = compare_gates(a.record, b.record)
         if left:
             more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
             notes.append(f"not compared: {'; '.join(left[:NAMED])}{more}")
-    found = _found(a), _found(b)
+    found = gate_findings(a), gate_findings(b)
     return Comparison(a, b, top1, top5, classes, tuple(blocks), found, tuple(notes))
 
 
-def _found(subject: Subject) -> Findings | None:
+def compare_accuracy(
+    a: Subject, b: Subject, notes: list[str]
+) -> tuple[Difference | None, Difference | None, tuple[ClassChange, ...]]:
+    """Return how top-1, top-5 and the recall of each class change from one network to another.
+
+    Args:
+        a: The first network.
+        b: The second.
+        notes: To which is added what was not compared, and how far the comparison holds.
+
+    Raises:
+        DataError: If both were evaluated, and share no image or no class.
+    """
+    if a.predictions is not None and b.predictions is not None:
+        return _paired(a.predictions, b.predictions, notes)
+    if a.record is not None and b.record is not None:
+        return _unpaired(a.record, b.record, notes)
+    return None, None, ()
+
+
+def gate_findings(subject: Subject) -> Findings | None:
+    """Return what the gates of a network show; ``None`` where there is no record with gates."""
     record = subject.record
     return findings(record, subject.ablation) if record is not None and record.blocks else None
 

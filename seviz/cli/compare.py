@@ -1,14 +1,16 @@
-"""``seviz compare``: two networks, or two records, side by side."""
+"""``seviz compare``: networks, or records, side by side."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from seviz.cli.compare_several_text import document_of_several, say_several
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
@@ -19,10 +21,12 @@ from seviz.cli.record_text import ablation_beside
 from seviz.cli.shared import INTERRUPTED, load_model, pass_options, shown_command, with_default
 from seviz.cli.thresholds import FAILED, LeastTop1AndDrop
 from seviz.errors import DataError, UsageError
+from seviz.results.mechanisms import ALL
 from seviz.results.spec import Spec, open_spec
+from seviz.results.subject import letter, told_apart
 
 if TYPE_CHECKING:
-    from seviz.analysis import Comparison
+    from seviz.analysis import Comparison, SeveralComparison
     from seviz.results.subject import Subject
 
 
@@ -35,70 +39,113 @@ class ComparisonOptions:
     formats: Formats = ("png", "svg")
 
 
+# Networks that a folder is named after.
+_NAMED = 3
+
+
 def compare(
     a: str,
     b: str,
-    *,
+    *more: str,
     figure: ComparisonOptions = ComparisonOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     threshold: LeastTop1AndDrop = LeastTop1AndDrop(),
     output: OutputOptions = OutputOptions(),
 ) -> int:
-    """Compare two networks: accuracy, cost, the classes that gained and lost, gates.
+    """Compare networks: accuracy, cost, the classes that gained and lost, gates.
 
-    Two checkpoints with --data are compared image by image (exact McNemar
-    test); without it, in parameters and operations alone. Two records are
-    compared without the networks and the images, and without knowledge of
-    single images. All differences are B minus A.
+    Checkpoints with --data are compared image by image (exact McNemar test);
+    without it, in parameters and operations alone. Records are compared
+    without the networks and the images, and without knowledge of single
+    images. Of two, all differences are B minus A. Of three and more every two
+    are compared (p-values adjusted for their number), and gates of any kind
+    are read, by relative depth.
 
     Args:
         a: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
         b: Another one.
+        more: Any number of others.
         figure: What is output and drawn.
         model: How checkpoints become networks.
-        data: The images, the same for both.
-        threshold: What the top-1 of B must not be below, and how far below that of A it may be.
+        data: The images, the same for all.
+        threshold: What the top-1 of all but the first must not be below, and how far below that of A
+            it may be.
         output: Where results go.
     """
-    from seviz.report.folder import write_comparison
-
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     check_formats(figure.formats)
     if figure.top < 1:
         raise UsageError(f"expected --top as at least 1, found {figure.top}; give a larger number")
     threshold.check()
-    specs = [open_spec(each) for each in (a, b)]
+    names = (a, b, *more)
+    specs = [open_spec(each) for each in names]
     if not all(spec.is_record for spec in specs):
         data = with_default(data)
     if threshold.given and data.data is None and not all(spec.is_record for spec in specs):
         raise UsageError(
-            f"expected --data with {threshold.given}, or two records, found neither; without images there is "
-            "no top-1"
+            f"expected --data with {threshold.given}, or {_count(names)} records, found neither; without "
+            "images there is no top-1"
         )
     if data.data is not None and all(spec.is_record for spec in specs):
         raise UsageError(
-            "expected --data with a checkpoint, found it with two records; leave it out, or name the "
-            "checkpoints"
+            f"expected --data with a checkpoint, found it with {_count(names)} records; leave it out, or "
+            "name the checkpoints"
         )
+    if more and model.mechanism is None:
+        model = replace(model, mechanism=ALL)
     stems = [_stem(spec) for spec in specs]
-    folder = Path(output.output) if output.output else default_folder("_and_".join(stems))
+    folder = Path(output.output) if output.output else default_folder(_together(stems))
     check_folder(folder)
     subjects: list[Subject] = []
-    for letter, spec, stem in zip("ab", specs, stems, strict=True):
-        subject, interrupted = _subject(spec, folder / f"{letter}_{stem}", model, data, speaker)
+    for place, (spec, stem) in enumerate(zip(specs, stems, strict=True)):
+        own = folder / f"{letter(place)}_{stem}"
+        subject, interrupted = _subject(spec, own, model, data, speaker)
         subjects.append(subject)
         if interrupted:
             speaker.remark("not compared: the pass was interrupted")
             return INTERRUPTED
+    exceeded = _finish(told_apart(subjects), folder, figure, threshold, speaker)
+    for what in exceeded:
+        speaker.remark(f"exceeded: {what}")
+    return FAILED if exceeded else 0
+
+
+def _finish(
+    subjects: Sequence[Subject],
+    folder: Path,
+    figure: ComparisonOptions,
+    threshold: LeastTop1AndDrop,
+    speaker: Speaker,
+) -> list[str]:
+    """Compare, write and say it; return a line for each threshold that does not hold."""
+    from seviz.analysis import compare_several
+    from seviz.report.compare import write_comparison, write_several
+
+    if len(subjects) > 2:
+        several = compare_several(subjects)
+        exceeded = _exceeded_of_several(several, threshold)
+        written = write_several(several, folder, formats=figure.formats).files
+        speaker.document({**document_of_several(several, written), "exceeded": exceeded})
+        say_several(several, figure.top, written, speaker)
+        return exceeded
     compared = _compared(*subjects)
     written = write_comparison(compared, folder, top=figure.top, formats=figure.formats).files
     exceeded = _exceeded(compared, threshold)
     speaker.document({**document(compared, written), "exceeded": exceeded})
     say(compared, figure.top, written, speaker)
-    for what in exceeded:
-        speaker.remark(f"exceeded: {what}")
-    return FAILED if exceeded else 0
+    return exceeded
+
+
+def _count(names: Sequence[str]) -> str:
+    return "two" if len(names) == 2 else str(len(names))
+
+
+def _together(stems: Sequence[str]) -> str:
+    """Return the name of the folder of results."""
+    if len(stems) <= _NAMED:
+        return "_and_".join(stems)
+    return f"{stems[0]}_and_{len(stems) - 1}_more"
 
 
 def _exceeded(compared: Comparison, threshold: LeastTop1AndDrop) -> list[str]:
@@ -110,11 +157,33 @@ def _exceeded(compared: Comparison, threshold: LeastTop1AndDrop) -> list[str]:
     if not threshold.given:
         return []
     if compared.top1 is None:
-        raise DataError(
-            f"expected the top-1 of both for {threshold.given}, found records without predictions; collect "
-            "them again"
-        )
+        raise _no_top1(threshold, "both")
     return threshold.exceeded(compared.top1.before, compared.top1.after)
+
+
+def _exceeded_of_several(compared: SeveralComparison, threshold: LeastTop1AndDrop) -> list[str]:
+    """Return a line for each threshold that a network after the first does not hold.
+
+    Raises:
+        DataError: If there is one, and the top-1 of a network is not known.
+    """
+    if not threshold.given:
+        return []
+    known = [share.value for share in compared.top1 if share is not None]
+    if len(known) < len(compared.top1):
+        raise _no_top1(threshold, "all")
+    return [
+        f"{name}: {line}"
+        for name, value in zip(compared.names[1:], known[1:], strict=True)
+        for line in threshold.exceeded(known[0], value)
+    ]
+
+
+def _no_top1(threshold: LeastTop1AndDrop, of: str) -> DataError:
+    return DataError(
+        f"expected the top-1 of {of} for {threshold.given}, found records without predictions; collect "
+        "them again"
+    )
 
 
 def _subject(
@@ -156,8 +225,6 @@ def _subject(
 def _compared(a: Subject, b: Subject) -> Comparison:
     from seviz.analysis import compare_subjects
 
-    if a.name == b.name:
-        a, b = replace(a, name=f"{a.name} (A)"), replace(b, name=f"{b.name} (B)")
     compared = compare_subjects(a, b)
     if compared.top1 is None and not compared.blocks and (a.cost is None or b.cost is None):
         raise DataError(

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 def document(compared: Comparison, written: Sequence[Path]) -> Mapping[str, Any]:
     """Return the JSON document."""
     return {
-        "a": _network(compared.a),
-        "b": _network(compared.b),
+        "a": network_document(compared.a),
+        "b": network_document(compared.b),
         "paired": compared.paired,
         "finding": compared.describe(),
-        "top1": _difference(compared.top1),
-        "top5": _difference(compared.top5),
+        "top1": difference_document(compared.top1),
+        "top5": difference_document(compared.top5),
         "per_class": [
             {
                 "name": c.name,
                 "images": c.images,
-                "recall": _difference(c.recall),
+                "recall": difference_document(c.recall),
                 "p_adjusted": c.p_adjusted,
             }
             for c in compared.classes
@@ -49,7 +49,8 @@ def _warnings(compared: Comparison) -> list[tuple[Subject, str]]:
     return [(side, text) for side, found in sides if found is not None for text in found.warnings]
 
 
-def _network(subject: Subject) -> dict[str, Any]:
+def network_document(subject: Subject) -> dict[str, Any]:
+    """Return what is known of one network."""
     from seviz.tables.comparison import se_blocks
 
     cost, record = subject.cost, subject.record
@@ -72,7 +73,8 @@ def _gates(subject: Subject) -> dict[str, int] | None:
     return dict(subject.cost.gates) if subject.cost is not None else None
 
 
-def _difference(found: Difference | None) -> dict[str, Any] | None:
+def difference_document(found: Difference | None) -> dict[str, Any] | None:
+    """Return how a share changes."""
     if found is None:
         return None
     return {**asdict(found), "delta": found.delta, "significant": found.significant}
@@ -82,7 +84,8 @@ def say(compared: Comparison, top: int, written: Sequence[Path], speaker: Speake
     """Print the text: which is better, what is known of both, then classes, blocks and findings."""
     from seviz.tables import tables_of
 
-    speaker.say(compared.describe(), "strong")
+    for sentence in compared.sentences():
+        speaker.say(sentence, "strong")
     speaker.line()
     say_warnings([f"{side.name}: {text}" for side, text in _warnings(compared)], speaker)
     for name, table in tables_of(compared).items():

@@ -12,6 +12,7 @@ from seviz.figures.network_map import network_map
 from seviz.figures.reliability import reliability_diagram
 from seviz.figures.ridges import ridges
 from seviz.figures.saving import save_figure
+from seviz.figures.several import several
 from seviz.figures.shift import shift_figure
 from seviz.figures.stripes import stripes_figure
 from seviz.figures.swap import swap_figure
@@ -43,6 +44,7 @@ __all__ = [
     "reliability_diagram",
     "ridges",
     "save_figure",
+    "several",
     "shift_figure",
     "stage_bars",
     "stripes_figure",

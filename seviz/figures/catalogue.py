@@ -8,7 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from seviz import figures
-from seviz.analysis import Comparison, Findings, GateConfusion, Shift, Swap, Track, gate_confusion
+from seviz.analysis import (
+    Comparison,
+    Findings,
+    GateConfusion,
+    SeveralComparison,
+    Shift,
+    Swap,
+    Track,
+    gate_confusion,
+)
 from seviz.analysis.curves import default_classes
 from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.analysis.network_map import NetworkMap
@@ -169,8 +178,13 @@ def _ablation(ablation: Ablation, asked: Choices) -> Figure | None:
 
 
 def _comparison(compared: Comparison, asked: Choices) -> Figure | None:
-    known = compared.classes or compared.blocks
-    return figures.comparison(compared, top=asked.top) if known else None
+    known = compared.classes or compared.blocks or any(compared.findings)
+    return figures.comparison(compared, top=asked.top, look=asked.look) if known else None
+
+
+def _several(compared: SeveralComparison, asked: Choices) -> Figure | None:
+    known = compared.pairs or any(found is not None for found in compared.findings)
+    return figures.several(compared, look=asked.look) if known else None
 
 
 def _track(track: Track, asked: Choices) -> Figure | None:
@@ -266,6 +280,12 @@ FIGURES = (
         "Recall of each class in two networks, and how alike their gates are",
         Comparison,
         _comparison,
+    ),
+    Drawing(
+        "compare",
+        "Accuracy of several networks and of every two, class share along the depth, class geometry",
+        SeveralComparison,
+        _several,
     ),
     Drawing(
         "track",

@@ -1,38 +1,70 @@
-"""The figure of a comparison: the classes that gained and lost, and the gates block by block."""
+"""The figure of two networks: the classes that gained and lost, and the gates of both, block by block."""
 
 from __future__ import annotations
 
-import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from seviz.analysis import BlockComparison, ClassChange, Comparison
+from seviz.analysis import BlockComparison, BlockFindings, ClassChange, Comparison
 from seviz.errors import UsageError
-from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
+from seviz.figures.captions import set_caption
+from seviz.figures.layout import PAGE_WIDTH
+from seviz.figures.legend import add_entries
+from seviz.figures.look import PLAIN, Look
+from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, STILL, figure_style
 from seviz.figures.text import set_plain, shown_name, text_width
 from seviz.results.subject import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ALL = "all images"
 _ROW = 0.19  # inches for a class or a block
 _NAME = 1.3  # inches for a name, at most
-_PANEL = 2.5  # inches across a panel
-_GAP = 0.25
+_GAP, _ACROSS = 0.28, 0.2  # between classes and blocks, and between panels of blocks
+_NARROWEST = 1.2  # a panel; where there is no room, blocks stand below classes
+_WIDEST = 3.2
 _TITLE_PAD = 15.0  # points: between title and panel there is a line of small text
-ALL = "all images"
-_BLUE, _ORANGE, _GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
+_ABOVE, _BELOW, _LEGEND, _MARGIN = 0.42, 0.42, 0.08, 0.06
+_BLUE, _ORANGE = COLOURS[0], COLOURS[1]
+GEOMETRY = {"color": INK, "marker": "D", "markersize": 3.4}  # in every figure that has it
+_CHANNELS = {"color": GREY, "marker": "o", "markersize": 3.4}
+
+Draw = Callable[["Axes"], None]
 
 
-def comparison(compared: Comparison, *, top: int = 20, figure: Figure | None = None) -> Figure:
-    """Draw how the recall of each class changes, and how alike the gates of each block are.
+@dataclass(frozen=True)
+class _Part:
+    """Rows under their names, and the panels that stand beside one another over them.
+
+    Attributes:
+        names: Of the rows.
+        draw: Draws one panel each.
+        colours: Of the names.
+    """
+
+    names: tuple[str, ...]
+    draw: tuple[Draw, ...]
+    colours: tuple[str, ...] = ()
+
+    @property
+    def label_width(self) -> float:
+        """Return the inches that its names take."""
+        return min(_NAME, max(map(text_width(SMALL), self.names))) + 0.15
+
+
+def comparison(
+    compared: Comparison, *, top: int = 20, look: Look = PLAIN, figure: Figure | None = None
+) -> Figure:
+    """Draw how the recall of each class changes, how alike the gates are, and their class share in both.
 
     Args:
         compared: What `seviz.compare` returned.
         top: Classes to draw, half of them those that gained most and half those that lost most; and
             blocks.
+        look: Width, font, names.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default.
 
     Raises:
@@ -40,52 +72,87 @@ def comparison(compared: Comparison, *, top: int = 20, figure: Figure | None = N
     """
     from seviz.figures.shown import Figure
 
-    classes, blocks = _most(compared.classes, top), compared.blocks[:top]
-    if not classes and not blocks:
+    parts = _parts(compared, top, look)
+    if not parts:
         raise UsageError(
             "expected predictions or gates of both networks, found none to draw; compare them on --data, "
             "or compare two records"
         )
-    measure = text_width(SMALL)
-    parts = [
-        names
-        for names in (
-            ([ALL, *(c.name for c in classes)] if classes else []),
-            [b.block for b in blocks],
-        )
-        if names
-    ]
-    widths = [min(_NAME, max(map(measure, names))) + 0.15 for names in parts]
-    width = sum(widths) + len(parts) * (_PANEL + _GAP)
-    notes = _notes(compared, width)
-    above, below = 0.68, 0.45 + 0.125 * len(notes)
-    height = above + _ROW * max(map(len, parts)) + below
-    with figure_style():
+    width = look.width or (PAGE_WIDTH if len(parts) > 1 else PAGE_WIDTH / 2)
+    needed = sum(_least(part) for part in parts) + _GAP * (len(parts) - 1)
+    lines = [parts] if needed <= width else [[part] for part in parts]
+    rows = [max(len(part.names) for part in line) for line in lines]
+    with figure_style(look):
         figure = figure or Figure()
         figure.clear()
         figure.set_layout_engine("none")
+        figure.set_size_inches(width, 4)  # a first size, to measure the legend on
+        legend = _add_legend(figure, compared, width - 0.2, look)
+        height = _MARGIN + legend + sum(_ABOVE + _ROW * count + _BELOW for count in rows)
         figure.set_size_inches(width, height)
-        left = 0.0
-        for names, wide in zip(parts, widths, strict=True):
-            left += wide
-            rows = _ROW * len(names)
-            box = (left / width, 1 - (above + rows) / height, _PANEL / width, rows / height)
-            panel = figure.add_axes(box)
-            _rows(panel, [shown_name(name, wide - 0.1, measure) for name in names])
-            if classes and names is parts[0]:
-                _draw_classes(panel, classes, compared)
-            else:
-                _draw_blocks(panel, blocks)
-            left += _PANEL + _GAP
-        title = figure.suptitle("", x=0.5, y=1 - 0.07 / height, va="top", fontsize=TEXT + 1)
-        each = (width - 0.8) / 2
-        first, second = (shown_name(s.name, each, text_width(TEXT + 1)) for s in _sides(compared))
-        set_plain(title, f"{second} against {first}")
-        small = figure.text(
-            0.1 / width, 0.06 / height, "", fontsize=SMALL, color=GREY, va="bottom", linespacing=1.2
-        )
-        set_plain(small, "\n".join(notes))
+        for drawn in figure.legends:
+            drawn.set_bbox_to_anchor((0.5, 1 - _MARGIN / height), figure.transFigure)
+        top_edge = height - _MARGIN - legend
+        for line, count in zip(lines, rows, strict=True):
+            top_edge -= _ABOVE
+            _draw_line(figure, line, top_edge)
+            top_edge -= _ROW * count + _BELOW
+    set_caption(figure, *_caption(compared))
     return figure
+
+
+def _least(part: _Part) -> float:
+    count = len(part.draw)
+    return part.label_width + count * _NARROWEST + (count - 1) * _ACROSS
+
+
+def _draw_line(figure: Figure, line: Sequence[_Part], top: float) -> None:
+    """Draw parts side by side; all of their panels are equally wide."""
+    width, height = figure.get_size_inches()
+    panels = sum(len(part.draw) for part in line)
+    taken = sum(part.label_width + (len(part.draw) - 1) * _ACROSS for part in line)
+    wide = min(_WIDEST, (width - 0.12 - taken - _GAP * (len(line) - 1)) / panels)
+    left = 0.0
+    for part in line:
+        left += part.label_width
+        tall = _ROW * len(part.names)
+        for place, draw in enumerate(part.draw):
+            box = (left / width, (top - tall) / height, wide / width, tall / height)
+            panel = figure.add_axes(box)
+            _rows(panel, part, named=place == 0)
+            draw(panel)
+            left += wide + _ACROSS
+        left += _GAP - _ACROSS
+
+
+def _parts(compared: Comparison, top: int, look: Look) -> list[_Part]:
+    parts = []
+    classes, blocks = _most(compared.classes, top), compared.blocks[:top]
+    if classes:
+        names = (ALL, *(look.named(c.name) for c in classes))
+        parts.append(_Part(names, (lambda panel: _draw_classes(panel, classes, compared),)))
+    shares = _shares(compared)
+    drawn: list[Draw] = []
+    rows = [b.block for b in blocks]
+    colours = [INK if b.moves else GREY for b in blocks]
+    if blocks:
+        drawn.append(lambda panel: _draw_alike(panel, blocks))
+    elif shares is not None:
+        # No block of one is a block of the other, as of two kinds of gates: those of both.
+        rows = list(dict.fromkeys(name for side in shares for name in side))[:top]
+        colours = [INK] * len(rows)
+    if shares is not None and rows:
+        drawn.append(lambda panel: _draw_shares(panel, rows, shares))
+    if drawn:
+        parts.append(_Part(tuple(rows), tuple(drawn), tuple(colours)))
+    return parts
+
+
+def _shares(compared: Comparison) -> list[dict[str, BlockFindings]] | None:
+    """Return what is known of each block, by its name, in both networks; ``None`` without gates."""
+    found = [f.blocks if f is not None else () for f in compared.findings]
+    known = [{b.block: b for b in side if b.class_share is not None} for side in found]
+    return known if any(known) else None
 
 
 def _most(classes: Sequence[ClassChange], top: int) -> tuple[ClassChange, ...]:
@@ -96,11 +163,16 @@ def _most(classes: Sequence[ClassChange], top: int) -> tuple[ClassChange, ...]:
     return (*classes[:half], *classes[-half:])
 
 
-def _rows(panel: Axes, names: Sequence[str]) -> None:
-    panel.set_yticks(range(len(names)), names)
-    for label, name in zip(panel.get_yticklabels(), names, strict=True):
-        set_plain(label, name)
-    panel.set_ylim(len(names) - 0.4, -0.6)
+def _rows(panel: Axes, part: _Part, *, named: bool) -> None:
+    measure = text_width(SMALL)
+    shown = [shown_name(name, part.label_width - 0.1, measure) for name in part.names]
+    panel.set_yticks(range(len(shown)), shown if named else [""] * len(shown))
+    for label, name in zip(panel.get_yticklabels(), shown, strict=True):
+        if named:
+            set_plain(label, name)
+    for label, colour in zip(panel.get_yticklabels(), part.colours, strict=False):
+        label.set_color(colour)
+    panel.set_ylim(len(shown) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
     panel.grid(axis="x", color=PALE, linewidth=0.5)
     panel.spines["left"].set_visible(False)
@@ -121,12 +193,9 @@ def _draw_classes(panel: Axes, classes: Sequence[ClassChange], compared: Compari
     panel.set_xlabel("points, with 95 % interval")
     reach = max(abs(x) for x in panel.get_xlim())
     panel.set_xlim(-reach, reach)
-    first, second = (
-        shown_name(s.name, _PANEL / 2 - 0.3, text_width(SMALL)) for s in _sides(compared)
-    )
-    for name, x, side in ((f"← {first}", -0.02, "right"), (f"{second} →", 0.02, "left")):
-        better = panel.annotate(
-            "",
+    for name, x, side in (("← better in A", -0.02, "right"), ("better in B →", 0.02, "left")):
+        panel.annotate(
+            name,
             (0.5 + x, 1.0),
             xytext=(0, 3),
             textcoords="offset points",
@@ -135,58 +204,86 @@ def _draw_classes(panel: Axes, classes: Sequence[ClassChange], compared: Compari
             fontsize=SMALL,
             color=GREY,
         )
-        set_plain(better, name)
+
+
+def _draw_alike(panel: Axes, blocks: Sequence[BlockComparison]) -> None:
+    for values, look, name in (
+        ([b.correlation for b in blocks], _CHANNELS, "channel by channel"),
+        ([b.geometry for b in blocks], GEOMETRY, "class geometry"),
+    ):
+        known = [(v, row) for row, v in enumerate(values) if v is not None]
+        if known:
+            panel.plot(*zip(*known, strict=True), linestyle="none", label=name, **look)  # type: ignore[arg-type]
+    panel.axvline(0, color=INK, linewidth=0.6)
+    known_values = [v for b in blocks for v in (b.correlation, b.geometry) if v is not None]
+    panel.set_xlim(min(-0.05, min(known_values, default=0) - 0.08), 1.05)
+    panel.set_xlabel("correlation of A and B")
+    panel.set_title("gates alike", loc="left", pad=_TITLE_PAD)
+
+
+def _draw_shares(
+    panel: Axes, rows: Sequence[str], shares: Sequence[dict[str, BlockFindings]]
+) -> None:
+    for side, (known, filled) in enumerate(zip(shares, (False, True), strict=True)):
+        for row, name in enumerate(rows):
+            block = known.get(name)
+            if block is None or block.class_share is None:
+                continue
+            share, colour = block.class_share, _BLUE if block.moves else STILL
+            at = row + (0.13 if side else -0.13)
+            if share.low is not None and share.high is not None:
+                panel.plot((share.low, share.high), (at, at), color=colour, linewidth=1.1)
+            panel.plot(
+                share.value,
+                at,
+                "o",
+                markersize=3.4,
+                markeredgewidth=0.8,
+                markeredgecolor=colour,
+                markerfacecolor=colour if filled else "white",
+            )
+    panel.set_xlim(0, max(0.1, panel.get_xlim()[1]))
+    panel.set_xlabel("share of gate variance")
+    panel.set_title("class share", loc="left", pad=_TITLE_PAD)
+
+
+def _add_legend(figure: Figure, compared: Comparison, available: float, look: Look) -> float:
+    """Add the one legend, and return its height: both networks, and how alike blocks are."""
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 4, "color": _BLUE}
+    faces: tuple[dict[str, Any], ...] = ({"markerfacecolor": "white"}, {})
+    entries = [
+        (f"{letter}: {look.named(subject.name)}", {**dot, **face})
+        for letter, subject, face in zip("AB", _sides(compared), faces, strict=True)
+    ]
+    if _shares(compared) is None:  # nothing is drawn of either alone
+        entries = [(name, {"linestyle": "none", "marker": ""}) for name, _ in entries]
+    if compared.blocks:
+        entries += [("channel by channel", _CHANNELS), ("class geometry", GEOMETRY)]
+    names, styles = zip(*entries, strict=True)
+    _, tall = add_entries(
+        figure, names, [{"linestyle": "none", **style} for style in styles], available
+    )
+    return tall + _LEGEND
 
 
 def _sides(compared: Comparison) -> tuple[Subject, Subject]:
     return compared.a, compared.b
 
 
-def _draw_blocks(panel: Axes, blocks: Sequence[BlockComparison]) -> None:
-    rows = range(len(blocks))
-    for values, colour, marker, name in (
-        ([b.correlation for b in blocks], _BLUE, "o", "channel by channel"),
-        ([b.geometry for b in blocks], _GREEN, "D", "distances between classes"),
-    ):
-        known = [(v, row) for v, row in zip(values, rows, strict=True) if v is not None]
-        if known:
-            panel.plot(*zip(*known, strict=True), marker, color=colour, markersize=3.6, label=name)
-    panel.axvline(0, color=INK, linewidth=0.6)
-    least = min(
-        (v for b in blocks for v in (b.correlation, b.geometry) if v is not None), default=0
-    )
-    panel.set_xlim(min(-0.05, least - 0.08), 1.05)
-    panel.set_xlabel("correlation between the two networks")
-    panel.set_title("class means of the gates", loc="left", pad=_TITLE_PAD)
-    panel.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.03, 0.99),
-        ncols=2,
-        frameon=False,
-        fontsize=SMALL,
-        handletextpad=0.1,
-        columnspacing=0.8,
-        borderaxespad=0.1,
-    )
-    for label, block in zip(panel.get_yticklabels(), blocks, strict=True):
-        label.set_color(INK if block.moves else GREY)
-
-
-def _notes(compared: Comparison, width: float) -> list[str]:
-    """Return the small print."""
-    character = text_width(SMALL)("n" * 100) / 100
+def _caption(compared: Comparison) -> list[str]:
     said = [compared.describe()]
     if compared.classes:
         said.append(
             "Classes: coloured where the change is significant at the 5 % level, adjusted for all "
             f"{len(compared.classes)} classes (Holm)."
         )
-    still = [b.block for b in compared.blocks if not b.moves]
     if compared.blocks:
         said.append(
-            "Gates: channel by channel, only where channel i is the same in both networks; distances "
-            "between classes do not depend on the order of channels."
+            "Gates alike: correlation of the class means channel by channel, which means something only "
+            "where channel i is the same in both networks; class geometry, the correlation of the distances "
+            "between classes, does not depend on the order of channels."
         )
+    still = [b.block for b in compared.blocks if not b.moves]
     if still:
         said.append(f"Gates that hardly move: {', '.join(still)}.")
-    return [line for text in said for line in textwrap.wrap(text, int(width / character * 1.15))]
+    return said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -55,6 +55,25 @@ def add_legend(
         colors: Colours of the classes, in place of the usual ones.
         look: Whose palette and names they have.
     """
+    shown = [look.named(name) for name in names]
+    styles = [
+        {"markersize": MARKER_SIZE, "markeredgewidth": 0, **style}
+        for style in curve_styles(len(names), colors=colors, look=look)
+    ]
+    return add_entries(figure, shown, styles, available)
+
+
+def add_entries(
+    figure: Figure, names: Sequence[str], styles: Sequence[Mapping[str, Any]], available: float
+) -> tuple[Legend, float]:
+    """Add a legend of lines of any looks; return it, to be moved, with its height in inches.
+
+    Args:
+        figure: Where to draw.
+        names: What the lines are called.
+        styles: How each line looks, as matplotlib's ``Line2D`` takes it.
+        available: Width in inches; entries that do not fit go to a further row.
+    """
     from matplotlib.lines import Line2D
 
     size = TEXT if len(names) <= _MANY else SMALL
@@ -62,14 +81,11 @@ def add_legend(
     unit = size / 72
     handle = (_SIZES["handlelength"] + _SIZES["handletextpad"]) * unit
     widest = min(available - handle, _WIDEST_NAME)
-    shown = [shown_name(look.named(name), widest, measure) for name in names]
+    shown = [shown_name(name, widest, measure) for name in names]
     columns = legend_columns(
         [handle + measure(name) for name in shown], _SIZES["columnspacing"] * unit, available
     )
-    lines = [
-        Line2D([], [], markersize=MARKER_SIZE, markeredgewidth=0, **style)
-        for style in curve_styles(len(names), colors=colors, look=look)
-    ]
+    lines = [Line2D([], [], **style) for style in styles]
     legend = figure.legend(
         by_row(lines, columns),
         [""] * len(lines),

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from seviz import figures
 from seviz.analysis import (
-    Comparison,
     Findings,
     GateConfusion,
     SelectiveChannel,
@@ -115,7 +114,9 @@ def write_activations(
     for stem in stems:
         # Nobody named any: lines are few, and everything else has all.
         of = few if classes or stem in LINES else all_classes(record)
-        made += _save([record], folder, formats, replace(asked, classes=of), only=stem, dpi=dpi)
+        made += save_figures(
+            [record], folder, formats, replace(asked, classes=of), only=stem, dpi=dpi
+        )
     rows = (len(chosen) + 1) * sum(b.channels for b in drawn)
     listed = chosen if classes or rows <= MOST_ROWS else few
     several = (record.count > 0).sum() > 1
@@ -127,7 +128,7 @@ def write_activations(
     )
 
 
-def _save(
+def save_figures(
     results: Iterable[object],
     folder: Path,
     formats: Sequence[str],
@@ -136,7 +137,7 @@ def _save(
     without: Collection[str] = (),
     dpi: float | None = None,
 ) -> Written:
-    """Draw every figure of some results into a folder."""
+    """Draw every figure of some results into a folder; arguments as for `drawn_from`."""
     made = Written()
     for result in results:
         for drawing, figure in drawn_from(result, asked, only=only, without=without):
@@ -174,7 +175,7 @@ def write_findings(
         dpi: Dots per inch.
     """
     drawn: list[object] = [found] if mapped is None else [mapped, found]
-    return _save(drawn, folder, formats, Choices(look=look), dpi=dpi) + Written(
+    return save_figures(drawn, folder, formats, Choices(look=look), dpi=dpi) + Written(
         tables=(
             figures.write_findings_csv(found, folder / "findings.csv"),
             figures.write_selective_csv(selective, folder / "selective_channels.csv"),
@@ -212,9 +213,9 @@ def write_confusion(
         formats: Formats of the figures.
     """
     asked = Choices(normalize=normalize, order=order, log=log, top=top, gates=gates, look=look)
-    drawn = _save([evaluation], folder, formats, asked, dpi=dpi)
+    drawn = save_figures([evaluation], folder, formats, asked, dpi=dpi)
     if record is not None:
-        drawn += _save([record], folder, formats, asked, only="gate_confusion", dpi=dpi)
+        drawn += save_figures([record], folder, formats, asked, only="gate_confusion", dpi=dpi)
     return drawn + Written(
         tables=(
             figures.write_confusion_csv(evaluation, folder / "confusion.csv"),
@@ -238,7 +239,9 @@ def write_audit(
         figures.write_cost_csv(result, folder / "audit.csv"),
         result.save(folder, more),
     )
-    return _save([result], folder, formats, Choices(look=look), dpi=dpi) + Written(tables=tables)
+    return save_figures([result], folder, formats, Choices(look=look), dpi=dpi) + Written(
+        tables=tables
+    )
 
 
 def write_ablation(
@@ -251,20 +254,9 @@ def write_ablation(
 ) -> Written:
     """Write the result, its table and its figure."""
     tables = (result.save(folder), figures.write_ablation_csv(result, folder / "ablation.csv"))
-    return _save([result], folder, formats, Choices(look=look), dpi=dpi) + Written(tables=tables)
-
-
-def write_comparison(
-    compared: Comparison, folder: Path, *, top: int = 20, formats: Sequence[str] = FORMATS
-) -> Written:
-    """Write what differs between two networks, class by class and block by block, and draw it."""
-    tables = []
-    if compared.classes:
-        tables.append(figures.write_class_changes_csv(compared, folder / "compare_classes.csv"))
-    if compared.blocks:
-        tables.append(figures.write_block_changes_csv(compared, folder / "compare_blocks.csv"))
-    drawn = _save([compared], folder, formats, Choices(top=top))
-    return drawn + Written(tables=tuple(tables))
+    return save_figures([result], folder, formats, Choices(look=look), dpi=dpi) + Written(
+        tables=tables
+    )
 
 
 def write_track(
@@ -290,7 +282,7 @@ def write_track(
     tables = [figures.write_epochs_csv(track, folder / "track_epochs.csv")]
     if track.blocks:
         tables.append(figures.write_track_csv(track, folder / "track.csv"))
-    drawn = _save([track], folder, formats, Choices(epochs=epochs, blocks=blocks))
+    drawn = save_figures([track], folder, formats, Choices(epochs=epochs, blocks=blocks))
     return drawn + Written(tables=tuple(tables))
 
 
@@ -309,7 +301,7 @@ def write_shift(shift: Shift, folder: Path, *, formats: Sequence[str] = FORMATS)
     ]
     if shift.twin is not None:
         tables.append(figures.write_twin_csv(shift, folder / "shift_twin.csv"))
-    return _save([shift], folder, formats, Choices()) + Written(tables=tuple(tables))
+    return save_figures([shift], folder, formats, Choices()) + Written(tables=tuple(tables))
 
 
 def write_swap(swap: Swap, folder: str | Path, *, formats: Sequence[str] = FORMATS) -> Written:
@@ -326,7 +318,7 @@ def write_swap(swap: Swap, folder: str | Path, *, formats: Sequence[str] = FORMA
     if swap.cells:
         tables.append(figures.write_cells_csv(swap, folder / "swap_classes.csv"))
     tables.append(figures.write_swap_pairs_csv(swap, folder / "swap_pairs.csv"))
-    return _save([swap], folder, formats, Choices()) + Written(tables=tuple(tables))
+    return save_figures([swap], folder, formats, Choices()) + Written(tables=tuple(tables))
 
 
 def write_results(
@@ -372,4 +364,4 @@ def write_results(
         made += write_confusion(evaluation, folder, record=record, gates=gates, formats=formats)
     there = {path.stem for path in made.figures}
     asked = Choices(classes=record.classes.choose(classes), blocks=("all",), channels="all")
-    return made + _save([record], folder, formats, asked, without=there)
+    return made + save_figures([record], folder, formats, asked, without=there)

@@ -122,6 +122,7 @@ def _page(explained: ImageExplanation, drawn: Sequence[_Drawn]) -> str:
     sections: list[dict[str, Any]] = [
         {
             "name": one.name,
+            "label": one.name,
             "title": _title(explained, one.name),
             "picture": one.picture,
             "channels": image_channels_table(explained, one.name),
@@ -134,6 +135,7 @@ def _page(explained: ImageExplanation, drawn: Sequence[_Drawn]) -> str:
     ]
     page = environment().get_template("image.html.j2")
     return page.render(
+        command="image",
         title=explained.images[0].name if not several else f"{len(explained.images)} images",
         explained=explained,
         said=said,

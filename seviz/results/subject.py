@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from seviz.results.ablation import Ablation
 from seviz.results.cost import Convention
@@ -21,6 +22,7 @@ class NetworkCost:
         paper: The same as the SENet paper counts its GFLOPs.
         se_blocks: How many SE blocks it has, as far as SE was looked for.
         gates: How many blocks of each kind that was looked for, by its word (`seviz.results.mechanisms`).
+        gate_params: The parameters of all of them.
     """
 
     params: int
@@ -28,11 +30,12 @@ class NetworkCost:
     paper: Convention
     se_blocks: int
     gates: Mapping[str, int] = field(default_factory=dict)
+    gate_params: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One of two networks that are compared.
+    """One of the networks that are compared.
 
     Attributes:
         name: What it is called.
@@ -47,3 +50,21 @@ class Subject:
     predictions: PredictionTable | None = None
     cost: NetworkCost | None = None
     ablation: Ablation | None = None
+
+
+def letter(place: int) -> str:
+    """Return what a network of a list is called for short: a to z, then its number."""
+    return chr(ord("a") + place) if place < 26 else str(place + 1)
+
+
+def told_apart(subjects: Sequence[Subject]) -> list[Subject]:
+    """Give a letter to networks that have the name of another one.
+
+    >>> [s.name for s in told_apart([Subject("net"), Subject("twin"), Subject("net")])]
+    ['net (A)', 'twin', 'net (C)']
+    """
+    count = Counter(subject.name for subject in subjects)
+    return [
+        replace(s, name=f"{s.name} ({letter(place).upper()})") if count[s.name] > 1 else s
+        for place, s in enumerate(subjects)
+    ]

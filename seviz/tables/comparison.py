@@ -81,7 +81,7 @@ def _points(found: Difference | None) -> Cell | None:
     if found is None:
         return None
     change = Estimate(found.delta, found.low, found.high)
-    return Cell(change, text=_RECALL_CHANGE.shown(change))
+    return Cell(change, text=CHANGE.shown(change))
 
 
 def _more(before: int | None, after: int | None) -> Cell | None:
@@ -95,14 +95,17 @@ def _recall(side: str) -> Callable[[ClassChange], float]:
     return lambda c: float(getattr(c.recall, side))
 
 
-_RECALL_CHANGE = Column(
+# Of a share of right answers, from one network to another.
+CHANGE = Column(
     "delta",
     "change",
     "+.2f",
-    lambda c: Estimate(c.recall.delta, c.recall.low, c.recall.high),
     unit="points",
     scale=100,
     ends=("low", "high"),
+)
+_RECALL_CHANGE = replace(
+    CHANGE, get=lambda c: Estimate(c.recall.delta, c.recall.low, c.recall.high)
 )
 _CLASSES = (
     Column("class", "class", get=lambda c: c.name),

@@ -126,12 +126,14 @@ def by_depth(
     """Return the builder that is named by its depth, or the general one with the depth as argument.
 
     Args:
-        builders: ``[se_]resnet<depth>``, and the general one.
+        builders: ``resnet<depth>``, that with the kind of gates before it, and the general one.
         general: Name of the builder that takes any depth.
         depth: Number of layers.
-        arguments: What the builder takes besides; without ``reduction`` there is no SE.
+        arguments: What the builder takes besides; without ``reduction`` there are no gates, and
+            those without ``attention`` are SE.
     """
-    name = f"{'resnet' if arguments['reduction'] is None else 'se_resnet'}{depth}"
+    gates = "" if arguments["reduction"] is None else f"{arguments.get('attention', 'se')}_"
+    name = f"{gates}resnet{depth}"
     if name not in builders:
         name, arguments = general, {"depth": depth, **arguments}
     return name, changed(builders[name], arguments)

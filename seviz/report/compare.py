@@ -1,0 +1,142 @@
+"""The files of a comparison: figures, tables, and one page that holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from seviz.analysis import Comparison, SeveralComparison
+from seviz.figures.captions import caption
+from seviz.figures.catalogue import Choices, drawn_from
+from seviz.figures.layout import COLUMN_WIDTH
+from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
+from seviz.report.embedding import stylesheet
+from seviz.report.folder import Written, save_figures
+from seviz.report.page import environment
+from seviz.report.pictures import picture
+from seviz.results.files import written_whole
+from seviz.results.subject import Subject
+from seviz.tables import tables_of
+from seviz.tables.comparison import write_block_changes_csv, write_class_changes_csv
+from seviz.tables.several import write_several_csv
+from seviz.tables.table import Table
+
+PAGE = "compare.html"
+# Rows of a table on the page; its file has all.
+_MOST = 120
+
+
+def write_comparison(
+    compared: Comparison, folder: Path, *, top: int = 20, formats: Sequence[str] = FORMATS
+) -> Written:
+    """Write what differs between two networks, class by class and block by block, and draw it.
+
+    Args:
+        compared: From `seviz.compare`.
+        folder: Where files go: ``compare.html``, the figure, ``compare_classes.csv``,
+            ``compare_blocks.csv``.
+        top: Classes and blocks to draw.
+        formats: Formats of the figures.
+    """
+    tables = []
+    if compared.classes:
+        tables.append(write_class_changes_csv(compared, folder / "compare_classes.csv"))
+    if compared.blocks:
+        tables.append(write_block_changes_csv(compared, folder / "compare_blocks.csv"))
+    return _written(compared, folder, Choices(top=top), formats, tables)
+
+
+def write_several(
+    compared: SeveralComparison, folder: Path, *, formats: Sequence[str] = FORMATS
+) -> Written:
+    """Write how three networks or more differ, and draw it.
+
+    Args:
+        compared: From `seviz.compare`.
+        folder: Where files go: ``compare.html``, the figure, ``compare_networks.csv``,
+            ``compare_pairs.csv``, ``compare_depth.csv``, ``compare_geometry.csv``.
+        formats: Formats of the figures.
+    """
+    return _written(compared, folder, Choices(), formats, write_several_csv(compared, folder))
+
+
+def _written(
+    compared: Comparison | SeveralComparison,
+    folder: Path,
+    asked: Choices,
+    formats: Sequence[str],
+    tables: Sequence[Path],
+) -> Written:
+    drawn = save_figures([compared], folder, formats, asked)
+    page = folder / PAGE
+    with written_whole(page) as temporary:
+        temporary.write_text(comparison_page(compared, asked), encoding="utf-8", newline="\n")
+    return drawn + Written(tables=(page, *tables))
+
+
+def comparison_page(compared: Comparison | SeveralComparison, asked: Choices | None = None) -> str:
+    """Return one HTML file: what was found in sentences, then figures and tables; it needs no script.
+
+    Args:
+        compared: From `seviz.compare`.
+        asked: What to draw.
+    """
+    from importlib.metadata import version
+
+    subjects = _subjects(compared)
+    warnings = [
+        f"{subject.name}: {text}"
+        for subject, found in zip(subjects, compared.findings, strict=True)
+        for text in (found.warnings if found is not None else ())
+    ]
+    names = [subject.name for subject in subjects]
+    return (
+        environment()
+        .get_template("compare.html.j2")
+        .render(
+            command="compare",
+            kicker=f"{len(names)} networks side by side"
+            if len(names) > 2
+            else "Two networks side by side",
+            title=f"{', '.join(names[:-1])} and {names[-1]}",
+            sentences=compared.sentences(),
+            warnings=warnings,
+            notes=compared.notes,
+            sections=[*_sections(compared, asked or Choices())],
+            most=_MOST,
+            styles=stylesheet(),
+            made=f"seviz {version('seviz')}",
+        )
+    )
+
+
+def _subjects(compared: Comparison | SeveralComparison) -> tuple[Subject, ...]:
+    if isinstance(compared, Comparison):
+        return compared.a, compared.b
+    return compared.subjects
+
+
+def _sections(compared: Comparison | SeveralComparison, asked: Choices) -> Iterator[dict[str, Any]]:
+    """Yield the sections: the networks, the figure, and every other table."""
+    networks, *others = tables_of(compared).values()
+    yield _section("networks", networks.caption, networks)
+    # Twice: where the screen is narrow its text would be too small to read.
+    narrow = replace(asked, look=replace(asked.look, width=COLUMN_WIDTH))
+    for (drawing, wide), (_, small) in zip(
+        drawn_from(compared, asked), drawn_from(compared, narrow), strict=True
+    ):
+        said = caption(wide).removeprefix(compared.describe()).strip()
+        yield {
+            **_section("figure", "In one figure", None),
+            "wide": picture(wide, drawing.shows),
+            "narrow": picture(small, drawing.shows),
+            "caption": said,
+        }
+    for table in others:
+        yield _section(table.name, table.caption, table)
+
+
+def _section(name: str, label: str, table: Table | None) -> dict[str, Any]:
+    return {"name": name, "label": label, "table": table, "wide": None, "narrow": None}
