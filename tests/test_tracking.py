@@ -16,7 +16,8 @@ from torch.nn import functional as F
 import seviz
 from seviz.analysis.class_share import variance_parts
 from seviz.analysis.findings.estimates import Drawn
-from seviz.analysis.tracking import Track, between_channels
+from seviz.analysis.findings.stripes import between_channels
+from seviz.analysis.tracking import Track
 from seviz.errors import DataError, UsageError
 from seviz.figures import stripes_figure, track_figure
 from seviz.networks import save_checkpoint

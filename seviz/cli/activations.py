@@ -93,6 +93,13 @@ class FigureOptions:
             show_default=False,
         ),
     ] = False
+    distances: Annotated[
+        str | None,
+        Parameter(
+            help="How far classes are apart, a CSV file of lines CLASS,CLASS,DISTANCE: are the gates of classes "
+            "that are alike alike, too?"
+        ),
+    ] = None
     formats: Formats = ("png", "svg")
 
 
@@ -153,7 +160,7 @@ def activations(
             f"'seviz confusion {ckpt}' shows those"
         )
     ablation = ablation_beside(record, made.path, speaker)
-    found = findings(record, ablation)
+    found = findings(record, ablation, distances=figure.distances)
     try:
         with remarked_warnings(speaker):
             written = write_activations(

@@ -38,6 +38,10 @@ def say_findings(found: Findings, speaker: Speaker, blocks: Sequence[str] = ()) 
         for statement in found.statements:
             verdict = f'"{statement.claim}": {statement.verdict}.'
             speaker.say(f"{verdict} {statement.reason}")
+        if found.literature:
+            speaker.say("What others say of channel attention", "head")
+        for statement in found.literature:
+            speaker.say(f'"{statement.claim}": {statement.verdict}. {statement.reason}')
         for sentence in remarks(found):
             speaker.say(sentence)
         speaker.line()

@@ -156,6 +156,11 @@ def _of_channel(view: ChannelView) -> list[Table | None]:
     ]
 
 
+def _of_findings(found: Findings) -> list[Table | None]:
+    own = (findings.blocks_table(found), findings.statements_table(found))
+    return [*own, findings.literature_table(found) if found.literature else None]
+
+
 # What a result is, and the function that gives its tables; a new kind of result is a row here.
 _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (Ablation, lambda a: [ablation.ablation_table(a, k) for k in ("single", "cumulative")]),
@@ -164,7 +169,7 @@ _MAKERS: tuple[tuple[type, Callable[[Any], Iterable[Table | None]]], ...] = (
     (ChannelView, _of_channel),
     (Comparison, _of_comparison),
     (Evaluation, _of_evaluation),
-    (Findings, lambda f: [findings.blocks_table(f), findings.statements_table(f)]),
+    (Findings, _of_findings),
     (ImageExplanation, _of_images),
     (Record, _of_record),
     (Scores, _of_scores),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seviz.analysis.findings import BlockFindings, Findings, SelectiveChannel
+from seviz.analysis.findings.literature import LITERATURE
 from seviz.analysis.findings.verdicts import FAILS, UNKNOWN
 from seviz.analysis.findings.wording import THIS, remark
 from seviz.tables.csv_files import write_csv
@@ -87,6 +88,21 @@ def statements_caption(findings: Findings) -> str:
 def statements_table(findings: Findings) -> Table:
     """Return the paper's statements, judged for this network."""
     return Table.of("statements", statements_caption(findings), _STATEMENTS, findings.statements)
+
+
+_LITERATURE = (
+    Column("claim", "what others say of channel attention", get=lambda s: s.claim),
+    Column("source", "source", get=lambda s: _SOURCES[s.claim]),
+    Column("verdict", "for this one", get=lambda s: s.verdict),
+    Column("reason", "why", get=lambda s: s.reason),
+)
+_SOURCES = {claim.text: claim.source for claim in LITERATURE}
+
+
+def literature_table(findings: Findings) -> Table:
+    """Return what others than the SENet paper say, judged for this network, with its source."""
+    caption = "What the literature says of channel attention"
+    return Table.of("literature", caption, _LITERATURE, findings.literature)
 
 
 _SELECTIVE = (

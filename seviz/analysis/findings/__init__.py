@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from seviz.analysis.findings.blocks import BlockFindings, Measured, measure
 from seviz.analysis.findings.estimates import Drawn, Estimate
+from seviz.analysis.findings.literature import LITERATURE
 from seviz.analysis.findings.selective import SelectiveChannel, selective_channels
 from seviz.analysis.findings.shuffling import shuffle_labels
 from seviz.analysis.findings.statements import Evidence, judge, no_intervals
@@ -17,7 +19,9 @@ from seviz.analysis.findings.wording import Findings, failures, remarks, sentenc
 from seviz.errors import DataError
 from seviz.results.ablation import Ablation
 from seviz.results.alarms import alarms
+from seviz.results.distances import read_distances
 from seviz.results.record import Record
+from seviz.results.stats import Floats
 
 __all__ = [
     "BlockFindings",
@@ -34,13 +38,19 @@ __all__ = [
 ]
 
 
-def findings(record: Record, ablation: Ablation | None = None) -> Findings:
+def findings(
+    record: Record,
+    ablation: Ablation | None = None,
+    *,
+    distances: str | Path | Floats | None = None,
+) -> Findings:
     """Return what the gates of a record show, block by block, and what that says of the paper's statements.
 
     Args:
         record: A network with SE on a source. Records of an older seviz keep no single images, and have
             numbers without intervals.
         ablation: Of the same network; without one nothing is said on which blocks matter.
+        distances: How far the record's classes are apart: a CSV file as `read_distances` takes it, or [K, K].
 
     Raises:
         DataError: If the record holds no image.
@@ -64,9 +74,13 @@ def findings(record: Record, ablation: Ablation | None = None) -> Findings:
     measured = _with_p_values(record, [measure(record, b, drawn) for b in record.blocks])
     blocks = tuple(m.findings for m in measured)
     partial = f"the record is partial: interrupted after {record.header.images:,} images"
+    if isinstance(distances, str | Path):
+        distances = read_distances(distances, record.classes)
+    evidence = Evidence(record, measured, drawn, ablation, distances)
     return Findings(
         blocks=blocks,
-        statements=tuple(judge(Evidence(record, measured, drawn, ablation))),
+        statements=tuple(judge(evidence)),
+        literature=tuple(judge(evidence, LITERATURE)),
         warnings=(
             *alarms(record),
             *failures(blocks),

@@ -40,7 +40,7 @@ def last_matter_less(
         why = "was interrupted" if ablation.partial else f"has one {ablation.by}"
         return UNKNOWN, f"The ablation {why}.", {}
     size = 1 if ablation.by == "stage" else third(len(parts))
-    intervals = [_cost(ablation, part) for part in parts]
+    intervals = [cost_of(ablation, part) for part in parts]
     place = np.arange(len(parts))
     late = (place >= len(parts) - size) / size
     early = (place < len(parts) - size) / (len(parts) - size)
@@ -60,7 +60,7 @@ def last_matter_less(
     )
 
 
-def _cost(ablation: Ablation, part: Replaced) -> Estimate:
+def cost_of(ablation: Ablation, part: Replaced) -> Estimate:
     """Return the points of top-1 that one replacement costs."""
     from seviz.analysis.proportions import paired_difference
 

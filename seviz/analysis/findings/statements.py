@@ -46,12 +46,14 @@ class Evidence:
         measured: Every block, in forward order.
         drawn: The images that intervals are made from; ``None`` where there are none.
         ablation: Of the same network, if there is one.
+        distances: How far its classes are apart, [K, K], if that is given.
     """
 
     record: Record
     measured: Sequence[Measured]
     drawn: Drawn | None
     ablation: Ablation | None
+    distances: Floats | None = None
 
     @property
     def blocks(self) -> list[BlockFindings]:
@@ -76,11 +78,11 @@ class Claim:
     judge_ablation: Callable[[Evidence], Statement] | None = None
 
 
-def judge(evidence: Evidence) -> list[Statement]:
-    """Return every claim with its verdict."""
+def judge(evidence: Evidence, claims: Sequence[Claim] | None = None) -> list[Statement]:
+    """Return every claim with its verdict; those of the SENet paper by default."""
     why = _nothing_on_gates(evidence.record, evidence.blocks, evidence.drawn)
     found = []
-    for claim in CLAIMS:
+    for claim in CLAIMS if claims is None else claims:
         if claim.judge_ablation is not None:
             found.append(claim.judge_ablation(evidence))
         elif why is not None or evidence.drawn is None or claim.judge is None:

@@ -109,6 +109,7 @@ class Findings(Shown):
         method: How the intervals were made, in a sentence.
         images: Images of the record.
         sampled: Images of its sample.
+        literature: What others say of channel attention, judged likewise.
     """
 
     blocks: tuple[BlockFindings, ...]
@@ -117,6 +118,7 @@ class Findings(Shown):
     method: str
     images: int
     sampled: int
+    literature: tuple[Statement, ...] = ()
 
     @property
     def of(self) -> str:
@@ -135,7 +137,10 @@ class Findings(Shown):
 def sentences(findings: Findings) -> list[str]:
     """Return what was found, in short sentences, the paper's statements first, the method last."""
     return [
-        *(f'"{s.claim}": {s.verdict}. {s.reason}' for s in findings.statements),
+        *(
+            f'"{s.claim}": {s.verdict}. {s.reason}'
+            for s in (*findings.statements, *findings.literature)
+        ),
         *remarks(findings),
         findings.method,
     ]
