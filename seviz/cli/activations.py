@@ -96,7 +96,7 @@ class FigureOptions:
     distances: Annotated[
         str | None,
         Parameter(
-            help="How far classes are apart, a CSV file of lines CLASS,CLASS,DISTANCE: are the gates of classes "
+            help="How far classes are apart, a CSV file of lines CLASS,CLASS,DISTANCE: are gates of classes "
             "that are alike alike, too?"
         ),
     ] = None

@@ -173,6 +173,7 @@ def _draw_lines(panel: Axes, swap: Swap, lines: Sequence[_Line], scale: float) -
             linestyle="none",
             label=label,
             zorder=3,
+            clip_on=False,
         )
         ends = [(x, e) for x, (_, e) in zip(xs, found, strict=True) if e.low is not None]
         panel.vlines(
