@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Refuses
+from scipy import stats
 from synthetic import record_of_gates
 from test_analysis_findings_statements import ablation
 
 import seviz
+from seviz.analysis.channels import ChannelRanking, RankedChannel
 from seviz.analysis.findings.alike import alike
+from seviz.analysis.findings.channel_importance import judge_importance
 from seviz.analysis.findings.literature import ALIKE, LITERATURE, STRIPES, USELESS
+from seviz.analysis.proportions import counted_difference
 from seviz.errors import DataError
 from seviz.results.classes import ClassTable
 from seviz.results.distances import read_distances
@@ -74,8 +79,6 @@ def test_useless_blocks(costs: Any, verdict: str, part: str) -> None:
     images = 10 if verdict == "holds" and (0, 0) in costs else 1
     measured = ablation([(a * images, b * images) for a, b in costs])
     if images > 1:
-        from dataclasses import replace
-
         measured = replace(measured, images=10_000, right=9_000)
     statement = said(seviz.findings(network(0.1), measured), USELESS)
     assert statement.verdict == verdict
@@ -155,3 +158,37 @@ def test_files_that_say_no_distances(
         read_distances(path, ClassTable.from_labels(NAMES))
     with refuses(DataError, "nothing to read"):
         read_distances(tmp_path / "none.csv", ClassTable.from_labels(NAMES))
+
+
+def ranking(costs: Any, importance: Any) -> ChannelRanking:
+    """Return blocks of channels of these importances that each lose so many of 1,000 images."""
+    channels = [
+        RankedChannel(
+            f"SE_{b + 2}_1", c, 1000, 0.5, 0.1, 0.0, 0.0, None, 1.0, 0.1, float(i), c + 1, (), (),
+            counted_difference(1000, 900, int(cost), 0), int(cost), 0,
+        )
+        for b, (own, given) in enumerate(zip(costs, importance, strict=True))
+        for c, (cost, i) in enumerate(zip(own, given, strict=True))
+    ]  # fmt: skip
+    return ChannelRanking("a.pt", "data", 1000, tuple(channels), "mean gate", "zero")
+
+
+def test_importance_is_judged_by_what_channels_cost() -> None:
+    rng = np.random.default_rng(0)
+    costs = rng.integers(0, 30, (2, 40))
+    near = costs + rng.normal(0, 6, costs.shape)
+    statement = judge_importance(ranking(costs, near))
+    assert statement.verdict == "holds"
+    each = [stats.spearmanr(a, b).statistic for a, b in zip(costs, near, strict=True)]
+    middle = np.arctanh(each).mean()
+    reach = stats.norm.ppf(0.975) * np.sqrt(1.06 / 74)
+    found = statement.numbers["correlation"]
+    expected = np.tanh([middle, middle - reach, middle + reach])
+    assert (found.value, found.low, found.high) == pytest.approx(tuple(expected))
+    assert judge_importance(ranking(costs, -near)).verdict == "does not hold"
+    other = rng.normal(size=costs.shape)
+    assert judge_importance(ranking(costs, other)).verdict != "holds"
+    assert judge_importance(ranking(np.zeros((2, 40)), near)).verdict == "cannot be said"
+    unheld = [replace(c, effect=None, lost=None, won=None) for c in ranking(costs, near).channels]
+    known = ChannelRanking("a.pt", "data", 1000, tuple(unheld), "mean gate")
+    assert "No channel was held" in judge_importance(known).reason

@@ -124,6 +124,9 @@ def _rank(
 
 
 def _document(found: ChannelRanking, written: Written) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from seviz.analysis.findings.channel_importance import SOURCE, judge_importance
     from seviz.tables.channels import ranking_table
 
     return {
@@ -133,12 +136,14 @@ def _document(found: ChannelRanking, written: Written) -> dict[str, Any]:
         "importance": found.by,
         "held": found.held or None,
         "channels": ranking_table(found).records(),
+        "statement": {**asdict(judge_importance(found)), "source": SOURCE},
         "notes": list(found.notes),
         "files": [str(path) for path in written.files],
     }
 
 
 def _say(found: ChannelRanking, written: Written, speaker: Speaker) -> None:
+    from seviz.analysis.findings.channel_importance import SOURCE, judge_importance
     from seviz.tables.channels import ranking_table
 
     for note in found.notes:
@@ -149,6 +154,9 @@ def _say(found: ChannelRanking, written: Written, speaker: Speaker) -> None:
         "each block.",
         "strong",
     )
+    if found.held:
+        judged = judge_importance(found)
+        speaker.say(f'"{judged.claim}" ({SOURCE}): {judged.verdict}. {judged.reason}')
     speaker.line()
     speaker.table(ranking_table(found, every=False, most=_SHOWN))
     speaker.wrote(written.files)
