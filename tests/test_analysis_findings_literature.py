@@ -26,6 +26,8 @@ from seviz.results.record import Record
 from seviz.tables import FORMATS, render, tables_of
 
 CLASSES, EACH, CHANNELS = 12, 10, 16
+# Of single images, where nine parts in ten of the variance are the channels'.
+EDGE = float(np.sqrt(np.random.default_rng(0).uniform(0.2, 0.8, CHANNELS).var() / 9))
 NAMES = [f"c{k}" for k in range(CLASSES)]
 
 
@@ -49,7 +51,7 @@ def said(found: Any, claim: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("of_images", "verdict"), [(0.01, "holds"), (0.2, "does not hold"), (0.0605, "cannot be said")]
+    ("of_images", "verdict"), [(0.01, "holds"), (0.2, "does not hold"), (EDGE, "cannot be said")]
 )
 def test_stripes(of_images: float, verdict: str) -> None:
     record = network(of_images)
@@ -95,7 +97,7 @@ def places() -> tuple[Any, Any]:
 def test_gates_that_know_what_classes_mean(tmp_path: Path) -> None:
     where, distances = places()
     path = tmp_path / "distances.csv"
-    lines = [f"c{i},c{j},{distances[i, j]!r}" for i in range(CLASSES) for j in range(i)]
+    lines = [f"c{i},c{j},{distances[i, j]}" for i in range(CLASSES) for j in range(i)]
     path.write_text("class,other,distance\n" + "\n".join(lines) + "\nc0,elsewhere,3\n")
     knowing = seviz.findings(network(0.02, classes=where), distances=path)
     statement = said(knowing, ALIKE)

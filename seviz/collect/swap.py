@@ -224,7 +224,6 @@ class _Finding:
         # Of a loader it is not known which classes come.
         known = len(wanted) if wanted else min(self.outputs, FEW)
         self._each = images_each(known, pairs)
-        self._many = wanted is None or len(wanted) * self._each > MOST_IMAGES
         # A loader in random order would be read to its end first.
         order = None if isinstance(ready.source, Stream) else seed
         self._found = sorted(self._collected(order), key=lambda f: f.index)
