@@ -280,7 +280,7 @@ def test_every_result_has_all_five(digits_record: Path, tiny: Tiny) -> None:
         ),
         "evaluation": (evaluation, {"scores", "classes", "pairs", "confusion", "calibration"}),
         "scores": (seviz.scores(evaluation), {"scores", "classes", "calibration"}),
-        "findings": (seviz.findings(record), {"blocks", "statements"}),
+        "findings": (seviz.findings(record), {"blocks", "statements", "literature"}),
         "record": (record, {"blocks", "gates"}),
         "blocks": (record.blocks, {"blocks"}),
         "channels": (seviz.selective_channels(record, "3"), {"selective_channels"}),

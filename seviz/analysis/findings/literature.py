@@ -55,7 +55,7 @@ def _on_stripes(evidence: Evidence, drawn: Drawn) -> Statement:
     below = [n for n, s in zip(names, shares, strict=True) if s.below(STRIPED)]
     least = min(range(len(shares)), key=lambda i: shares[i].value)
     reason = (
-        f"Between channels, not images, lies more than {STRIPED:.0%} of the variance of the gates in "
+        f"Between channels, not images, lies surely more than {STRIPED:.0%} of the variance of the gates in "
         f"{len(above)} of {len(names)} blocks, and less in {len(below)}; least in {names[least]}, "
         f"{percent(shares[least])}."
     )
@@ -93,7 +93,7 @@ def _on_useless(evidence: Evidence) -> Statement:
     if harmful:
         said += f" Without {listed(harmful)} top-1 rises."
     reason = (
-        f"{said} {names[least]} costs least: {lowest.value:.2f} [{lowest.low:.2f}, {lowest.high:.2f}] "
+        f"{said} {names[least]} costs least: {lowest.value:z.2f} [{lowest.low:z.2f}, {lowest.high:z.2f}] "
         f"({ablation.images:,} images)."
     )
     return Statement(USELESS, verdict(bool(useless), needed), reason, {"least": lowest})
