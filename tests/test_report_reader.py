@@ -465,7 +465,8 @@ def test_printed_tables_repeat_their_heads_and_nothing_is_cut(
     with opened(browser, page, color_scheme="dark") as report:
         printed = report.page.pdf(format="A4", prefer_css_page_size=True, print_background=True)
     margin, heads = 36, []  # points
-    with pymupdf.open(stream=io.BytesIO(printed), filetype="pdf") as document:
+    open_pdf: Any = pymupdf.open
+    with open_pdf(stream=io.BytesIO(printed), filetype="pdf") as document:
         for sheet in document:
             beyond = [w[4] for w in sheet.get_text("words") if w[0] < margin or w[2] > 595 - margin]
             assert beyond == []
