@@ -22,9 +22,9 @@ from synthetic import SE_RESNET_50, make_record, with_predictions
 import seviz
 from seviz.analysis import CalibrationCurve, Share
 from seviz.errors import DataError
+from seviz.report.calibrated import describe_calibration
 from seviz.report.data import LEVELS, packed, quantised, script_json
 from seviz.report.provenance import without_folders
-from seviz.report.summary import _sure
 from seviz.results.ablation import Ablation
 from seviz.results.cost import Audit
 from seviz.results.record import Record
@@ -295,6 +295,6 @@ def test_surer_than_right_only_beyond_the_interval(confidence: float, said: str)
     curve = CalibrationCurve(ece=0.05, confidence=confidence, accuracy=0.8, bins=())
     # 80 of 100: the 95 % interval of Wilson is 71.1 to 86.7 %.
     low, high = proportion_confint(80, 100, method="wilson")
-    text = _sure(curve, Share(0.8, low, high, 80, 100))
+    text = describe_calibration(curve, Share(0.8, low, high, 80, 100))
     assert text.startswith(said)
     assert "[71.1, 86.7], expected calibration error 5.0%" in text

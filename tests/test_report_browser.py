@@ -260,6 +260,11 @@ def test_matrix_hover_search_and_zoom(fresh: Opened, record: Record) -> None:
     page.wait_for_function(
         "document.getElementById('confusion-text').textContent.includes('9 taken for 5')"
     )
+    for field in ("row", "column"):
+        page.locator(f"#confusion-{field}").fill("")
+        page.locator(f"#confusion-{field}").press("Enter")
+    page.wait_for_function("document.getElementById('confusion-text').textContent === ''")
+    fresh.settle()
     size = "confusion.figure.x_range.end - confusion.figure.x_range.start"
     page.locator('[data-zoom="confusion"][data-by="0.5"]').click()
     assert page.evaluate(size) == pytest.approx(5)

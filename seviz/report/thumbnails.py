@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seviz.analysis.channel_overview import channel_overview
+from seviz.analysis.channel_overview import ENDS, channel_overview
 from seviz.report.findings import selectivity
 from seviz.report.names import shown
 from seviz.report.provenance import without_folders
@@ -27,8 +27,8 @@ SIDE, MOST_BYTES = 64, 1500
 _QUALITIES = (80, 65, 50, 35, 20)
 # Images that are named of one way to be confused, and of all.
 OF_CELL, OF_ALL = 12, 4000
-# Pictures at each end of a channel, and of a cell, before the next one gets some.
-_EACH_END, _EACH_CELL = 2, 4
+# Pictures of a cell before the next one gets some; a channel gets all that the page lists of it.
+_EACH_CELL = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +156,9 @@ def _ends(record: Record) -> tuple[set[int], Iterator[int]]:
     for block, one in found.items():
         named |= {*one.largest.ravel().tolist(), *one.smallest.ravel().tolist()}
         order = np.argsort(-selectivity(record.stats(block)), kind="stable")
-        ends = np.concatenate([one.largest[:, :_EACH_END], one.smallest[:, :_EACH_END]], axis=1)
+        ends = np.concatenate([one.largest, one.smallest], axis=1)
         by_block.append(ends[order].ravel().tolist())
-    return named, _rounds(by_block, 2 * _EACH_END)
+    return named, _rounds(by_block, 2 * ENDS)
 
 
 def _rounds(lists: Sequence[Sequence[int]], each: int) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 const MOST_NAMES = 40;
 const MOST_NUMBERS = 900;
+const LEAST_ROOM = 11; // pixels that a column takes to be named
 
 class Matrix {
   /**
@@ -166,7 +167,8 @@ class Matrix {
     const first = Math.max(0, Math.floor(Math.min(start, end) + 1e-9));
     const last = Math.min(names.length, Math.ceil(Math.max(start, end) - 1e-9));
     const count = last - first;
-    const step = count <= MOST_NAMES ? 1 : niceStep(count / 8);
+    const tight = across && drawnWidth(this.figure) / count < LEAST_ROOM;
+    const step = count <= MOST_NAMES && !tight ? 1 : niceStep(count / 8);
     const ticks = [];
     const labels = new Map();
     for (let i = Math.ceil(first / step) * step; i < last; i += step) {
