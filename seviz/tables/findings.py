@@ -90,13 +90,13 @@ def statements_table(findings: Findings) -> Table:
     return Table.of("statements", statements_caption(findings), _STATEMENTS, findings.statements)
 
 
+_SOURCES = {claim.text: claim.source for claim in LITERATURE}
 _LITERATURE = (
     Column("claim", "what others say of channel attention", get=lambda s: s.claim),
     Column("source", "source", get=lambda s: _SOURCES[s.claim]),
     Column("verdict", "for this one", get=lambda s: s.verdict),
     Column("reason", "why", get=lambda s: s.reason),
 )
-_SOURCES = {claim.text: claim.source for claim in LITERATURE}
 
 
 def literature_table(findings: Findings) -> Table:
