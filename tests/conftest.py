@@ -40,6 +40,17 @@ def sampled(cases: Iterable[Any], of: int) -> list[Any]:
     ]
 
 
+def crossed(one: Iterable[Any], other: Iterable[Any]) -> list[Any]:
+    """Return every pair; those that show each value of both are always run, the others at night."""
+    first, second = list(one), list(other)
+    return [
+        pytest.param(a, b, marks=() if by_day else pytest.mark.nightly)
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+        for by_day in (i % len(second) == j if len(first) >= len(second) else j % len(first) == i,)
+    ]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Count what is marked nightly before it is left out."""

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,12 @@ def part(file: Path) -> str:
 
 
 FILES = [f for f in sorted(PACKAGE.rglob("*.py")) if f.parent != PACKAGE or f.name[:2] != "__"]
-IMPORTS = {f: set(imports(*tree(f))) for f in FILES}
+
+
+@cache
+def imported() -> dict[Path, set[str]]:
+    """Return what each file imports, read once."""
+    return {f: set(imports(*tree(f))) for f in FILES}
 
 
 def wrong(own: str, names: set[str]) -> set[str]:
@@ -87,14 +93,14 @@ def test_the_top_is_small() -> None:
 
 
 def test_walls() -> None:
-    found = {f"{f.relative_to(PACKAGE)}": wrong(part(f), names) for f, names in IMPORTS.items()}
+    found = {f"{f.relative_to(PACKAGE)}": wrong(part(f), names) for f, names in imported().items()}
     assert not {f: w for f, w in found.items() if w}
 
 
 def test_the_views_need_no_torch() -> None:
     heavy = {
         f: {name.split(".")[0] for name in names} & HEAVY
-        for f, names in IMPORTS.items()
+        for f, names in imported().items()
         if part(f) in VIEWS
     }
     assert not {f: h for f, h in heavy.items() if h}
@@ -133,7 +139,8 @@ def test_there_is_no_circle() -> None:
     }
     modules = {name.removesuffix(".__init__"): f for name, f in modules.items()}
     edges = {
-        name: {n for n in IMPORTS[f] if n in modules and n != name} for name, f in modules.items()
+        name: {n for n in imported()[f] if n in modules and n != name}
+        for name, f in modules.items()
     }
     # A package is run before what is in it. "from package import module" asks for the module; that the
     # package is there before either, inside of it, is no circle.

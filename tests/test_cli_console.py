@@ -13,7 +13,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import Run, crossed
 
 from seviz.cli.console import ROOM, Speaker
 from seviz.tables import Column, Table
@@ -48,8 +48,9 @@ def on_a_terminal(words: list[str], columns: int, **more: str) -> str:
     return read.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
-@pytest.mark.parametrize("command", ["activations", "confusion"])
+@pytest.mark.parametrize(
+    ("command", "columns"), crossed(["activations", "confusion"], [60, 80, 120])
+)
 def test_lines_are_no_wider_than_the_terminal(
     command: str, columns: int, digits_record: Path, tmp_path: Path
 ) -> None:

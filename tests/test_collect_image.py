@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, Tiny
+from conftest import Refuses, Tiny, sampled
 from mechanisms import FOREIGN
 from PIL import Image
 from torch import Tensor, nn
@@ -207,7 +207,7 @@ def test_without_a_record_gates_are_measured_against_one(network: LoadedModel, p
         assert block.unusual is None
 
 
-@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda f: f.name)
+@pytest.mark.parametrize("foreign", sampled(FOREIGN, 3), ids=lambda f: f.name)
 def test_every_mechanism_can_be_explained(foreign: Any) -> None:
     model = foreign.build()
     options = seviz.PassOptions(mechanism=foreign.key)

@@ -85,17 +85,28 @@ def test_mobilenet() -> None:
     [
         ("torchvision", "resnet18", 8, "layer1.0.bn2", "layer4.1.bn2"),
         ("timm", "resnet50", 16, "layer1.0.bn3", "layer4.2.bn3"),
-        ("timm", "resnext50_32x4d", 16, "layer1.0.bn3", "layer4.2.bn3"),
+        pytest.param(
+            *("timm", "resnext50_32x4d", 16, "layer1.0.bn3", "layer4.2.bn3"),
+            marks=pytest.mark.nightly,
+        ),
         ("timm", "resnetv2_50", 16, "stages.0.blocks.0.conv3", "stages.3.blocks.2.conv3"),
         ("torchvision", "vgg11_bn", 8, "features.1", "features.26"),
         ("torchvision", "vgg11", 8, "features.0", "features.18"),
         ("torchvision", "googlenet", 9, "inception3a", "inception5b"),
-        ("torchvision", "inception_v3", 11, "Mixed_5b", "Mixed_7c"),
+        pytest.param(
+            *("torchvision", "inception_v3", 11, "Mixed_5b", "Mixed_7c"), marks=pytest.mark.nightly
+        ),
         ("torchvision", "densenet121", 4, "features.denseblock1", "features.denseblock4"),
-        ("timm", "densenet121", 4, "features.denseblock1", "features.denseblock4"),
+        pytest.param(
+            *("timm", "densenet121", 4, "features.denseblock1", "features.denseblock4"),
+            marks=pytest.mark.nightly,
+        ),
         ("torchvision", "mobilenet_v2", 10, "features.3.conv.3", "features.16.conv.3"),
         ("timm", "mobilenetv1_100", 13, "blocks.0.0.bn2", "blocks.4.1.bn2"),
-        ("timm", "inception_resnet_v2", 40, "repeat.0.conv2d", "block8.conv2d"),
+        pytest.param(
+            *("timm", "inception_resnet_v2", 40, "repeat.0.conv2d", "block8.conv2d"),
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:The default weight initialization of")

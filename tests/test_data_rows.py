@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Run, Tiny
+from conftest import Run, Tiny, crossed
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -146,8 +146,7 @@ def first(network: Any, pictures: Path) -> seviz.Record:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "workers"), crossed(FORMS, [0, 2]))
 def test_the_same_images_give_the_same_record(
     form: str, workers: int, network: Any, pictures: Path, first: seviz.Record, tmp_path: Path
 ) -> None:

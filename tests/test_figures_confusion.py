@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import crossed
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -275,8 +276,7 @@ def test_names_do_not_touch_their_cells_nor_each_other(classes):
     assert name.get_window_extent().y1 <= below + 1
 
 
-@pytest.mark.parametrize("width", [8.5, None])
-@pytest.mark.parametrize("classes", [2, 10, 30, 60, 300])
+@pytest.mark.parametrize(("classes", "width"), crossed([2, 10, 30, 60, 300], [8.5, None]))
 def test_readable_on_a_page_and_in_a_column(classes, width):
     figure = confusion_matrix(counted(classes), look=Look.of(width=width))
     check_readable(figure)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
+from conftest import crossed
 from matplotlib.figure import Figure
 from measuring import check_readable, contrast, picture
 from synthetic import CIFAR, CIFAR_LABELS, make_record, record_of_gates
@@ -103,8 +104,7 @@ CROWDS = {
 }
 
 
-@pytest.mark.parametrize("width", [8.5, None])
-@pytest.mark.parametrize("crowd", CROWDS)
+@pytest.mark.parametrize(("crowd", "width"), crossed(CROWDS, [8.5, None]))
 def test_readable_at_any_size(crowd, width):
     record, first = CROWDS[crowd]
     record = replace(record, header=replace(record.header, partial=True))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import crossed
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
 from measuring import check_readable
@@ -110,8 +111,9 @@ def test_stages(record, found):
     assert "one stage at a time" in " ".join(t.get_text().replace("\n", " ") for t in figure.texts)
 
 
-@pytest.mark.parametrize("width", [8.5, None])
-@pytest.mark.parametrize("stages", [CIFAR[:1], CIFAR, SE_RESNET_152], ids=["3", "9", "50"])
+@pytest.mark.parametrize(
+    ("stages", "width"), crossed([CIFAR[:1], CIFAR, SE_RESNET_152], [8.5, None])
+)
 def test_readable(stages, width):
     record = make_record(stages)
     mapped = find(record.blocks, findings(record), ablated(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import crossed
 from matplotlib.figure import Figure
 from measuring import check_readable
 from scipy.stats import gaussian_kde
@@ -67,8 +68,7 @@ def test_density_is_scipy_s_of_the_same_width():
     assert np.isfinite(density(np.ones(9), at)).all()
 
 
-@pytest.mark.parametrize("width", [8.5, None])
-@pytest.mark.parametrize("classes", [2, 10, 300])
+@pytest.mark.parametrize(("classes", "width"), crossed([2, 10, 300], [8.5, None]))
 def test_readable(classes, width):
     names = [f"a class with a name, {k}" for k in range(classes)]
     record = classes_apart(classes, 20 if classes < 20 else 2, names)

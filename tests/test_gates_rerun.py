@@ -30,7 +30,7 @@ def traced_once(dialect: Dialect) -> tuple[nn.Module, Trace]:
     return model, trace(model, dialect.input_size)
 
 
-@pytest.mark.parametrize("dialect", sampled(DIALECTS, 6), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(DIALECTS, 12), ids=lambda d: d.name)
 def test_every_dialect(dialect: Dialect) -> None:
     model, traced = traced_once(dialect)
     example = dialect.example(5, seed=3)
@@ -46,7 +46,7 @@ def test_every_dialect(dialect: Dialect) -> None:
     assert torch.equal(rerun.baseline(example)[0], plain)
 
 
-@pytest.mark.parametrize("dialect", sampled(SETTABLE, 6), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(SETTABLE, 12), ids=lambda d: d.name)
 def test_as_if_set_by_hand(dialect: Dialect) -> None:
     model, traced = traced_once(dialect)
     example = dialect.example(4, seed=5)
@@ -59,7 +59,7 @@ def test_as_if_set_by_hand(dialect: Dialect) -> None:
             torch.testing.assert_close(rerun.replaced({name: gate}), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("dialect", sampled(SETTABLE, 6), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(SETTABLE, 12), ids=lambda d: d.name)
 def test_one_more_at_a_time(dialect: Dialect) -> None:
     model, traced = traced_once(dialect)
     example = dialect.example(4, seed=6)

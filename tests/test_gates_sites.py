@@ -82,7 +82,7 @@ def traced_once(dialect: Dialect) -> tuple[nn.Module, Trace]:
     return model, trace(model, dialect.input_size)
 
 
-@pytest.mark.parametrize("dialect", sampled(DIALECTS, 5), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(DIALECTS, 10), ids=lambda d: d.name)
 def test_every_dialect(dialect: Dialect) -> None:
     model, traced = traced_once(dialect)
     example = dialect.example(3, seed=3)
@@ -106,7 +106,7 @@ def test_every_dialect(dialect: Dialect) -> None:
 WHOLE = [d for d in DIALECTS if d.path == "blocks.{}.se" and d.placement == "standard"]
 
 
-@pytest.mark.parametrize("dialect", sampled(WHOLE, 5), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(WHOLE, 12), ids=lambda d: d.name)
 def test_the_maps_are_those_that_modules_take_and_give(dialect: Dialect) -> None:
     (model, traced), kept = traced_once(dialect), Kept()
     example = dialect.example(3, seed=3)
@@ -115,7 +115,7 @@ def test_the_maps_are_those_that_modules_take_and_give(dialect: Dialect) -> None
     assert all(key(m) in maps for own in kept.before.values() for m in own)
 
 
-@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda f: f.name)
+@pytest.mark.parametrize("foreign", sampled(FOREIGN, 3), ids=lambda f: f.name)
 def test_every_mechanism(foreign: Foreign) -> None:
     model, kept = foreign.build(), Kept()
     example = foreign.example(3, seed=3)

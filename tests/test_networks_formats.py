@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from conftest import Refuses
+from conftest import Refuses, crossed
 from torch import nn
 
 from seviz.errors import CheckpointError
@@ -76,8 +76,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
         return torch.equal(one(x), other(x))
 
 
-@pytest.mark.parametrize("kind", WRITERS)
-@pytest.mark.parametrize("extension", ["own", "other"])
+@pytest.mark.parametrize(("kind", "extension"), crossed(WRITERS, ["own", "other"]))
 def test_weights_of_other_formats(kind: str, extension: str, tmp_path: Path) -> None:
     """The content tells what it is, not the extension."""
     write, name, shown = WRITERS[kind]

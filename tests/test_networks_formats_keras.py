@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses
+from conftest import Refuses, crossed
 from keras_models import (
     BY_OPERATORS,
     LAYERS,
@@ -57,8 +57,7 @@ def same_as_keras(built: Built, file: KerasFile) -> None:
 # What loads
 
 
-@pytest.mark.parametrize("extension", FORMATS)
-@pytest.mark.parametrize("dialect", LAYERS)
+@pytest.mark.parametrize(("dialect", "extension"), crossed(LAYERS, FORMATS))
 def test_functional(tmp_path: Path, dialect: str, extension: str) -> None:
     built = functional(dialect)
     path = saved(built.model, tmp_path / f"small.{extension}")
@@ -90,16 +89,17 @@ def adapted() -> Any:
     return layer
 
 
-@pytest.mark.parametrize("extension", FORMATS)
 @pytest.mark.parametrize(
-    "how",
-    [
-        lambda: [L.Rescaling(2.0, offset=-1.0)],
-        lambda: [L.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.04, 0.09, 0.16])],
-        lambda: [adapted()],
-        lambda: [L.Rescaling([0.5, 1, 2]), adapted()],
-    ],
-    ids=["rescaling", "given-mean", "adapted", "both"],
+    ("how", "extension"),
+    crossed(
+        [
+            lambda: [L.Rescaling(2.0, offset=-1.0)],
+            lambda: [L.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.04, 0.09, 0.16])],
+            lambda: [adapted()],
+            lambda: [L.Rescaling([0.5, 1, 2]), adapted()],
+        ],
+        FORMATS,
+    ),
 )
 def test_networks_that_prepare_their_images(
     tmp_path: Path, how: Callable[[], list[Any]], extension: str
@@ -110,33 +110,39 @@ def test_networks_that_prepare_their_images(
     same_as_keras(built, file)
 
 
-@pytest.mark.parametrize("extension", FORMATS)
 @pytest.mark.parametrize(
-    ("how", "white"),
-    [
-        (lambda: [L.Rescaling(1 / 255)], 255),
-        (lambda: [L.Rescaling([1 / 127.5] * 3, offset=-1)], 255),
-        (lambda: [L.Rescaling(2.0, offset=-1.0)], 1),
-        (lambda: [L.Normalization(mean=[120, 110, 100], variance=[3000, 3000, 3000])], 255),
-        (lambda: [L.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.04, 0.09, 0.16])], 1),
-        (lambda: [adapted()], 255),
-        (lambda: [L.Rescaling(1 / 255), L.Normalization(mean=[0.4] * 3, variance=[0.1] * 3)], 255),
-    ],
+    ("prepared", "extension"),
+    crossed(
+        [
+            (lambda: [L.Rescaling(1 / 255)], 255),
+            (lambda: [L.Rescaling([1 / 127.5] * 3, offset=-1)], 255),
+            (lambda: [L.Rescaling(2.0, offset=-1.0)], 1),
+            (lambda: [L.Normalization(mean=[120, 110, 100], variance=[3000, 3000, 3000])], 255),
+            (lambda: [L.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.04, 0.09, 0.16])], 1),
+            (lambda: [adapted()], 255),
+            (
+                lambda: [L.Rescaling(1 / 255), L.Normalization(mean=[0.4] * 3, variance=[0.1] * 3)],
+                255,
+            ),
+        ],
+        FORMATS,
+    ),
 )
 def test_a_network_that_prepares_its_images_gets_pixels(
-    tmp_path: Path, how: Callable[[], list[Any]], white: int, extension: str
+    tmp_path: Path, prepared: tuple[Callable[[], list[Any]], int], extension: str
 ) -> None:
+    how, white = prepared
     path = saved(preparing(*how()).model, tmp_path / f"x.{extension}")
-    prepared = load(path).preprocessing
-    assert prepared.mean == (0.0,) * 3
-    assert prepared.std == pytest.approx((1 / white,) * 3)
+    preprocessing = load(path).preprocessing
+    assert preprocessing.mean == (0.0,) * 3
+    assert preprocessing.std == pytest.approx((1 / white,) * 3)
     # Stretched to the input, as Keras' own loaders do.
-    assert (prepared.crop_mode, prepared.crop_pct, prepared.interpolation) == (
+    assert (preprocessing.crop_mode, preprocessing.crop_pct, preprocessing.interpolation) == (
         "squash",
         1.0,
         "bilinear",
     )
-    assert prepared.assumed == ("crop_mode",)
+    assert preprocessing.assumed == ("crop_mode",)
     assert load(path, crop_mode="squash").preprocessing.remark is None
 
 
@@ -154,8 +160,9 @@ def test_sequential(tmp_path: Path, extension: str) -> None:
     same_as_keras(built, file)
 
 
-@pytest.mark.parametrize("extension", FORMATS)
-@pytest.mark.parametrize("dialect", ["dense_reshape", "keepdims_convolutions"])
+@pytest.mark.parametrize(
+    ("dialect", "extension"), crossed(["dense_reshape", "keepdims_convolutions"], FORMATS)
+)
 def test_channels_first(tmp_path: Path, dialect: str, extension: str) -> None:
     built = functional(dialect, first=True)
     file = read_keras(saved(built.model, tmp_path / f"x.{extension}"))

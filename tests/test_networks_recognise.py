@@ -12,7 +12,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from conftest import Refuses, sampled
+from conftest import Refuses, crossed, sampled
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -266,15 +266,7 @@ EMA: dict[str, Callable[[Mapping[str, State]], dict[str, Any]]] = {
 }
 
 
-# Each layout and each answer by day, the other pairs at night.
-PAIRS = [
-    pair if n % 3 == m else pytest.param(*pair, marks=pytest.mark.nightly)
-    for n, layout in enumerate(EMA)
-    for m, pair in enumerate((layout, ema) for ema in (None, True, False))
-]
-
-
-@pytest.mark.parametrize(("layout", "ema"), PAIRS)
+@pytest.mark.parametrize(("layout", "ema"), crossed(EMA, [None, True, False]))
 def test_averaged_weights(layout: str, ema: bool | None, tmp_path: Path) -> None:
     kept = both()
     loaded = opened(EMA[layout](kept), tmp_path / "x.pt", ema=ema)

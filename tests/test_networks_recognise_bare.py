@@ -10,7 +10,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from conftest import Run
+from conftest import Run, sampled
 
 from seviz.gates import find
 from seviz.networks import BareWeights, LoadOptions, open_checkpoint
@@ -54,7 +54,7 @@ def build(name: str) -> torch.nn.Module:
     return on_meta(lambda: torchvision.models.get_model(entry))
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", sampled(ZOO, 2))
 def test_excitations_are_those_of_the_forward_pass(name: str) -> None:
     """The traced network is the judge of what the shapes alone say."""
     model = build(name)

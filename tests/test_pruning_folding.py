@@ -11,7 +11,7 @@ import timm
 import torch
 import torch.nn.functional as F
 import torchvision
-from conftest import Refuses, Tiny
+from conftest import Refuses, Tiny, sampled
 from dialects import conv_se, images, settle
 from test_gates_rerun import set_by_hand
 from torch import Tensor, nn
@@ -317,7 +317,7 @@ ZOO = {
 }
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", sampled(ZOO, 3))
 def test_zoo(name: str) -> None:
     make, how = ZOO[name]
     model = randomised(make())
