@@ -24,7 +24,7 @@ from seviz.analysis import CalibrationCurve, Share
 from seviz.errors import DataError
 from seviz.report.calibrated import describe_calibration
 from seviz.report.data import LEVELS, packed, quantised, script_json
-from seviz.report.provenance import without_folders
+from seviz.report.names import without_folders
 from seviz.results.ablation import Ablation
 from seviz.results.cost import Audit
 from seviz.results.record import Record

@@ -55,6 +55,9 @@ def test_an_overview_of_channels_is_what_is_said_of_each(record: Record) -> None
         assert one.quartiles is not None
         for channel in one.channels.tolist():
             view = view_channel(record, f"{name}:{channel}")
+            if not view.largest:  # it never moves: no image is at an end
+                assert one.largest_gates[channel].max() == one.smallest_gates[channel].min()
+                continue
             assert [f"image {p}" for p in one.largest[channel]] == [
                 i.name for i in view.largest[:6]
             ]

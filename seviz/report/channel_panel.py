@@ -10,8 +10,7 @@ import numpy as np
 
 from seviz.analysis.channel_overview import COMPANIONS, ENDS, BlockOverview, channel_overview
 from seviz.report.data import packed, quantised
-from seviz.report.names import shown
-from seviz.report.provenance import without_folders
+from seviz.report.names import shown, without_folders
 from seviz.results.record import Record
 from seviz.results.sample import INDEX
 

@@ -19,7 +19,7 @@ from seviz.results.stats import Floats
 
 LEVELS = 65535
 # What the gates of all blocks may take, before base64: four bytes for each class and channel.
-GATE_BYTES = 4_000_000
+GATE_BYTES = 3_750_000
 _BYTES_EACH = 4
 
 Words = npt.NDArray[np.uint16]
@@ -63,7 +63,7 @@ def channels_per_block(classes: int, blocks: int) -> int:
     """Return how many channels of each block there is room for, with every class on each.
 
     >>> channels_per_block(1000, 16)
-    62
+    58
     """
     return max(2, GATE_BYTES // (_BYTES_EACH * max(classes, 1) * max(blocks, 1)))
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from seviz.errors import printable
 
 LONGEST = 60
+# A path of this machine, at the start of a word or after a quote, "=" or ":": only its last part says
+# anything to a reader elsewhere.
+_FOLDERS = re.compile(
+    r"(?<![\w.\\/])(?:[A-Za-z]:|\\)?(?:[\\/][^\\/\s'\"<>|:]+)+[\\/](?=[^\\/\s'\"])"
+)
 
 
 def shown(name: str) -> str:
@@ -38,3 +45,12 @@ def sentence(text: str) -> str:
     if len(word) > 1 and word.isalpha() and word.islower():
         text = text[0].upper() + text[1:]
     return text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
+
+
+def without_folders(text: str) -> str:
+    """Return a text without the folders of this machine.
+
+    >>> without_folders("read /home/me/data/cat/1.png; cifar10:/data/c10")
+    'read 1.png; cifar10:c10'
+    """
+    return _FOLDERS.sub("", text)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from seviz.report.inputs import Inputs
-from seviz.report.names import shown
+from seviz.report.names import shown, without_folders
 from seviz.results.blocks import SE
 from seviz.results.record import CALIBRATION_BINS, Record
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW
 from seviz.tables.table import Column, Table, text_table
-
-# A path of this machine, at the start of a word or after a quote, "=" or ":": only its last part says
-# anything to a reader elsewhere.
-_FOLDERS = re.compile(
-    r"(?<![\w.\\/])(?:[A-Za-z]:|\\)?(?:[\\/][^\\/\s'\"<>|:]+)+[\\/](?=[^\\/\s'\"])"
-)
 
 
 @dataclass(frozen=True)
@@ -34,15 +27,6 @@ class Definition:
 
     term: str
     text: str
-
-
-def without_folders(text: str) -> str:
-    """Return a text without the folders of this machine.
-
-    >>> without_folders("read /home/me/data/cat/1.png; cifar10:/data/c10")
-    'read 1.png; cifar10:c10'
-    """
-    return _FOLDERS.sub("", text)
 
 
 def facts(inputs: Inputs) -> list[Fact]:

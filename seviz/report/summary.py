@@ -15,8 +15,7 @@ from seviz.analysis.findings import failures, remarks
 from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.report.calibrated import describe_calibration
 from seviz.report.inputs import Inputs
-from seviz.report.names import sentence, shown
-from seviz.report.provenance import without_folders
+from seviz.report.names import sentence, shown, without_folders
 from seviz.results.alarms import alarms as alarms_of
 
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from seviz.analysis.channel_overview import ENDS, channel_overview
 from seviz.report.findings import selectivity
-from seviz.report.names import shown
-from seviz.report.provenance import without_folders
+from seviz.report.names import shown, without_folders
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
 from seviz.results.sample import INDEX

@@ -34,6 +34,8 @@ class Singles {
 
   /** Return images with their gates: those with the largest, or with the smallest. */
   images(position, largest) {
+    const first = position * this.kept;
+    if (this.word(6, first) === this.word(8, first)) return []; // the same for every image
     const part = largest ? 5 : 7;
     return Array.from({ length: this.kept }, (_, i) => {
       const place = position * this.kept + i;
@@ -71,6 +73,11 @@ function listImages(id, images) {
   const items = images.map(({ image, gate }) =>
     imageItem(SINGLES.images[image], SINGLES.names[image], `${GATES.short[SINGLES.rows[image]]}, ${fixed(gate, 3)}`),
   );
+  if (items.length === 0) {
+    const none = document.createElement("li");
+    none.textContent = "none: it is the same for every image";
+    items.push(none);
+  }
   byId(id).replaceChildren(...items);
 }
 
