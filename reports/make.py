@@ -2,10 +2,11 @@
 """Make the committed results of the sample checkpoints again: figures, tables and records.
 
     python reports/make.py path/to/cifar10
+    python reports/make.py --twins path/to/cifar10
     python reports/make.py --redraw
 
 The folder holds CIFAR-10 as torchvision unpacks it, or as ``test/<class>/*`` image files. Without it
-only the digits are made. With
+only the digits are made. With ``--twins`` only the comparison of the four twins is made. With
 ``--redraw`` everything is drawn and written again from the records and ablations that are here: the same
 numbers, without a pass. No image of a data set is written.
 """
@@ -32,6 +33,9 @@ CIFAR10_CLASSES = ("airplane", "cat", "dog", "truck")
 SPREAD_CLASSES = ("airplane", "cat")
 SLIM = ("SE_2_3", "SE_3_2", "SE_4_2", "SE_4_3")
 SWEEP = ("2", "4", "8", "16", "32")
+# Networks that differ in their gates alone, and the folder of their comparison.
+TWINS = tuple(f"{kind}resnet14_cifar10" for kind in ("", "se_", "eca_", "cbam_"))
+SIDE_BY_SIDE = "twins"
 
 
 def make(
@@ -64,6 +68,16 @@ def make(
     run("audit", checkpoint(name), "--sweep", *SWEEP, "-o", folder(name), "-q")
     told(name, "confusion", "confusion", folder(name))
     run("report", folder(name), "--classes", *classes)
+
+
+def compare_twins(data: str) -> None:
+    """Compare the twins image by image; the records of these passes are not kept."""
+    target = HERE / SIDE_BY_SIDE
+    words = (*map(checkpoint, TWINS), "--data", data, "-o", str(target))
+    told(SIDE_BY_SIDE, "compared", "compare", *words)
+    for record in target.glob("*/record.npz"):
+        record.unlink()
+        record.parent.rmdir()
 
 
 def redraw(name: str, classes: tuple[str, ...] = (), spread: tuple[str, ...] = ()) -> None:
@@ -129,6 +143,8 @@ if __name__ == "__main__" and sys.argv[1:] == ["--redraw"]:
         redraw(each, CIFAR10_CLASSES, SPREAD_CLASSES)
     redraw("resnet20_cifar10")
     write_index(HERE)
+elif __name__ == "__main__" and sys.argv[1:2] == ["--twins"]:
+    compare_twins(f"cifar10:{sys.argv[2]}")
 elif __name__ == "__main__":
     make("se_resnet_digits", "digits", ("0", "1", "4", "7"), ("1", "4"))
     if len(sys.argv) > 1:
@@ -158,6 +174,7 @@ elif __name__ == "__main__":
         for record in HERE.glob(f"{twin}/against_se/*/record.npz"):
             record.unlink()  # of the same passes as above
             record.parent.rmdir()
+        compare_twins(cifar10)
     else:
         print("CIFAR-10 left out: give the folder that holds it", file=sys.stderr)
     write_index(HERE)
