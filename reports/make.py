@@ -2,10 +2,11 @@
 """Make the committed results of the sample checkpoints again: figures, tables and records.
 
     python reports/make.py path/to/cifar10
+    python reports/make.py --comparisons path/to/cifar10
     python reports/make.py --redraw
 
 The folder holds CIFAR-10 as torchvision unpacks it, or as ``test/<class>/*`` image files. Without it
-only the digits are made. With
+only the digits are made. With ``--comparisons`` only the comparisons of the twins are made. With
 ``--redraw`` everything is drawn and written again from the records and ablations that are here: the same
 numbers, without a pass. No image of a data set is written.
 """
@@ -32,6 +33,8 @@ CIFAR10_CLASSES = ("airplane", "cat", "dog", "truck")
 SPREAD_CLASSES = ("airplane", "cat")
 SLIM = ("SE_2_3", "SE_3_2", "SE_4_2", "SE_4_3")
 SWEEP = ("2", "4", "8", "16", "32")
+# Networks that differ in their gates alone.
+TWINS = tuple(f"{kind}resnet14_cifar10" for kind in ("", "se_", "eca_", "cbam_"))
 
 
 def make(
@@ -64,6 +67,26 @@ def make(
     run("audit", checkpoint(name), "--sweep", *SWEEP, "-o", folder(name), "-q")
     told(name, "confusion", "confusion", folder(name))
     run("report", folder(name), "--classes", *classes)
+
+
+def compare_pair(data: str) -> None:
+    """Compare the SE-ResNet-20 with its twin image by image."""
+    both = ("resnet20_cifar10", "se_resnet20_cifar10")
+    compared("resnet20_cifar10/against_se", both, data, ("resnet20_cifar10", "against_se"))
+
+
+def compare_twins(data: str) -> None:
+    """Compare the networks that differ in their gates alone, image by image."""
+    compared("twins", TWINS, data, ("twins", "compared"))
+
+
+def compared(name: str, networks: tuple[str, ...], data: str, text: tuple[str, str]) -> None:
+    """Compare networks; the records of these passes are those of elsewhere, or are not kept."""
+    words = (*map(checkpoint, networks), "--data", data, "-o", folder(name))
+    told(*text, "compare", *words)
+    for record in (HERE / name).glob("*/record.npz"):
+        record.unlink()
+        record.parent.rmdir()
 
 
 def redraw(name: str, classes: tuple[str, ...] = (), spread: tuple[str, ...] = ()) -> None:
@@ -129,6 +152,9 @@ if __name__ == "__main__" and sys.argv[1:] == ["--redraw"]:
         redraw(each, CIFAR10_CLASSES, SPREAD_CLASSES)
     redraw("resnet20_cifar10")
     write_index(HERE)
+elif __name__ == "__main__" and sys.argv[1:2] == ["--comparisons"]:
+    compare_pair(f"cifar10:{sys.argv[2]}")
+    compare_twins(f"cifar10:{sys.argv[2]}")
 elif __name__ == "__main__":
     make("se_resnet_digits", "digits", ("0", "1", "4", "7"), ("1", "4"))
     if len(sys.argv) > 1:
@@ -144,20 +170,8 @@ elif __name__ == "__main__":
         told(twin, "confusion", "confusion", checkpoint(twin), *words)
         run("audit", checkpoint(twin), "--insert-se", "--reduction", "8", "-o", folder(twin), "-q")
         run("report", folder(twin))
-        both = (checkpoint(twin), checkpoint(se))
-        told(
-            twin,
-            "against_se",
-            "compare",
-            *both,
-            "--data",
-            cifar10,
-            "-o",
-            f"{folder(twin)}/against_se",
-        )
-        for record in HERE.glob(f"{twin}/against_se/*/record.npz"):
-            record.unlink()  # of the same passes as above
-            record.parent.rmdir()
+        compare_pair(cifar10)
+        compare_twins(cifar10)
     else:
         print("CIFAR-10 left out: give the folder that holds it", file=sys.stderr)
     write_index(HERE)

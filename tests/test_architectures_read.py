@@ -280,3 +280,19 @@ def test_next_to_nothing(found: dict[str, tuple[int, ...]]) -> None:
 def test_an_excitation_that_is_none(extra: dict[str, tuple[int, ...]]) -> None:
     assert read(SMALL["shared_bn_se_resnet18"]) == [("shared_bn_se_resnet18", {})]
     assert read({**SMALL["shared_bn_se_resnet18"], **extra}) == []
+
+
+@pytest.mark.parametrize("kind", ["eca", "cbam"])
+def test_gates_of_other_kinds_are_read(kind: str) -> None:
+    for asked, told in (
+        ((f"{kind}_resnet14", {}), (f"{kind}_resnet14", {})),
+        (
+            ("cifar_resnet", {"depth": 8, "attention": kind, "widths": (8, 16)}),
+            ("cifar_resnet", {"depth": 8, "attention": kind, "widths": (8, 16)}),
+        ),
+    ):
+        state = BUILDERS[asked[0]](**asked[1]).state_dict()
+        found = next(
+            r for read in READERS if (r := read({k: tuple(v.shape) for k, v in state.items()}))
+        )
+        assert found == told

@@ -16,7 +16,7 @@ import seviz
 from seviz.networks.architectures.registry import build
 
 DIGITS = seviz.sample("se_resnet_digits")
-FILES = ["compare.png", "compare.svg", "compare_blocks.csv", "compare_classes.csv"]
+FILES = ["compare.html", "compare.png", "compare.svg", "compare_blocks.csv", "compare_classes.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +147,74 @@ def test_python(digits_record):
     compared = seviz.compare(record, str(digits_record))
     assert compared.top1.delta == 0
     assert [b.correlation for b in compared.blocks] == pytest.approx([1.0] * 6)
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    """Return checkpoints of four small networks that differ in their gates alone."""
+    from seviz.networks.formats.own import save_checkpoint
+    from seviz.results.preprocessing import Preprocessing
+
+    folder = tmp_path_factory.mktemp("kinds")
+    made = {}
+    for kind in ("", "se_", "eca_", "cbam_"):
+        torch.manual_seed(0)
+        args = {"in_chans": 1, "widths": [4, 6, 8]}
+        model = build(f"{kind}resnet14", **args)
+        made[kind] = save_checkpoint(
+            folder / f"{kind}net.pt",
+            model,
+            arch=f"{kind}resnet14",
+            arch_args=args,
+            classes=[str(i) for i in range(10)],
+            preprocessing=Preprocessing(
+                (1, 8, 8), (0.3,), (0.4,), crop_pct=1.0, origin="checkpoint"
+            ),
+        )
+    return list(made.values())
+
+
+def test_four_mechanisms_on_images(run, elsewhere, kinds):
+    said = run("compare", *kinds, "--data", "digits", "-o", "out", "--format", "svg", "--json")
+    assert said.code == 0, said.err
+    found = json.loads(said.out)
+    assert [n["mechanism"] for n in found["networks"]] == ["none", "SE", "ECA", "CBAM"]
+    assert [n["gates"] for n in found["networks"]] == [{}, {"se": 6}, {"eca": 6}, {"cbam": 6}]
+    plain, *gated = found["networks"]
+    for network in gated:
+        assert network["gate_params"] == network["params"] - plain["params"] > 0
+    assert found["paired"]
+    assert len(found["pairs"]) == 6
+    # Each of the three that have gates against each other; one row more where the chosen do not match.
+    named = {(g["first"], g["second"]) for g in found["geometries"]}
+    assert named == {("se_net", "eca_net"), ("se_net", "cbam_net"), ("eca_net", "cbam_net")}
+    assert {row["block"].split("_")[0] for row in found["depth"]} == {"SE", "ECA", "CBAM"}
+    written = {p.name for p in (elsewhere / "out").glob("*.*")}
+    assert written == {
+        "compare.html", "compare.svg", "compare_networks.csv", "compare_pairs.csv", "compare_depth.csv",
+        "compare_geometry.csv",
+    }  # fmt: skip
+    with (elsewhere / "out" / "compare_pairs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(r["delta"]) for r in rows] == pytest.approx(
+        [p["top1"]["delta"] for p in found["pairs"]]
+    )
+    records = [elsewhere / "out" / n for n in ("a_net", "b_se_net", "c_eca_net", "d_cbam_net")]
+    again = run("compare", *records, "-o", "again", "--format", "svg")
+    assert again.code == 0, again.err
+    assert "score test" in again.out
+
+
+def test_thresholds_of_several(run, elsewhere, kinds):
+    words = ("compare", *kinds[:3], "--data", "digits", "-o", "out", "--format", "svg", "--json")
+    said = run(*words, "--min-top1", "99")
+    assert said.code == 1
+    exceeded = json.loads(said.out)["exceeded"]
+    assert [line.split(":")[0] for line in exceeded] == ["se_net", "eca_net"]
+
+
+def test_four_mechanisms_cost_without_images(run, elsewhere, kinds):
+    said = run("compare", *kinds)
+    assert said.code == 0, said.err
+    assert "6 ECA" in said.out
+    assert not list(elsewhere.glob("reports/*/compare.svg"))

@@ -45,6 +45,7 @@ class Geometry:
             undefined: fewer than four classes that both have, or all distances equal.
         moves: Whether both vary enough for it to mean something.
         chosen: Whether these are the blocks with the largest class share, each in its network.
+        matched: Whether they are at matching depth.
     """
 
     first: int
@@ -54,6 +55,7 @@ class Geometry:
     correlation: Estimate | None
     moves: bool
     chosen: bool
+    matched: bool
 
 
 def relative_depths(blocks: int) -> Floats:
@@ -93,8 +95,8 @@ def compare_geometries(
         chosen = None
         if best[0] is not None and best[1] is not None:
             chosen = names[0].index(best[0].block), names[1].index(best[1].block)
-            places = [chosen, *(place for place in places if place != chosen)]
-        for i, j in places:
+        ordered = places if chosen is None else dict.fromkeys([chosen, *places])
+        for i, j in ordered:
             compared.append(
                 Geometry(
                     first,
@@ -104,6 +106,7 @@ def compare_geometries(
                     _correlation(a, b, names[0][i], names[1][j], rows),
                     one.blocks[i].moves and two.blocks[j].moves,
                     (i, j) == chosen,
+                    (i, j) in places,
                 )
             )
     return compared

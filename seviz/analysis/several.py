@@ -110,6 +110,11 @@ class SeveralComparison(Shown):
         """Return the geometries of the blocks with the largest class share, one for every two networks."""
         return tuple(g for g in self.geometries if g.chosen)
 
+    @property
+    def matched(self) -> tuple[Geometry, ...]:
+        """Return the geometries of blocks at matching depth."""
+        return tuple(g for g in self.geometries if g.matched)
+
     def describe(self) -> str:
         """Return in a sentence whether some of the networks are better than others."""
         known = [(share, name) for share, name in zip(self.top1, self.names, strict=True) if share]
@@ -172,6 +177,21 @@ class SeveralComparison(Shown):
         return f"The largest class share is {', '.join(said)}." if said else ""
 
     def _alike(self) -> str:
+        return " ".join(s for s in (self._alike_in_depth(), self._alike_in_chosen()) if s)
+
+    def _alike_in_depth(self) -> str:
+        known = [g.correlation for g in self.matched if g.moves and g.correlation is not None]
+        if not known:
+            return ""
+        values = sorted(c.value for c in known)
+        middle = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+        return (
+            f"Class geometry: in {len(known)} pairs of blocks at matching depth the distances between "
+            f"classes correlate by {middle:+.2f} in the median ({values[0]:+.2f} to {values[-1]:+.2f}); "
+            f"surely above 0 in {sum(c.above(0) for c in known)}."
+        )
+
+    def _alike_in_chosen(self) -> str:
         known = [g for g in self.chosen if g.correlation is not None]
         if not known:
             return ""
@@ -179,15 +199,15 @@ class SeveralComparison(Shown):
         sure = [g for g in known if g.correlation is not None and g.correlation.above(0)]
         if len(known) == 1:
             pair = f"{self.names[known[0].first]} and {self.names[known[0].second]}"
-            word = "" if sure else ", which may be chance"
+            word = "" if sure else ", not surely above 0"
             return (
                 f"In the blocks with the largest class share of {pair} the distances between classes "
-                f"correlate by {values[0]:.2f}{word}."
+                f"correlate by {values[0]:+.2f}{word}."
             )
         return (
             "In the blocks with the largest class share the distances between classes correlate by "
-            f"{min(values):.2f} to {max(values):.2f}; surely above 0 in {len(sure)} of {len(known)} pairs of "
-            "networks."
+            f"{min(values):+.2f} to {max(values):+.2f}; surely above 0 in {len(sure)} of {len(known)} pairs "
+            "of networks."
         )
 
 

@@ -24,6 +24,17 @@ from seviz.tables.several import write_several_csv
 from seviz.tables.table import Table
 
 PAGE = "compare.html"
+# What the section of each table is called; the table's caption says more.
+_LABELS = {
+    "networks": "Networks",
+    "compare_pairs": "Every two",
+    "compare_depth": "Class share by depth",
+    "compare_geometry": "Class geometry",
+    "compare_classes": "Classes",
+    "compare_blocks": "Gates",
+    "compare_shares": "Class share",
+    "compare_statements": "The paper's statements",
+}
 # Rows of a table on the page; its file has all.
 _MOST = 120
 
@@ -121,7 +132,7 @@ def _subjects(compared: Comparison | SeveralComparison) -> tuple[Subject, ...]:
 def _sections(compared: Comparison | SeveralComparison, asked: Choices) -> Iterator[dict[str, Any]]:
     """Yield the sections: the networks, the figure, and every other table."""
     networks, *others = tables_of(compared).values()
-    yield _section("networks", networks.caption, networks)
+    yield _section(networks.name, networks)
     # Twice: where the screen is narrow its text would be too small to read.
     narrow = replace(asked, look=replace(asked.look, width=COLUMN_WIDTH))
     for (drawing, wide), (_, small) in zip(
@@ -129,14 +140,21 @@ def _sections(compared: Comparison | SeveralComparison, asked: Choices) -> Itera
     ):
         said = caption(wide).removeprefix(compared.describe()).strip()
         yield {
-            **_section("figure", "In one figure", None),
+            **_section("figure", None),
+            "label": "In one figure",
             "wide": picture(wide, drawing.shows),
             "narrow": picture(small, drawing.shows),
             "caption": said,
         }
     for table in others:
-        yield _section(table.name, table.caption, table)
+        yield _section(table.name, table)
 
 
-def _section(name: str, label: str, table: Table | None) -> dict[str, Any]:
-    return {"name": name, "label": label, "table": table, "wide": None, "narrow": None}
+def _section(name: str, table: Table | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": _LABELS.get(name, name),
+        "table": table,
+        "wide": None,
+        "narrow": None,
+    }

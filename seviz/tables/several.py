@@ -24,8 +24,8 @@ _NETWORKS = (
     Column("gates", "gates"),
     Column("top1", "top-1", ".2%", ends=("top1_low", "top1_high")),
     Column("params", "parameters", ","),
-    Column("gate_params", "of gates", ",", rank=1),
-    Column("gate_share", "share of gates", ".2%", rank=2),
+    Column("gate_params", "gate parameters", ",", rank=1),
+    Column("gate_share", "of all parameters", ".2%", rank=2),
     Column("macs", "MACs", ",", rank=3),
     Column("paper_gflops", "paper's GFLOPs", "g", rank=4),
 )
@@ -89,8 +89,10 @@ def pairs_of_networks_table(compared: SeveralComparison) -> Table | None:
         if compared.paired
         else "score test of independent shares"
     )
+    known = [any(row[i] is not None for row in rows) for i in range(len(_PAIRS))]
+    columns = tuple(c if k else replace(c, title="") for c, k in zip(_PAIRS, known, strict=True))
     notes = (f"change: the second less the first; p: {test}, p (Holm): adjusted for all pairs",)
-    return Table("compare_pairs", "Top-1 of every two networks", _PAIRS, rows, notes)
+    return Table("compare_pairs", "Top-1 of every two networks", columns, rows, notes)
 
 
 def _pair(compared: SeveralComparison, pair: PairComparison) -> tuple[Any, ...]:

@@ -105,7 +105,11 @@ class Drawn:
     def interval(
         self, value: float, influence: Floats, bounds: tuple[float, float] = (-np.inf, np.inf)
     ) -> Estimate:
-        """Return a number with its interval, cut off at what such a number can be.
+        """Return a number with its interval, which ends within what such a number can be.
+
+        An end of value +- t se that would lie beyond is taken on a scale that has no end there: log odds
+        between two bounds (of a correlation that is Fisher's z), the logarithm above one. So it nears
+        the bound and does not reach it, as no number that is not at the bound can be sure to.
 
         Args:
             value: The number.
@@ -113,4 +117,26 @@ class Drawn:
             bounds: The smallest and the largest that it can be.
         """
         far = self.quantile() * float(self.error(influence))
-        return Estimate(value, max(bounds[0], value - far), min(bounds[1], value + far))
+        low, high = value - far, value + far
+        if low < bounds[0]:
+            low = _within(value, -far, bounds)
+        if high > bounds[1]:
+            high = _within(value, far, bounds)
+        return Estimate(value, low, high)
+
+
+def _within(value: float, far: float, bounds: tuple[float, float]) -> float:
+    """Return the end of an interval that is so far from its value, on the scale without ends there.
+
+    >>> round(_within(0.01, -0.02, (0.0, np.inf)), 6)  # 0.01 / e^2
+    0.001353
+    """
+    least, most = bounds
+    if not least < value < most:
+        return value
+    if np.isinf(most):
+        return float(least + (value - least) * np.exp(far / (value - least)))
+    whole = most - least
+    odds = np.log((value - least) / (most - value))
+    step = far * whole / ((value - least) * (most - value))
+    return float(least + whole / (1 + np.exp(-np.clip(odds + step, -700, 700))))
