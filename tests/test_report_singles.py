@@ -69,7 +69,7 @@ def test_an_overview_of_channels_is_what_is_said_of_each(record: Record) -> None
             for row in range(3):
                 expected = np.percentile(kept.gates[kept.rows == row, channel], (25, 50, 75))
                 np.testing.assert_allclose(one.quartiles[:, row, channel], expected, rtol=1e-6)
-    ((block, channel, r),) = found["SE_2_1"].companions[2]
+    block, channel, r = found["SE_2_1"].companions[2][0]
     assert (block, channel) == ("SE_3_1", 3)
     assert r == pytest.approx(-1, abs=0.01)
     assert found["SE_3_1"].companions[6] == ()

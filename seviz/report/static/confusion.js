@@ -201,7 +201,7 @@ function showCell(row, column) {
   const told = row >= 0 && column >= 0 && row !== column;
   byId("confusion-cell").textContent = told
     ? `${CONFUSION.rows[row]} taken for ${CONFUSION.columns[column]}: ` +
-      (images.length ? `${images.length} images, the surest first.` : "no image is in this file.")
+      (images.length > 1 ? `${images.length} images, the surest first.` : images.length ? "1 image." : "no image is in this file.")
     : "Click a cell beside the diagonal to see the images behind it.";
   place.replaceChildren(...images.map((position) => imageItem(position, THUMBS[position]?.name, "")));
 }
