@@ -24,7 +24,7 @@ from seviz.analysis import CalibrationCurve, Share
 from seviz.errors import DataError
 from seviz.report.calibrated import describe_calibration
 from seviz.report.data import LEVELS, packed, quantised, script_json
-from seviz.report.names import without_folders
+from seviz.report.names import prose_without_folders
 from seviz.results.ablation import Ablation
 from seviz.results.cost import Audit
 from seviz.results.record import Record
@@ -102,7 +102,7 @@ def test_json_cannot_leave_its_script(text: str) -> None:
     ],
 )
 def test_folders_of_this_machine_are_left_out(text: str, expected: str) -> None:
-    assert without_folders(text) == expected
+    assert prose_without_folders(text) == expected
 
 
 def test_same_record_same_bytes(record: Record, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from seviz.report.gates import HEIGHT, Gates, channel_chart, gate_items, gates
 from seviz.report.inputs import Inputs, gather
 from seviz.report.leading import leading
 from seviz.report.maps import matrix_chart, palettes
-from seviz.report.names import short, shown, without_folders
+from seviz.report.names import prose_without_folders, short, shown
 from seviz.report.network import network
 from seviz.report.page import environment
 from seviz.report.pictures import pictures
@@ -155,7 +155,9 @@ def _context(inputs: Inputs) -> dict[str, Any]:
     return {
         "title": summary.title(inputs),
         "architecture": shown(record.header.architecture),
-        "subject": shown(without_folders(f"{record.header.source} {record.header.split}".strip())),
+        "subject": shown(
+            prose_without_folders(f"{record.header.source} {record.header.split}".strip())
+        ),
         "sections": sections,
         "network": network(inputs) if record.blocks else None,
         "numbers": summary.key_numbers(inputs),
@@ -284,7 +286,7 @@ def _ablation(inputs: Inputs) -> dict[str, Any] | None:
     if inputs.ablation is None:
         return None
     done = inputs.ablation
-    where = f"All on the same {done.images:,} images of {without_folders(done.source)}."
+    where = f"All on the same {done.images:,} images of {prose_without_folders(done.source)}."
     return {
         "sentence": shown(f"{describe_ablation(done)} {where}"),
         "tables": [table for table in tables_of(done).values() if table.rows],

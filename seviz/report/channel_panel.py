@@ -10,7 +10,7 @@ import numpy as np
 
 from seviz.analysis.channel_overview import COMPANIONS, ENDS, BlockOverview, channel_overview
 from seviz.report.data import packed, quantised
-from seviz.report.names import shown, without_folders
+from seviz.report.names import prose_without_folders, shown
 from seviz.results.record import Record
 from seviz.results.sample import INDEX
 
@@ -90,7 +90,7 @@ def single_channels(
         blobs,
         tuple(images.tolist()),
         tuple(place[class_of[i]] for i in images.tolist()),
-        tuple(shown(without_folders(name)) for name in names),
+        tuple(shown(prose_without_folders(name)) for name in names),
         len(positions),
         int(record.count.sum()),
     )

@@ -47,10 +47,10 @@ def sentence(text: str) -> str:
     return text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
-def without_folders(text: str) -> str:
+def prose_without_folders(text: str) -> str:
     """Return a text without the folders of this machine.
 
-    >>> without_folders("read /home/me/data/cat/1.png; cifar10:/data/c10")
+    >>> prose_without_folders("read /home/me/data/cat/1.png; cifar10:/data/c10")
     'read 1.png; cifar10:c10'
     """
     return _FOLDERS.sub("", text)

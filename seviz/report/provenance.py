@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from seviz.report.inputs import Inputs
-from seviz.report.names import shown, without_folders
+from seviz.report.names import prose_without_folders, shown
 from seviz.results.blocks import SE
 from seviz.results.record import CALIBRATION_BINS, Record
 from seviz.results.stats import SATURATED_HIGH, SATURATED_LOW
@@ -35,11 +35,11 @@ def facts(inputs: Inputs) -> list[Fact]:
     versions = ", ".join(f"{name} {version}" for name, version in header.versions.items())
     images = f"{header.images:,} of {int((inputs.record.count > 0).sum()):,} classes"
     lines = [
-        Fact("Command", without_folders(header.command) or "from Python", code=True),
-        Fact("Checkpoint", without_folders(header.checkpoint)),
+        Fact("Command", prose_without_folders(header.command) or "from Python", code=True),
+        Fact("Checkpoint", prose_without_folders(header.checkpoint)),
         Fact("SHA-256", header.checkpoint_sha256, code=True),
         Fact("Network", header.architecture),
-        Fact("Images", f"{images}, {without_folders(header.source)} {header.split}".rstrip()),
+        Fact("Images", f"{images}, {prose_without_folders(header.source)} {header.split}".rstrip()),
         Fact("Preprocessing", header.preprocessing.describe()),
         Fact("Input", header.fit.sentence if header.fit is not None else ""),
         Fact("Device", f"{header.device}, {header.dtype}"),
@@ -49,7 +49,7 @@ def facts(inputs: Inputs) -> list[Fact]:
     ablation = inputs.ablation
     if ablation is not None:
         lines.append(
-            Fact("Ablation", without_folders(ablation.command) or "from Python", code=True)
+            Fact("Ablation", prose_without_folders(ablation.command) or "from Python", code=True)
         )
     return [Fact(f.name, shown(f.text), f.code) for f in lines if f.text]
 
@@ -67,7 +67,7 @@ def notes(inputs: Inputs) -> list[str]:
         listed += (f"not counted: {n.operator}, {n.count} times" for n in inputs.audit.not_counted)
     if inputs.ablation is not None:
         listed += inputs.ablation.notes
-    return [shown(without_folders(note)) for note in dict.fromkeys((*listed, *inputs.notes))]
+    return [shown(prose_without_folders(note)) for note in dict.fromkeys((*listed, *inputs.notes))]
 
 
 def counts_table(inputs: Inputs) -> Table:
@@ -87,7 +87,7 @@ def counts_table(inputs: Inputs) -> Table:
 
 def skipped_table(inputs: Inputs) -> Table | None:
     """Return the images that could not be read; ``None`` if there are none."""
-    rows = [tuple(map(without_folders, pair)) for pair in inputs.record.header.skipped]
+    rows = [tuple(map(prose_without_folders, pair)) for pair in inputs.record.header.skipped]
     return (
         replace(
             text_table("skipped", ["image", "reason"], rows),

@@ -15,7 +15,7 @@ from seviz.analysis.findings import failures, remarks
 from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.report.calibrated import describe_calibration
 from seviz.report.inputs import Inputs
-from seviz.report.names import sentence, shown, without_folders
+from seviz.report.names import prose_without_folders, sentence, shown
 from seviz.results.alarms import alarms as alarms_of
 
 
@@ -30,7 +30,7 @@ class KeyNumber:
 
 def title(inputs: Inputs) -> str:
     """Return what the report is about."""
-    return shown(without_folders(inputs.record.header.checkpoint))
+    return shown(prose_without_folders(inputs.record.header.checkpoint))
 
 
 def key_numbers(inputs: Inputs) -> list[KeyNumber]:
@@ -47,7 +47,7 @@ def key_numbers(inputs: Inputs) -> list[KeyNumber]:
             top5 = found.top5
             numbers.append(KeyNumber("top-5", f"{top5.value:.2%}", _interval(top5)))
     numbers += [
-        KeyNumber("images", f"{header.images:,}", shown(without_folders(header.source))),
+        KeyNumber("images", f"{header.images:,}", shown(prose_without_folders(header.source))),
         KeyNumber("classes", f"{seen:,}", of),
     ]
     if record.blocks:

@@ -13,7 +13,7 @@ import numpy as np
 
 from seviz.analysis.channel_overview import ENDS, channel_overview
 from seviz.report.findings import selectivity
-from seviz.report.names import shown, without_folders
+from seviz.report.names import prose_without_folders, shown
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
 from seviz.results.sample import INDEX
@@ -51,7 +51,11 @@ class Thumbnails:
         known = sorted({*self.pictures, *self.names})
         found = {}
         for position in known:
-            said = {"name": shown(without_folders(self.names.get(position, f"image {position:,}")))}
+            said = {
+                "name": shown(
+                    prose_without_folders(self.names.get(position, f"image {position:,}"))
+                )
+            }
             if position in self.pictures:
                 said["src"] = base64.b64encode(self.pictures[position]).decode()
             if position in self.links:
