@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import crossed
 
 import seviz
 from seviz.cli import main
@@ -57,8 +58,7 @@ COMMANDS: dict[str, Callable[[str], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("columns", [40, 1])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "columns"), crossed(COMMANDS, [40, 1]))
 def test_words_are_whole(
     name: str, columns: int, digits_record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

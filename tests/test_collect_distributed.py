@@ -16,7 +16,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from conftest import Refuses, Run, Tiny
+from conftest import Refuses, Run, Tiny, crossed
 from PIL import Image
 from pretended import IMPOSSIBLE, NEEDS, pretended
 from rank_processes import forked
@@ -227,15 +227,17 @@ def passes(tiny: Tiny, data: Path, options: PassOptions, size: int) -> list[Any]
     return shared(size, make)
 
 
-@pytest.mark.parametrize("size", [1, 2, 5])
+# By day single images by one process, the only batch by two, usual batches by five.
 @pytest.mark.parametrize(
-    "options",
-    [
-        PassOptions(batch_size=7, workers=0),
-        PassOptions(batch_size=1, workers=0, num_samples=3),
-        PassOptions(batch_size=100, workers=0),
-    ],
-    ids=["", "samples", "one-batch"],
+    ("options", "size"),
+    crossed(
+        [
+            PassOptions(batch_size=1, workers=0, num_samples=3),
+            PassOptions(batch_size=100, workers=0),
+            PassOptions(batch_size=7, workers=0),
+        ],
+        [1, 2, 5],
+    ),
 )
 def test_any_number_of_processes(
     tiny: Tiny, damaged: Path, options: PassOptions, size: int

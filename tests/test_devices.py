@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, Run
+from conftest import Refuses, Run, crossed
 from PIL import Image
 from pretended import Pretended, pretended
 from torch import nn
@@ -159,8 +159,7 @@ def test_one_without_float64_refuses_it() -> None:
         torch.ones(3, device="cuda:0").double()
 
 
-@has_float64
-@pytest.mark.parametrize("batch_size", [7, 64])
+@pytest.mark.parametrize(("float64", "batch_size"), crossed([True, False], [7, 64]))
 def test_a_pass_on_a_pretended_gpu(few: Record, float64: bool, batch_size: int) -> None:
     options = PassOptions(
         device="cuda:0", fast=False, batch_size=batch_size, workers=0, num_samples=FEW
@@ -363,7 +362,12 @@ COMMANDS = {
 
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
-    ("name", "float64"), [*((name, True) for name in COMMANDS), ("ablate-stages", False)]
+    ("name", "float64"),
+    [
+        *((name, True) for name in COMMANDS if name != "ablate-stages"),
+        ("ablate-stages", False),
+        pytest.param("ablate-stages", True, marks=pytest.mark.nightly),
+    ],
 )
 def test_a_command_on_a_pretended_gpu(run: Run, name: str, float64: bool) -> None:
     (command, *more), keys = COMMANDS[name]

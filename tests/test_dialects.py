@@ -534,7 +534,7 @@ class ZooCase(Searched):
     x: Tensor
 
 
-@pytest.fixture(scope="module", params=ZOO, ids=by_name)
+@pytest.fixture(scope="module", params=sampled(ZOO, 3), ids=by_name)
 def zoo(request: pytest.FixtureRequest) -> ZooCase:
     """One network, searched at 224 px, run at 96 px."""
     zoo_net: ZooNet = request.param

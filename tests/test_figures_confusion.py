@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import crossed
+from conftest import crossed, sampled
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -246,7 +246,7 @@ def test_logarithmic_colours():
             assert luminance(to_rgba(text.get_color())) < 0.1
 
 
-@pytest.mark.parametrize("classes", [2, 10, 30, 60, 100, 130])
+@pytest.mark.parametrize("classes", sampled([130, 2, 10, 30, 60, 100], 2))
 def test_nothing_is_cut_off(classes):
     """Every text is inside the figure, also where names are long or strange."""
     names = [f"class {i}" for i in range(classes)]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
+from conftest import sampled
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -416,7 +417,7 @@ CROWDS = {
 }
 
 
-@pytest.mark.parametrize("crowd", CROWDS)
+@pytest.mark.parametrize("crowd", sampled(CROWDS, 2))
 def test_nothing_overlaps_or_leaves_the_figure(crowd):
     record, wanted, names = CROWDS[crowd]
     record = with_kind(record, WITHOUT_SQUEEZE, {"SE_4_1", "SE_4_3", "SE_4_6"})
