@@ -296,3 +296,12 @@ def test_reading_is_light(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SEVIZ_BATCH_SIZE", "0"), ("SEVIZ_BATCH_SIZE", "-3"), ("SEVIZ_WORKERS", "-1")],
+)
+def test_a_number_that_is_too_small_is_told_before_any_work(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"in {name}, found {value}"):
+        read_settings(variables={name: value})

@@ -75,11 +75,17 @@ def test_no_colour_where_none_is_wanted(digits_record: Path, tmp_path: Path) -> 
 def test_a_pipe_has_no_marks_and_all_columns(
     run: Run, digits_record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    said = run("activations", digits_record, "-o", tmp_path, "--format", "svg").out
+    monkeypatch.delenv("COLUMNS", raising=False)
+    words = ("activations", digits_record, "-o", tmp_path, "--format", "svg")
+    said = run(*words).out
     assert "\x1b" not in said
     assert "left out, for the terminal" not in said
     assert "dead channels" in said
+    monkeypatch.setenv("COLUMNS", "100")  # where a width is asked for, a pipe has one
+    said = run(*words).out
+    assert "left out, for the terminal" in said
+    assert "\x1b" not in said
+    assert max(len(x) for x in said.splitlines() if not x.startswith("wrote ")) <= 100
 
 
 def test_a_redraw_shows_what_was_asked_for(digits_record: Path, tmp_path: Path) -> None:

@@ -63,10 +63,11 @@ def test_words_are_whole(
     name: str, columns: int, digits_record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.delenv("COLUMNS", raising=False)
     Path("r").symlink_to(digits_record)
     words = COMMANDS[name]("r")
     wide = said(words, io.StringIO(), monkeypatch)
+    monkeypatch.setenv("COLUMNS", str(columns))
     narrow = said(words, Terminal(), monkeypatch)
     most = max(columns, NARROWEST)
     long = [line for line in narrow.split("\n") if columns_of(line) > most]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +395,17 @@ def test_an_interrupted_series_goes_on(
     monkeypatch.setattr(passes, "execute", lambda *a, **k: made.append(0) or real(*a, **k))
     assert run("track", *files, "--data", "digits", "-o", "out", "--formats", "svg").code == 0
     assert len(made) == 3
+
+
+def test_one_checkpoint_has_one_column_for_each_number(followed: Track) -> None:
+    from seviz.tables.tracking import changes_table
+
+    first = followed.moments[0]
+    blocks = tuple(b for b in followed.blocks if b.epoch == first.epoch)
+    table = changes_table(
+        replace(followed, moments=(first,), top1=followed.top1[:1], blocks=blocks)
+    )
+    keys = [c.key for c in table.columns]
+    assert not [k for k in keys if k.endswith("_last")]
+    assert len([k for k in keys if k.endswith("_first")]) == len(keys) - 1
+    assert "one checkpoint is no series" in table.notes[-1]

@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seviz.results.image import MEAN, NEUTRAL, ExplainedBlock, ExplainedImage, ImageExplanation
+from seviz.results.shares import shown_share
 
 HELD = {MEAN: "at its mean over all images", NEUTRAL: "at 1, as if it had no gate,"}
 ALL_HELD = {MEAN: "at their means", NEUTRAL: "at 1"}
 _MOST_NAMED = 4
-
-
-def share(probability: float) -> str:
-    """Return a probability as people read it.
-
-    >>> share(0.7123), share(0.00004), share(0.99999)
-    ('71.2%', '<0.1%', '>99.9%')
-    """
-    if 0 < probability < 0.0005:
-        return "<0.1%"
-    return ">99.9%" if 0.9995 <= probability < 1 else f"{probability:.1%}"
 
 
 def flips(image: ExplainedImage, how: str) -> list[ExplainedBlock]:
@@ -52,8 +42,8 @@ def _answer(image: ExplainedImage) -> Iterator[str]:
         yield f"{image.name}: the network gives no score per class, so there is no answer to compare."
         return
     first, *rest = image.top
-    then = f", then {rest[0].label} ({share(rest[0].probability)})" if rest else ""
-    yield f"{image.name}: {first.label} ({share(first.probability)}){then}."
+    then = f", then {rest[0].label} ({shown_share(rest[0].probability)})" if rest else ""
+    yield f"{image.name}: {first.label} ({shown_share(first.probability)}){then}."
 
 
 def _held(image: ExplainedImage, how: str) -> Iterator[str]:
@@ -69,13 +59,13 @@ def _held(image: ExplainedImage, how: str) -> Iterator[str]:
         most = max(held, key=lambda b: abs(b.held[how].kept - own.probability))
         said = (
             f"changes the answer nowhere; {own.label} moves most in {most.block.name}, from "
-            f"{share(own.probability)} to {share(most.held[how].kept)}"
+            f"{shown_share(own.probability)} to {shown_share(most.held[how].kept)}"
         )
     together = image.all_held[how]
     stays = "is still" if together.index == own.index else "becomes"
     yield (
         f"One block held {HELD[how]} {said}. With all blocks {ALL_HELD[how]}, the answer {stays} "
-        f"{together.top[0].label} ({share(together.top[0].probability)})."
+        f"{together.top[0].label} ({shown_share(together.top[0].probability)})."
     )
 
 

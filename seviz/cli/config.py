@@ -91,6 +91,10 @@ def apply(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) ->
         here.used[key] = setting.flag
 
 
+# The smallest numbers that options take.
+_LEAST = {"batch-size": 1, "workers": 0, "num-samples": 1}
+
+
 def read_settings(
     folder: Path | None = None, variables: Mapping[str, str] | None = None
 ) -> Settings:
@@ -115,6 +119,13 @@ def read_settings(
                 found.pop(key, None)
             else:
                 found[key] = Setting(key, _of_words(env[name], hint, key, name), name)
+    for key, least in _LEAST.items():
+        setting = found.get(key)
+        if setting is not None and setting.value < least:  # before the network is loaded
+            raise UsageError(
+                f"expected {key} of at least {least} in {setting.origin}, found {setting.value}; mend or "
+                "remove it"
+            )
     return Settings(found, file)
 
 

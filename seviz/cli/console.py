@@ -47,7 +47,9 @@ class Speaker:
         self._colours = terminal and not plain
         # Marks are characters, too, for who counts them: a line has room for its own.
         room = ROOM if self._colours else 0
-        self._width = max(NARROWEST, get_terminal_size().columns - room) if terminal else None
+        # A pipe has no width of its own; where one is asked for, lines are as wide as that.
+        asked = terminal or os.environ.get("COLUMNS", "").isdigit()
+        self._width = max(NARROWEST, get_terminal_size().columns - room) if asked else None
 
     def remark(self, text: str) -> None:
         """Say something on stderr that is no result; a note is said once."""

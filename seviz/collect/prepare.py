@@ -142,5 +142,5 @@ def class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, t
             "predictions are not scored",
         )
     return None, (
-        "the checkpoint names no classes: the folders' names are used, and predictions are not scored",
+        "the checkpoint names no classes: those of the data are used, and predictions are not scored",
     )

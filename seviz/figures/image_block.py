@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seviz.analysis.image import share
 from seviz.figures.image_overview import picture_of
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.overlay import Pixels, laid_over, limit, plane, resized, scale_strip
@@ -21,6 +20,7 @@ from seviz.results.image import (
     ExplainedImage,
     ImageExplanation,
 )
+from seviz.results.shares import shown_share as share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

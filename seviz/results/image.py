@@ -15,6 +15,7 @@ import numpy.typing as npt
 from seviz.results.blocks import GateBlock
 from seviz.results.mechanisms import word_of
 from seviz.results.notebook import Shown
+from seviz.results.shares import shown_share
 
 Floats = npt.NDArray[np.float32]
 
@@ -191,7 +192,7 @@ class ImageExplanation(Shown):
     def __repr__(self) -> str:
         """Return one line: what was answered to which images."""
         said = [
-            f"{i.name}: {i.top[0].label} ({i.top[0].probability:.1%})" if i.top else i.name
+            f"{i.name}: {i.top[0].label} ({shown_share(i.top[0].probability)})" if i.top else i.name
             for i in self.images
         ]
         return f"<{type(self).__name__} of {self.checkpoint}: {', '.join(said)}>"

@@ -9,8 +9,11 @@ from typing import Any
 from seviz.analysis.comparison import shown_p
 from seviz.analysis.findings.estimates import Estimate
 from seviz.errors import printable
+from seviz.results.shares import shown_share
 
 P_VALUE = "p"
+# Formats of shares of a whole; those with a sign are of changes.
+_SHARES = (".1%", ".2%")
 NOTHING = "-"
 
 
@@ -104,9 +107,9 @@ class Column:
         if self.form == P_VALUE:
             return shown_p(value)
         scaled = value * self.scale if self.scale != 1 else value
-        text = format(scaled, self.form)
-        # What rounds to 0 % and is not 0 must not be read as none.
-        return "<0.1%" if text == "0.0%" and value > 0 else text
+        if self.form in _SHARES:
+            return shown_share(scaled, self.form)
+        return format(scaled, self.form)
 
 
 @dataclass(frozen=True)

@@ -156,12 +156,12 @@ def _side(which: str, key: str, on_classes: bool) -> Callable[[_Change], Any]:
 
 
 def changes_table(track: Track) -> Table:
-    """Return a row for each block: its numbers at the first epoch and at the last."""
+    """Return a row for each block: its numbers at the first epoch and at the last; of one epoch, once."""
     changes = [_Change(name, track.of(name)[0], track.of(name)[-1]) for name in track.names]
     first, last = (f"epoch {track.epochs[place]}" for place in (0, -1))
     columns = [Column("block", "block")]
     for key, title, form, on_classes in _NUMBERS:
-        for which, when in (("first", first), ("last", last)):
+        for which, when in (("first", first), ("last", last))[: len(track.moments)]:
             columns.append(
                 Column(
                     f"{key}_{which}",
@@ -172,9 +172,11 @@ def changes_table(track: Track) -> Table:
                     brief=True,
                 )
             )
-    return Table.of(
-        "track_changes", f"Each block at {first} and at {last}", columns, changes, _METHOD
-    )
+    caption, notes = f"Each block at {first} and at {last}", tuple(_METHOD)
+    if len(track.moments) < 2:
+        caption = f"Each block at {first}"
+        notes += ("one checkpoint is no series: what changes needs two",)
+    return Table.of("track_changes", caption, columns, changes, notes)
 
 
 def write_track_csv(track: Track, path: str | Path) -> Path:
