@@ -188,7 +188,9 @@ def _draw_geometries(panel: Axes, compared: SeveralComparison, styles: Sequence[
     for one in compared.geometries:
         if one.correlation is not None and (one.moves or one.chosen):
             found.setdefault((one.first, one.second), []).append(one)
-    rows = list(found.items())[:MOST_PAIRS]
+    rows = list(found.items())
+    if len(rows) > MOST_PAIRS:
+        rows = sorted(rows, key=lambda row: -_strongest(row[1]))[:MOST_PAIRS]
     _rows(panel, len(rows), "class geometry", "correlation, with 95 % interval")
     panel.axvline(0, color=INK, linewidth=0.6)
     for row, (networks, ones) in enumerate(rows):
@@ -202,6 +204,10 @@ def _draw_geometries(panel: Axes, compared: SeveralComparison, styles: Sequence[
             else:
                 panel.plot(value, row, "|", color=GREY, markersize=5, markeredgewidth=0.8)
     panel.set_xlim(min(-0.1, panel.get_xlim()[0]), 1.02)
+
+
+def _strongest(ones: Sequence[Geometry]) -> float:
+    return max(one.correlation.value for one in ones if one.correlation is not None)
 
 
 def _draw_depth(panel: Axes, compared: SeveralComparison, styles: Sequence[Style]) -> None:
@@ -250,7 +256,8 @@ def _caption(compared: SeveralComparison) -> list[str]:
         said.append(f"Pairs in black differ significantly ({test}, Holm over all pairs).")
         if len(compared.pairs) > MOST_PAIRS:
             said.append(
-                f"The {MOST_PAIRS} of {len(compared.pairs)} pairs that differ most are drawn."
+                f"The {MOST_PAIRS} of {len(compared.pairs)} pairs that differ most are drawn, and as many "
+                "whose class geometries are most alike."
             )
     if any(found is not None for found in compared.findings):
         said.append("Hollow: the block hardly moves, and its class share means little.")
