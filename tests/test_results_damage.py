@@ -149,7 +149,7 @@ def put(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (put("blocks", 0, "hidden", value=0), "too small as the hidden of 'SE_2_1'"),
         (put("blocks", 0, "gate", value="0.5*sigmoid"), "gates of 0.5*sigmoid outside of 0 to 0.5"),
-        (put("schema_version", value=2), "schema version 1, found 2"),
+        (put("schema_version", value=3), "schema version 1, found 3"),
         (put("schema_version", value=None), "schema version 1, found None"),
         # Of a newer seviz: left out.
         (put("header", "weather", value={"rain": 1}), None),

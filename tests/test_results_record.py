@@ -199,7 +199,7 @@ def test_a_newer_record_is_refused(tmp_path: Path) -> None:
     meta["schema_version"] = 99
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("meta.json", json.dumps(meta))
-    with pytest.raises(DataError, match="schema version 1, found 99"):
+    with pytest.raises(DataError, match="schema version 2 or schema version 1, found 99"):
         Record.load(path)
 
 

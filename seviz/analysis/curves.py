@@ -98,13 +98,13 @@ def check_blocks(record: Record, blocks: Sequence[GateBlock]) -> None:
 def means(record: Record, block: GateBlock, curves: Curves) -> Floats:
     """Return the mean gate of each curve, [curves, C]; the last is the mean over every class."""
     stats = record.stats(block.name)
-    return np.vstack([stats.mean[list(curves.rows)], stats.all_mean])
+    return np.vstack([stats.of(curves.rows).mean, stats.all_mean])
 
 
 def stds(record: Record, block: GateBlock, curves: Curves) -> Floats:
     """Return the standard deviation of each curve, [curves, C]; the last is over all images."""
     stats = record.stats(block.name)
-    return np.vstack([stats.std[list(curves.rows)], stats.all_std])
+    return np.vstack([stats.of(curves.rows).std, stats.all_std])
 
 
 def counts(record: Record, curves: Curves) -> list[int]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +26,9 @@ from seviz.results.checking import (
     check_values,
     forms,
 )
+from seviz.results.sample import ROW
 from seviz.results.stats import Array
+from seviz.results.tables import Tables
 
 _SUFFIX = ".npy"
 # Floats hardly shrink; a file that claims to unpack to more than this many times its size, and to more than
@@ -33,11 +36,17 @@ _SUFFIX = ".npy"
 _MOST_EXPANSION, _SMALL = 100, 1 << 30
 # Of the document, which is unpacked before anything is known.
 _MOST_TEXT_EXPANSION, _SMALL_TEXT = 20, 1 << 24
+# What precedes a member in the file: 26 bytes, and how long its name and what is extra are.
+_LOCAL, _SIGNATURE = struct.Struct("<4s22sHH"), b"PK\x03\x04"
 _PACKED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
 def write_archive(
-    file: IO[bytes], name: str, document: Mapping[str, Any], arrays: Mapping[str, Array]
+    file: IO[bytes],
+    name: str,
+    document: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    packed: Iterable[tuple[str, bytes]] = (),
 ) -> None:
     """Write a document and arrays; the same ones give the same bytes.
 
@@ -46,6 +55,7 @@ def write_archive(
         name: Name of the document in the archive.
         document: What is written as JSON.
         arrays: The arrays by name.
+        packed: Names and bytes of members that are stored as they are.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr(zipfile.ZipInfo(name), json.dumps(document, allow_nan=False))
@@ -56,6 +66,8 @@ def write_archive(
             np.lib.format.write_array(data, np.asarray(array), allow_pickle=False)
             info = zipfile.ZipInfo(f"{member}{_SUFFIX}")
             archive.writestr(info, data.getbuffer(), kind, compresslevel=1)
+        for member, content in packed:
+            archive.writestr(zipfile.ZipInfo(member), content, zipfile.ZIP_STORED)
 
 
 class Archive:
@@ -88,6 +100,44 @@ class Archive:
             m.filename.removesuffix(_SUFFIX): m for m in listed if m.filename.endswith(_SUFFIX)
         }
         self.names = tuple(self._members)
+        self._stored = {m.filename: m for m in listed if m.compress_type == zipfile.ZIP_STORED}
+
+    def size(self, member: str) -> int:
+        """Return the bytes of a member that is stored as it is.
+
+        Raises:
+            DamageError: If there is none.
+        """
+        if member not in self._stored:
+            raise DamageError(f"no {member}")
+        return self._stored[member].file_size
+
+    def read_at(self, member: str, place: int, size: int) -> bytes:
+        """Return bytes of a member that is stored as it is; the others are not read.
+
+        Raises:
+            DamageError: If they are not there, or the file is another than was opened.
+        """
+        if not 0 <= place <= place + size <= self.size(member):
+            raise DamageError(f"no byte {place + size:,} in {member}")
+        begin = self._stored[member].header_offset
+        try:
+            if _identity(self._path) != self._identity:
+                raise DamageError("another file than was opened")
+            with self._path.open("rb") as file:
+                file.seek(begin)
+                signature, _, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+                if signature != _SIGNATURE:
+                    raise DamageError(f"damage at {member}")
+                file.seek(begin + _LOCAL.size + name + extra + place)
+                found = file.read(size)
+        except DamageError:
+            raise
+        except Exception as exc:  # a file that ends, a disk that fails
+            raise DamageError(f"damage at {member} ({exc})") from exc
+        if len(found) != size:
+            raise DamageError(f"{len(found):,} bytes instead of {size:,} in {member}")
+        return found
 
     def read(self, name: str, form: Form | None) -> Array:
         """Return an array; nothing is unpacked that has not its form.
@@ -155,25 +205,41 @@ class StoredArrays(Mapping[str, Array]):
         archive: The file.
         facts: What its arrays must fit.
         damaged: Makes the error for what is wrong.
+        packed: Types of the arrays that are packed, by name.
 
     Raises:
         DataError: If an array is missing; and from reading one that is damaged, or no longer there.
     """
 
     def __init__(
-        self, archive: Archive, facts: Facts, damaged: Callable[[object], DataError]
+        self,
+        archive: Archive,
+        facts: Facts,
+        damaged: Callable[[object], DataError],
+        packed: Mapping[str, str] | None = None,
     ) -> None:
         self._archive, self._facts, self._damaged = archive, facts, damaged
         self._forms = forms(facts)
         self._read: dict[str, Array] = {}
         self._checked: set[str] = set()
+        self._tables: Tables | None = None
+        self._names: tuple[str, ...] = (*archive.names, *(packed or ()))
         try:
-            check_complete(archive.names, facts)
+            check_complete(self._names, facts)
+            if packed:
+                self._tables = Tables(
+                    packed,
+                    archive.size,
+                    archive.read_at,
+                    facts.blocks,
+                    self["count"],
+                    lambda: self[ROW],
+                )
         except DamageError as exc:
             raise damaged(exc) from None
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._archive.names:
+        if name not in self._names:
             raise KeyError(name)
         try:
             if name not in self._checked:
@@ -183,15 +249,56 @@ class StoredArrays(Mapping[str, Array]):
         except DamageError as exc:
             raise self._damaged(exc) from exc
 
+    def rows(self, name: str, wanted: Array) -> Array:
+        """Return some rows of a table of gates, checked; of a packed one only those are read.
+
+        Args:
+            name: Of the table.
+            wanted: Rows, int64 [R].
+
+        Raises:
+            DataError: If they are damaged.
+        """
+        tables = self._tables
+        if tables is None or name not in tables.names or name in self._checked:
+            return np.asarray(self[name][wanted])
+
+        def some(other: str) -> Array:
+            if other == "count":
+                return np.asarray(self["count"][wanted])
+            return tables.rows(other, wanted)
+
+        try:
+            check_values(name, _Unchecked(some), self._facts)
+            return some(name)
+        except DamageError as exc:
+            raise self._damaged(exc) from exc
+
+    def over_all(self, block: str) -> tuple[Array, Array] | None:
+        """Return mean and deviation of a block over all classes, where they are kept beside its tables.
+
+        Raises:
+            DataError: If they are damaged.
+        """
+        if self._tables is None or f"gates/{block}/minimum" not in self._tables.names:
+            return None
+        try:
+            return self._tables.over_all(block)
+        except DamageError as exc:
+            raise self._damaged(exc) from exc
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._archive.names)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._archive.names)
+        return len(self._names)
 
     def _fetch(self, name: str) -> Array:
         if name not in self._read:
-            self._read[name] = self._archive.read(name, self._forms.get(name))
+            if self._tables is not None and name in self._tables.names:
+                self._read[name] = self._tables.whole(name, self._fetch)
+            else:
+                self._read[name] = self._archive.read(name, self._forms.get(name))
         return self._read[name]
 
 

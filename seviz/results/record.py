@@ -28,11 +28,14 @@ from seviz.results.input_fit import worse
 from seviz.results.mechanisms import word_of
 from seviz.results.notebook import summary_html
 from seviz.results.sample import INDEX, PREFIX, ROW, SampledGates, merge_samples, sample_name
-from seviz.results.stats import CALIBRATION_BINS, Array, BlockStats, StoredStats
+from seviz.results.stats import CALIBRATION_BINS, Array, BlockStats, FiledStats, StoredStats
+from seviz.results.tables import Packing
 
 __all__ = ["CALIBRATION_BINS", "TOP", "Record"]
 
 TOP = 5
+# Of records whose tables are packed (`seviz.results.tables`), which an older seviz refuses.
+PACKED_VERSION = 2
 # Of a block; its reduction divides by one of them.
 _POSITIVE = ("channels", "hidden")
 
@@ -106,7 +109,10 @@ class Record:
 
     def stats(self, name: str) -> BlockStats:
         """Return the statistics of one block; each field is read from the file at its first use."""
-        return StoredStats(self.count, self.arrays, f"gates/{self.block(name).name}/")
+        own = self.block(name).name
+        if isinstance(self.arrays, StoredArrays):
+            return FiledStats(self.count, self.arrays, f"gates/{own}/", own)
+        return StoredStats(self.count, self.arrays, f"gates/{own}/")
 
     def sample(self, name: str) -> SampledGates | None:
         """Return the gates of one block for single images, if the record keeps any."""
@@ -214,14 +220,18 @@ class Record:
         target = Path(path)
         if target.suffix != ".npz":
             target = target / RECORD_NAME
+        packing = Packing(self.arrays, self.blocks)
         meta = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": PACKED_VERSION if packing.types else SCHEMA_VERSION,
             "header": asdict(self.header),
             "classes": self.classes.to_list(),
             "blocks": [b.to_dict() for b in self.blocks],
         }
+        if packing.types:
+            meta["packed"] = packing.types
+        plain = {n: self.arrays[n] for n in self.arrays if n not in packing.types}
         with written_whole(target, durable=True) as temporary, temporary.open("wb") as file:
-            write_archive(file, META_NAME, meta, self.arrays)
+            write_archive(file, META_NAME, meta, plain, packing.members())
         return target
 
     @classmethod
@@ -243,7 +253,9 @@ class Record:
 
         try:
             archive = Archive(source, META_NAME)
-            record = _description(parse(archive.document), source)
+            document = parse(archive.document)
+            record = _description(document, source)
+            packed = read(Mapping[str, str], document.get("packed", {}), "packed")
         except FileNotFoundError:
             raise DataError(
                 f"expected a record at {source}, found nothing; make one with 'seviz collect'"
@@ -258,7 +270,7 @@ class Record:
                 f"expected a seviz record, found something else in {source} ({reason}); make one with "
                 "'seviz collect'"
             ) from exc
-        arrays = StoredArrays(archive, _facts(record), damaged)
+        arrays = StoredArrays(archive, _facts(record), damaged, packed)
         _ = arrays["count"]  # small, and used by everything
         return replace(record, arrays=arrays)
 
@@ -271,10 +283,10 @@ def _description(meta: Any, source: Path) -> Record:
         FieldError: If something is missing, of another type, or there twice.
     """
     version = meta.get("schema_version") if isinstance(meta, Mapping) else None
-    if version != SCHEMA_VERSION:
+    if version not in (SCHEMA_VERSION, PACKED_VERSION) or isinstance(version, bool):
         raise DataError(
-            f"expected a record of schema version {SCHEMA_VERSION}, found {version!r} in {source}; "
-            "collect it again, or update seviz"
+            f"expected a record of schema version {PACKED_VERSION} or schema version {SCHEMA_VERSION}, "
+            f"found {version!r} in {source}; collect it again, or update seviz"
         )
     header, classes, blocks = (meta.get(name) for name in ("header", "classes", "blocks"))
     record = Record(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,11 @@ class BlockStats:
         """Return the standard deviation over all images (divisor n), [C]."""
         return _std(self.sum.sum(axis=0), self.sumsq.sum(axis=0), self.count.sum())
 
+    def of(self, rows: Sequence[int]) -> BlockStats:
+        """Return the statistics of some classes, by row."""
+        chosen = np.asarray(rows, np.int64)
+        return BlockStats(**{k: getattr(self, k)[chosen] for k in BlockStats.__dataclass_fields__})
+
     def __add__(self, other: BlockStats) -> BlockStats:
         summed = {k: getattr(self, k) + getattr(other, k) for k in _SUMMED}
         return BlockStats(
@@ -82,6 +87,19 @@ def _std(total: Floats, squares: Floats, count: Any) -> Floats:
     return np.asarray(np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0.0)))
 
 
+class Stored(Protocol):
+    """Arrays of a record file, of which some rows can be read without the others."""
+
+    def __getitem__(self, name: str) -> Array:
+        """Return an array."""
+
+    def rows(self, name: str, wanted: Array) -> Array:
+        """Return some rows of a table."""
+
+    def over_all(self, block: str) -> tuple[Array, Array] | None:
+        """Return mean and deviation of a block over all classes, if they are kept."""
+
+
 class StoredStats(BlockStats):
     """Statistics that read a field when asked for it: a mean needs a quarter of what is stored."""
 
@@ -94,3 +112,48 @@ class StoredStats(BlockStats):
         if name not in BlockStats.__dataclass_fields__:
             raise AttributeError(name)
         return self._arrays[self._prefix + name]  # type: ignore[no-any-return]
+
+
+class FiledStats(StoredStats):
+    """Statistics in a file: those of some classes, and those over all, are read without the rest."""
+
+    def __init__(
+        self, count: npt.NDArray[np.int64], arrays: Stored, prefix: str, block: str
+    ) -> None:
+        self.__dict__.update(count=count, _arrays=arrays, _prefix=prefix, _block=block)
+
+    @property
+    def all_mean(self) -> Floats:
+        """Return the same as of any statistics."""
+        kept = self._arrays.over_all(self._block)  # type: ignore[attr-defined]
+        return super().all_mean if kept is None else np.asarray(kept[0])
+
+    @property
+    def all_std(self) -> Floats:
+        """Return the same as of any statistics."""
+        kept = self._arrays.over_all(self._block)  # type: ignore[attr-defined]
+        return super().all_std if kept is None else np.asarray(kept[1])
+
+    def of(self, rows: Sequence[int]) -> BlockStats:
+        """Return the statistics of some classes, each field read when asked for it."""
+        chosen = np.asarray(rows, np.int64)
+        return StoredStats(self.count[chosen], _Rows(self._arrays, chosen), self._prefix)  # type: ignore[arg-type]
+
+
+class _Rows(Mapping[str, Array]):
+    """Some rows of the tables of a file, each read once."""
+
+    def __init__(self, arrays: Stored, rows: Array) -> None:
+        self._arrays, self._rows = arrays, rows
+        self._read: dict[str, Array] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._read:
+            self._read[name] = self._arrays.rows(name, self._rows)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
