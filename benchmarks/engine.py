@@ -30,7 +30,7 @@ from common import machine, table, write_section
 import seviz
 
 TITLE = "ONNX: PyTorch or onnxruntime"
-TIMM = {"legacy_seresnet50": 16, "mobilenetv3_large_100": 16, "efficientnet_b0": 16}
+TIMM = {"legacy_seresnet50": 8, "mobilenetv3_large_100": 16, "efficientnet_b0": 16}
 DIRECTION = "ch_ppocr_mobile_v2.0_cls_infer.onnx"
 THREADS = 2
 

@@ -350,8 +350,8 @@ def bad_models() -> Iterator[tuple[str, onnx.ModelProto, str]]:
     relu = helper.make_node("Relu", ["x"], ["y"], name="act")
     yield (
         "an unknown operator",
-        graph_model([helper.make_node("Loop", ["", "", "x"], ["y"], name="/head/loop")], {}),
-        "Loop (node /head/loop)",
+        graph_model([helper.make_node("NonZero", ["x"], ["y"], name="/head/places")], {}),
+        "NonZero (node /head/places)",
     )
     yield (
         "one of another domain",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -331,3 +333,47 @@ def test_shares_behind_their_steps_keep_their_order(kind: str, way: str, tmp_pat
         ours = loaded.model(batch)
     torch.testing.assert_close(ours.sum(1), torch.ones(6))
     assert ((ours * 256 - (ours * 256).round()).abs() > 0.01).any(1).all()  # no steps
+
+
+def with_files(content: bytes, files: dict[str, bytes]) -> bytes:
+    """Return a network with files packed behind it, as TensorFlow Lite's metadata writer does."""
+    whole = io.BytesIO(content)
+    with zipfile.ZipFile(whole, "a") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return whole.getvalue()
+
+
+NAMES = [f"kind {i}" for i in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "\n".join(NAMES)),
+        ("labelmap.txt", "".join(f"{i} {n}\r\n" for i, n in enumerate(NAMES))),
+        ("labels.json", json.dumps(NAMES)),
+    ],
+)
+def test_labels_packed_into_the_file(name: str, text: str, tmp_path: Path) -> None:
+    packed = {"notes.txt": b"trained for long\n", name: text.encode()}
+    loaded = load(with_files(network("float").content, packed), tmp_path)
+    assert loaded.classes is not None
+    assert loaded.classes.labels == NAMES
+    assert any(f"named by {name}, packed into the file" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_files(network("float").content, {"labels.txt": b"cat\ndog\n"}),
+        with_files(network("float").content, {"labels.txt": b"\xff\xfe\xff" * 99}),
+        with_files(network("float").content, {"labels.txt": "\n".join(NAMES).encode()})[:-9],
+    ],
+    ids=["two for ten", "no text", "cut off"],
+)
+def test_other_packed_files_name_nothing(content: bytes, tmp_path: Path) -> None:
+    loaded = load(content, tmp_path)
+    plain = load(network("float").content, tmp_path)
+    assert loaded.notes == plain.notes
+    assert (loaded.classes is None) == (plain.classes is None)

@@ -103,7 +103,19 @@ def _read(path: Path) -> list[str] | None:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return names_from(_array(path))
-    raw = path.read_bytes()
+    return names_in_text(path.read_bytes(), suffix)
+
+
+def names_in_text(raw: bytes, suffix: str) -> list[str] | None:
+    """Return the names in the content of a file of text.
+
+    Args:
+        raw: Its content.
+        suffix: The end of its name, small.
+
+    Raises:
+        ValueError: If it is not what its name says.
+    """
     wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = raw.decode("utf-16" if wide else "utf-8-sig")
     if suffix in (".yaml", ".yml"):

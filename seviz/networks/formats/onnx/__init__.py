@@ -9,6 +9,7 @@ from pathlib import Path
 from seviz.errors import CheckpointError, printable
 from seviz.networks.formats.file import CheckpointFile, Reader, Seen
 from seviz.networks.formats.graph_network import GraphNetwork
+from seviz.networks.formats.onnx.branches import straight
 from seviz.networks.formats.onnx.convert import converted
 from seviz.networks.formats.onnx.described import (
     UNKNOWN_SIZES,
@@ -62,9 +63,18 @@ def _read(seen: Seen, unsafe: bool) -> CheckpointFile:
 def _opened(path: Path) -> tuple[OnnxGraph, Images, GraphNetwork, bool, tuple[str, ...]]:
     graph = read_graph(path)
     images = images_of(graph)
-    graph, quantised = rewritten(graph)
+    graph, quantised = rewritten(straight(graph, _shape(images)))
     names, notes = outputs_of(graph)
     return graph, images, _network(graph, images, names), quantised, notes
+
+
+def _shape(images: Images) -> tuple[int, ...]:
+    """Return the shape of two images as the graph takes them, of a size that it runs on."""
+    height, width = (own or usual for own, usual in zip(images.size, UNKNOWN_SIZES[0], strict=True))
+    batch = images.batch or 2
+    if images.channels_last:
+        return batch, height, width, images.channels
+    return batch, images.channels, height, width
 
 
 def write_edited(network: GraphNetwork, sha256: str, target: Path) -> Path:

@@ -79,6 +79,14 @@ def converted(
     return Converted(network, placed)
 
 
+def constant_of(graph: OnnxGraph, name: str) -> Array | None:
+    """Return a value of a graph that is made of constants alone, or nothing."""
+    constants = _Constants(graph)
+    for node in _used(graph.nodes, (name,)):
+        constants.take(node)
+    return constants.numbers.get(constants.name(name))
+
+
 def _used(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> tuple[Node, ...]:
     """Return the nodes that the outputs depend on, without outputs at their ends that nothing takes."""
     wanted = set(outputs)

@@ -1,14 +1,14 @@
 """The graph of an ONNX model as plain Python: nodes with attributes, and the numbers that they take.
 
-Functions of the model's own are put in place of the nodes that call them, and conditions that are known
-are decided, so that what is left is one list of operators.
+Functions of the model's own are put in place of the nodes that call them; branches and bodies of loops are
+read with them, for `seviz.networks.formats.onnx.branches` to put in place of their nodes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,38 @@ class Node:
     def shown(self) -> str:
         """Return its name for messages."""
         return printable(self.name or next(filter(None, self.outputs), "without a name"))
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A branch of a condition, or what a loop repeats; its values have names that no other has.
+
+    Attributes:
+        nodes: Its operators, in the order in which they run; they may take values from around it.
+        inputs: Names of what it is called with.
+        outputs: Names of what it returns.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def renamed(self, name: Callable[[str], str]) -> Body:
+        """Return it with other names of values."""
+        nodes = tuple(renamed(node, name) for node in self.nodes)
+        return Body(nodes, tuple(map(name, self.inputs)), tuple(map(name, self.outputs)))
+
+
+def renamed(node: Node, name: Callable[[str], str]) -> Node:
+    """Return a node that takes and makes values of other names."""
+    return replace(
+        node,
+        inputs=tuple(map(name, node.inputs)),
+        outputs=tuple(map(name, node.outputs)),
+        attributes={
+            k: v.renamed(name) if isinstance(v, Body) else v for k, v in node.attributes.items()
+        },
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,16 +177,18 @@ def whole_model(path: Path) -> Any:
 
 
 class _Reading:
-    """Collects nodes and numbers, those of known branches too."""
+    """Collects nodes and numbers."""
 
-    def __init__(self, tensors: TensorReader, name: str) -> None:
+    def __init__(self, tensors: TensorReader, name: str, around: _Reading | None = None) -> None:
         self.nodes: list[Node] = []
         self.numbers: dict[str, Array] = {}
         self._tensors, self._name = tensors, name
+        self._found: Counter[str] = Counter() if around is None else around._found
 
     def read(self, nodes: Sequence[Any]) -> None:
-        if len(self.nodes) + len(nodes) > MOST_NODES:
-            raise _too_many(len(self.nodes) + len(nodes), self._name)
+        self._found["nodes"] += len(nodes)
+        if self._found["nodes"] > MOST_NODES:
+            raise _too_many(self._found["nodes"], self._name)
         for node in nodes:
             attributes = {a.name: self._attribute(a) for a in node.attribute}
             if node.op_type == "Constant" and node.domain in OWN_DOMAINS and len(node.output) == 1:
@@ -177,6 +211,8 @@ class _Reading:
 
         if attribute.type == onnx.AttributeProto.TENSOR:
             return self._tensors.array(attribute.t)
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            return self._body(attribute.g)
         try:
             value = onnx.helper.get_attribute_value(attribute)
         except ValueError as exc:
@@ -187,9 +223,26 @@ class _Reading:
             return value.decode("utf-8", "replace")
         if isinstance(value, int | float):
             return value
-        if hasattr(value, "DESCRIPTOR"):  # a graph, a type: no operator that is known takes one
+        if hasattr(value, "DESCRIPTOR"):  # a type: no operator that is known takes one
             return value
         return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
+
+    def _body(self, graph: Any) -> Body:
+        inner = _Reading(self._tensors, self._name, self)
+        for tensor in graph.initializer:
+            inner.numbers[tensor.name] = self._tensors.array(tensor)
+        inner.read(graph.node)
+        self._found["bodies"] += 1
+        before = f"body {self._found['bodies']}: "
+        inputs = tuple(v.name for v in graph.input)
+        own = {*inner.numbers, *inputs, *(n for node in inner.nodes for n in node.outputs)} - {""}
+
+        def named(name: str) -> str:
+            return before + name if name in own else name
+
+        self.numbers.update((named(name), array) for name, array in inner.numbers.items())
+        found = Body(tuple(inner.nodes), inputs, tuple(v.name for v in graph.output))
+        return found.renamed(named)
 
     def _constant(self, node: Any, attributes: Mapping[str, Any]) -> Array:
         import numpy as np

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from seviz.errors import CheckpointError, printable
 from seviz.gates.graph import meta_copy
 from seviz.networks.formats.graph_network import GraphNetwork, GraphStep, Step
+from seviz.results.stats import Array
 
 # Numbers of one image that a step may give: a thousand channels of 512 x 512, far more than networks have.
 _MOST_NUMBERS = 1 << 28
@@ -75,12 +76,35 @@ def first_run(
     )
 
 
+def sizes_made(network: GraphNetwork, shape: tuple[int, ...]) -> Array | None:
+    """Return what a network gives for a batch, where that follows from sizes alone.
+
+    Args:
+        network: The network; gives one value.
+        shape: Of the batch.
+
+    Raises:
+        StepError: If a step does not run, or makes too much.
+    """
+    shadow = meta_copy(network)
+    assert isinstance(shadow, GraphNetwork)
+    (found,) = _results(shadow, shape)
+    return None if isinstance(found, Tensor) else np.asarray(found)
+
+
 def _run(network: GraphNetwork, shape: tuple[int, ...]) -> list[Tensor]:
     """Return the outputs for a batch.
 
     Raises:
         StepError: If a step does not run, or makes too much.
     """
+    outputs = _results(network, shape)
+    if not all(isinstance(o, Tensor) for o in outputs):
+        raise StepError("an output that is no tensor")
+    return list(outputs)
+
+
+def _results(network: GraphNetwork, shape: tuple[int, ...]) -> tuple[Any, ...]:
     with torch.no_grad(), _watched(network, shape[0]) as current:
         try:
             result = network(torch.empty(shape, device="meta"))
@@ -91,10 +115,7 @@ def _run(network: GraphNetwork, shape: tuple[int, ...]) -> list[Tensor]:
             where = f"node {printable(step.node)} ({step.operator})" if step else "no step"
             reason = " ".join(str(exc).split())[:160] or type(exc).__name__
             raise StepError(f"{where} that does not run: {reason}") from exc
-    outputs = result if isinstance(result, tuple) else (result,)
-    if not all(isinstance(o, Tensor) for o in outputs):
-        raise StepError("an output that is no tensor")
-    return list(outputs)
+    return result if isinstance(result, tuple) else (result,)
 
 
 @contextmanager

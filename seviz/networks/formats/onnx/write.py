@@ -157,7 +157,7 @@ class _Writing:
                 return node
         raise CheckpointError(
             f"expected {printable(output)} as a value of {self._name}, found it in none of its operators "
-            "(they compute with whole numbers); write a .pt2"
+            "(it is in a branch or a loop, or they compute with whole numbers); write a .pt2"
         )
 
     def _tensor(self, value: Array, kind: int, name: str) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from seviz.errors import printable
 from seviz.networks.formats.file import CheckpointFile, Reader, Seen
 from seviz.networks.formats.tflite.check import check_shapes
 from seviz.networks.formats.tflite.images import preprocessing_of
+from seviz.networks.formats.tflite.labels import classes_packed
 from seviz.networks.formats.tflite.network import TFLiteNetwork
 from seviz.networks.formats.tflite.schema import GraphEntry, read_graph
 from seviz.networks.imagenet import WITH_BACKGROUND, imagenet_with_background
@@ -31,6 +33,13 @@ def _read(seen: Seen, unsafe: bool) -> CheckpointFile:
             f"{WITH_BACKGROUND:,} outputs are taken for background and the classes of ImageNet; "
             "--class-names names others"
         )
+    packed = classes_packed(path, network.num_classes)
+    if packed is not None:
+        classes, source = packed
+        notes = [
+            *_notes(graph),
+            f"the classes are named by {printable(source)}, packed into the file",
+        ]
     return CheckpointFile(
         path.name,
         "TFLite",
