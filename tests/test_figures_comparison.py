@@ -50,7 +50,7 @@ def test_correlations_are_drawn():
     assert lines["channel by channel"] == pytest.approx(
         [b.correlation for b in found.blocks if b.correlation is not None]
     )
-    assert lines["distances between classes"] == pytest.approx(
+    assert lines["class geometry"] == pytest.approx(
         [b.geometry for b in found.blocks if b.geometry is not None]
     )
 
