@@ -140,7 +140,6 @@ def large() -> Record:
     return with_predictions(make_record(SE_RESNET_50, [f"class {i:04}" for i in range(1000)]))
 
 
-@pytest.mark.nightly  # the report of a thousand classes takes seven seconds
 def test_imagenet_shape_fits_into_ten_megabytes(large: Record, tmp_path: Path) -> None:
     path = seviz.write_report(large, tmp_path, ["class 0007", "class 0999"])
     assert path.stat().st_size <= 10 * MEGABYTE

@@ -23,7 +23,6 @@ from seviz.cli.thresholds import FAILED, LeastTop1AndDrop
 from seviz.errors import DataError, UsageError
 from seviz.results.mechanisms import ALL
 from seviz.results.spec import Spec, open_spec
-from seviz.results.subject import letter, told_apart
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison, SeveralComparison
@@ -73,6 +72,8 @@ def compare(
             it may be.
         output: Where results go.
     """
+    from seviz.results.subject import letter, told_apart
+
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     check_formats(figure.formats)
     if figure.top < 1:

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from seviz.errors import DataError, DeviceError, UsageError
-from seviz.results.exact import add_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -193,7 +190,10 @@ class Ranks:
 
 def _sum_of_pairs(a: Tensor, b: Tensor) -> Tensor:
     """Return the sum of two pairs [2, n] of a rounded sum and what was lost of it."""
+    import numpy as np
     import torch
+
+    from seviz.results.exact import add_pairs  # the command line asks here how many there are
 
     (one, lost), (other, gone) = a.numpy(), b.numpy()
     return torch.from_numpy(np.stack(add_pairs((one, lost), (other, gone))))
