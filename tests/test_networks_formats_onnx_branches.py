@@ -56,12 +56,12 @@ def condition(kind: str) -> tuple[list[onnx.NodeProto], dict[str, npt.NDArray[np
     if kind in ("height", "other height"):
         numbers = {
             "i": np.array(2, np.int64),
-            "h": np.array(8 if kind == "height" else 9, np.int64),
+            "wanted": np.array(8 if kind == "height" else 9, np.int64),
         }
         nodes = [
             helper.make_node("Shape", ["a"], ["shape"]),
             helper.make_node("Gather", ["shape", "i"], ["size"], axis=0),
-            helper.make_node("Equal", ["size", "h"], ["c"]),
+            helper.make_node("Equal", ["size", "wanted"], ["c"]),
         ]
         return nodes, numbers
     numbers = {"zero": np.array(0.0, np.float32)}
@@ -74,20 +74,22 @@ def condition(kind: str) -> tuple[list[onnx.NodeProto], dict[str, npt.NDArray[np
 
 def with_condition(kind: str) -> onnx.ModelProto:
     before, numbers = condition(kind)
-    weight = np.random.default_rng(1).normal(size=(3, 3, 1, 1)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    sizes = {"w": (3, 3, 1, 1), "down": (2, 3, 1, 1), "up": (3, 2, 1, 1)}
+    weights = {name: rng.normal(size=size).astype(np.float32) for name, size in sizes.items()}
     return graph_model(
         [
             helper.make_node("Conv", ["x", "w"], ["a"]),
             *before,
             helper.make_node("If", ["c"], ["b"], name="/layer1/If", **branches()),
             helper.make_node("GlobalAveragePool", ["b"], ["s"]),
-            helper.make_node("Conv", ["s", "w"], ["h"]),
+            helper.make_node("Conv", ["s", "down"], ["h"]),
             helper.make_node("Relu", ["h"], ["r"]),
-            helper.make_node("Conv", ["r", "w"], ["f"]),
+            helper.make_node("Conv", ["r", "up"], ["f"]),
             helper.make_node("Sigmoid", ["f"], ["g"]),
             helper.make_node("Mul", ["b", "g"], ["y"]),
         ],
-        {"w": weight, **numbers},
+        {**weights, **numbers},
     )
 
 

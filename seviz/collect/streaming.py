@@ -12,7 +12,8 @@ from torch import Tensor
 
 from seviz.data import Batch, Match
 from seviz.data.batches import MOST_MARKS
-from seviz.data.loaders import Loader, Opened, Parts, failed, open_loader, take_apart
+from seviz.data.loaders import Loader, Opened, failed, open_loader
+from seviz.data.parts import Parts, take_apart
 from seviz.errors import DataError, SevizError, UsageError
 from seviz.gates import Example, Inputs
 from seviz.networks import LoadedModel

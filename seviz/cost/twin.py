@@ -13,7 +13,7 @@ from seviz.cost.operators import TABLE, moves_memory
 from seviz.errors import CheckpointError
 from seviz.gates.graph import Value
 from seviz.gates.ops import VIEW
-from seviz.networks.architectures.folded import PassThrough, shared_copy
+from seviz.networks.architectures.folded import PassThrough, shared_copy, standing_in
 from seviz.networks.formats.graph_network import GraphNetwork
 
 
@@ -101,8 +101,8 @@ def _replace(model: nn.Module, paths: list[str]) -> list[tuple[nn.Module, str, n
         for name, child in module._modules.items()
         if child is not None and id(child) in gone
     ]
-    for module, name, _ in places:
-        module._modules[name] = PassThrough()
+    for module, name, child in places:
+        module._modules[name] = standing_in(PassThrough(), child)
     return places
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from seviz.data.base import Source
 from seviz.data.encoded import MOST_BYTES, EncodedSource, coded, some_without
 from seviz.data.lists import LABEL_COLUMNS, open_rows
-from seviz.data.loaders import IMAGES
+from seviz.data.parts import IMAGES
 from seviz.data.rasters import descriptor
 from seviz.data.splits import named_split
 from seviz.errors import DataError, UsageError

@@ -22,6 +22,7 @@ from seviz.networks.architectures.folded import (
     PassThrough,
     Zeros,
     shared_copy,
+    standing_in,
 )
 
 KINDS: Mapping[str, Callable[[Sequence[int]], nn.Module]] = {
@@ -166,7 +167,8 @@ def apply_folds(model: nn.Module, folds: Sequence[Fold], name: str) -> nn.Module
     for place in (place for fold in folds for place in fold.places):
         parent = _own_parent(model, place.path)
         leaf = place.path.rpartition(".")[2]
-        if parent is None or parent._modules.get(leaf) is None:
+        replaced = None if parent is None else parent._modules.get(leaf)
+        if parent is None or replaced is None:
             raise CheckpointError(
                 f"expected a module {printable(place.path)} to fold in the architecture of {name}, found "
                 "none; check --arch and --arch-args"
@@ -174,7 +176,7 @@ def apply_folds(model: nn.Module, folds: Sequence[Fold], name: str) -> nn.Module
         made = KINDS[place.kind](place.shape)
         if like is not None:
             made.to(like.device, like.dtype)
-        parent._modules[leaf] = made.eval()
+        parent._modules[leaf] = standing_in(made, replaced).eval()
     return model
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seviz.data.loaders import Loader, Loading, Parts, open_loader, take_apart
+from seviz.data.loaders import Loader, Loading, open_loader
+from seviz.data.parts import Parts, take_apart
 from seviz.errors import DataError, UsageError
 from seviz.gates import Example, Inputs, require_weights, uncompiled, unwrap
 from seviz.gates.graph import is_on_meta

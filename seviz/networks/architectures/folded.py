@@ -70,6 +70,24 @@ class Zeros(nn.Module):
         return x.new_zeros((x.shape[0], *self.shape))
 
 
+def standing_in(made: nn.Module, replaced: nn.Module) -> nn.Module:
+    """Return a module made ready to stand where another was.
+
+    Networks keep words of their own at their modules (where its input comes from, which number it has), and
+    read them as they run: the new module gets those of the old one that it has not itself.
+
+    >>> old = nn.Identity()
+    >>> old.f = -1
+    >>> standing_in(PassThrough(), old).f
+    -1
+    """
+    usual = vars(nn.Module())
+    for name, value in vars(replaced).items():
+        if name not in usual and not hasattr(made, name) and not isinstance(value, Tensor):
+            setattr(made, name, value)
+    return made.train(replaced.training)
+
+
 def shared_copy(model: nn.Module) -> nn.Module:
     """Return a copy of the modules that uses the same parameters and buffers."""
     memo: dict[int, Any] = {id(p): p for p in model.parameters()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seviz.errors import CheckpointError, printable
 from seviz.networks.formats.graph_network import Step
-from seviz.networks.formats.tflite.layout import held
+from seviz.networks.formats.tflite.layout import held, held_axis
 from seviz.networks.formats.tflite.rounding import real_numbers
 from seviz.networks.formats.tflite.schema import GraphEntry, OperatorEntry, TensorEntry
 
@@ -121,6 +121,24 @@ class Use:
         if not least <= len(self.entry.inputs) <= most:
             raise self.refuse(f"{len(self.entry.inputs)} inputs")
 
+    def axis(self, axis: int, rank: int) -> int:
+        """Return the number of a dimension, counted from the first.
+
+        Raises:
+            CheckpointError: If there is no such dimension.
+        """
+        if not -rank <= axis < rank:
+            raise self.refuse(f"dimension {axis} of {rank}")
+        return axis % rank
+
+    def held_axis(self, axis: int, rank: int) -> int:
+        """Return where a dimension lies in the tensors that are computed with.
+
+        Raises:
+            CheckpointError: If there is no such dimension.
+        """
+        return held_axis(self.axis(axis, rank), rank)
+
     def place(self, position: int) -> int:
         """Return which tensor an input is."""
         inputs = self.entry.inputs
@@ -184,3 +202,7 @@ class Use:
 def value_name(place: int) -> str:
     """Return what a tensor is called while the network runs."""
     return f"t{place}"
+
+
+# What an operator becomes: the step that runs it.
+Rule = Callable[[Use], Step]
