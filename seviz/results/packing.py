@@ -68,7 +68,8 @@ def pack(table: Array, foretold: Foretold) -> bytes:
         table: Numbers of two, four or eight bytes.
         foretold: Given rows, what the reader will foretell for them, of the same type.
     """
-    shape = Shape(*table.shape, table.dtype)
+    rows, width = table.shape
+    shape = Shape(rows, width, table.dtype)
     packed, places, begin = [], [], shape.groups * _PLACE.size
     for number in range(shape.groups):
         span = shape.span(number)

@@ -189,9 +189,11 @@ class Tables:
         full = np.full((len(self._count), block.channels), EMPTY.get(field, 0), packed.shape.dtype)
         for number in range(packed.shape.groups):
             rows = self._seen[packed.shape.span(number)]
-            full[rows] = self._group(
-                name, number, lambda need, rows=rows: fetch(_name(block.name, need))[rows]
-            )
+
+            def known(need: str, rows: Array = rows) -> Array:
+                return np.asarray(fetch(_name(block.name, need))[rows])
+
+            full[rows] = self._group(name, number, known)
         return full
 
     def rows(self, name: str, wanted: Array) -> Array:
