@@ -66,6 +66,8 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/endtoend.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/records.py
+	$(BIN)/python benchmarks/streaming.py --cifar10 $(CIFAR10)
 	$(BIN)/python benchmarks/ablate.py $(CIFAR10)
 	$(BIN)/python -m pytest benchmarks/answers.py
 

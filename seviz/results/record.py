@@ -255,7 +255,7 @@ class Record:
             archive = Archive(source, META_NAME)
             document = parse(archive.document)
             record = _description(document, source)
-            packed = read(Mapping[str, str], document.get("packed", {}), "packed")  # type: ignore[type-abstract]
+            packed = read(dict[str, str], document.get("packed", {}), "packed")
         except FileNotFoundError:
             raise DataError(
                 f"expected a record at {source}, found nothing; make one with 'seviz collect'"

@@ -190,10 +190,10 @@ class Tables:
         for number in range(packed.shape.groups):
             rows = self._seen[packed.shape.span(number)]
 
-            def of_group(need: str, rows: Array = rows) -> Array:
-                return fetch(_name(block.name, need))[rows]
+            def known(need: str, rows: Array = rows) -> Array:
+                return np.asarray(fetch(_name(block.name, need))[rows])
 
-            full[rows] = self._group(name, number, of_group)
+            full[rows] = self._group(name, number, known)
         return full
 
     def rows(self, name: str, wanted: Array) -> Array:
