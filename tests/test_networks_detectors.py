@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from conftest import Run
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 import seviz
 from seviz.networks import load as load_network
@@ -136,3 +142,81 @@ def test_a_unet_with_scse(unet: UNet, tmp_path: Path) -> None:
     assert audit.totals is not None
     assert record.header.notes  # maps are no scores, and that is said
     assert maps.shape == (5, 3, 32, 32)
+
+
+@pytest.fixture
+def yolo(images: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """Write a whole pickled detector and its code into the current folder."""
+    shutil.copy(Path(__file__).with_name("yolo_fork.py"), "fork.py")
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.delitem(sys.modules, "fork", raising=False)
+    fork = importlib.import_module("fork")
+    torch.manual_seed(0)
+    net: nn.Module = fork.DetectionModel().eval()
+    with torch.no_grad():
+        for name, tensor in net.named_buffers():
+            if name.endswith("running_mean"):
+                tensor.uniform_(-0.3, 0.3)
+        for module in net.modules():
+            if type(module).__name__ == "SE":  # as initialised, all gates are about one half
+                module.fc[2].weight.normal_(0, 3)
+    torch.save({"model": net, "epoch": 3, "train_args": {"imgsz": 64}}, "yolo.pt")
+    return net
+
+
+WORDS = ("yolo.pt", "--unsafe-load", "--import", "fork.py", *SMALL)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_whole_detector_of_a_fork(yolo: nn.Module, images: Path, run: Run) -> None:
+    data = ("--data", images, "--workers", 0)
+    said = run("collect", *WORDS, *data, "-o", "out")
+    assert said.code == 0, said.err
+    record = seviz.Record.load("out")
+    assert [b.path for b in record.blocks] == ["model.3", "model.6", "model.10"]
+    audit = json.loads(run("audit", *WORDS, "--json").out)
+    with FlopCounterMode(display=False) as counter:
+        yolo(torch.zeros(1, 3, 64, 64))
+    assert 2 * audit["macs"]["total"] == counter.get_total_flops()
+    assert not any("cannot be run" in note for note in audit["notes"])
+    said = run("fold", *WORDS, *data, "--blocks", "SE_3_1", "SE_2_2", "-o", "slim.pt2")
+    assert said.code == 0, said.err
+    program = torch.export.load("slim.pt2").module()
+    held = {"model.6": "SE_3_1", "model.10": "SE_2_2"}
+    handles = [
+        yolo.get_submodule(f"{path}.fc").register_forward_hook(
+            lambda module, args, out, name=name: _mean(record, name).expand_as(out)
+        )
+        for path, name in held.items()
+    ]
+    inputs = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = yolo(inputs)[0]
+        found = program(inputs)[0]
+    for handle in handles:
+        handle.remove()
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def _mean(record: seviz.Record, name: str) -> Tensor:
+    return torch.from_numpy(record.stats(name).mean[0]).float()
+
+
+def test_gates_and_ablation_of_a_detector(yolo: nn.Module) -> None:
+    batches = [torch.rand(4, 3, 64, 64), torch.rand(2, 3, 64, 64)]
+    kept = vars(yolo.get_submodule("model.11")).copy()
+    record = seviz.collect(yolo, batches)
+    assert vars(yolo.get_submodule("model.11")).keys() == kept.keys()
+    own: list[Tensor] = []
+    handle = yolo.get_submodule("model.6.fc").register_forward_hook(
+        lambda module, args, out: own.append(out)
+    )
+    with torch.no_grad():
+        for images in batches:
+            yolo(images)
+    handle.remove()
+    expected = torch.cat(own).double().mean(0).numpy()
+    assert record.stats("SE_3_1").mean[0] == pytest.approx(expected, abs=1e-6)
+    # After a run of its own it keeps places for two images; the same is folded.
+    folded = seviz.fold(yolo, ["SE_3_1"], record)
+    assert folded.params_before - folded.params_after == 512

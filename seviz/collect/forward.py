@@ -23,6 +23,7 @@ from seviz.collect.fast import (
 )
 from seviz.collect.observers.gates import Observation, Observer
 from seviz.errors import DeviceError
+from seviz.gates.attributes import attributes_restored
 from seviz.gates.reading import Reading
 
 
@@ -89,8 +90,8 @@ def run(
 ) -> Passed:
     """Stream batches through the network once.
 
-    The network is moved to the device; its weights, training flags and hooks are otherwise as before
-    when this returns, also after an error.
+    The network is moved to the device; its weights, training flags, hooks and what it keeps at its modules
+    are otherwise as before when this returns, also after an error.
 
     Args:
         model: The network.
@@ -122,6 +123,7 @@ def run(
             keeping_memory(),
             full_float32(device),
             torch.inference_mode(),
+            attributes_restored(model),
             Chosen(model, readings, device, reduced, speed) as way,
         ):
             forward = Halving(way, device)

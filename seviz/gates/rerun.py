@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from seviz.errors import CheckpointError
+from seviz.gates.attributes import attributes_restored
 from seviz.gates.find import Trace, TracedBlock
 from seviz.gates.graph import Graph, op_name, record
 from seviz.gates.inputs import call
@@ -85,20 +86,24 @@ class Rerun:
 
     def __init__(self, model: nn.Module, trace: Trace, example: Tensor) -> None:
         self._model = unwrap(model)
-        readings = {t.block.name: _reading(t) for t in trace.blocks}
-        with evaluating(self._model), torch.no_grad():
-            graph = record(self._model, example[:2].clone())
-        sites = _numbered(graph, readings)
-        self._way = _Way(
-            [op.func for op in graph.ops],
-            [writes(op.func) for op in graph.ops],
-            sites,
-            {sites[name]: reading for name, reading in readings.items()},
-            _live(graph, set(sites.values())),
-        )
+        self._by_name = {t.block.name: _reading(t) for t in trace.blocks}
+        self._way = self._recorded(example[:2])
         self._images: Tensor | None = None
         self._forms: list[Any] = []
         self._first, self._latest = _State(), _State()
+
+    def _recorded(self, images: Tensor) -> _Way:
+        """Return the way that the network takes for these images."""
+        with evaluating(self._model), attributes_restored(self._model), torch.no_grad():
+            graph = record(self._model, images.clone())
+        sites = _numbered(graph, self._by_name)
+        return _Way(
+            [op.func for op in graph.ops],
+            [writes(op.func) for op in graph.ops],
+            sites,
+            {sites[name]: reading for name, reading in self._by_name.items()},
+            _live(graph, set(sites.values())),
+        )
 
     @property
     def order(self) -> list[str]:
@@ -166,6 +171,16 @@ class Rerun:
     ) -> Tensor:
         # A network may write into its input, which is the caller's.
         self._images = images.clone()
+        try:
+            return self._begun(changed, gates)
+        except _AnotherWayError:
+            # What it kept of an earlier input may be for this number of images, and no other.
+            names = {number: name for name, number in self._way.sites.items()}
+            by_name = {names[number]: gate for number, gate in changed.items()}
+            self._way = self._recorded(images)
+            return self._begun(self._numbered(by_name), gates)
+
+    def _begun(self, changed: dict[int, Tensor], gates: dict[str, Tensor] | None) -> Tensor:
         forms: list[Any] = []
         first = _State({}, changed)
         names = {number: name for name, number in self._way.sites.items()}
@@ -201,7 +216,7 @@ class Rerun:
         assert self._images is not None
         # Another tensor each time: a skipped write into the input gives it other memory.
         images = self._images.detach()
-        with evaluating(self._model), torch.no_grad(), way:
+        with evaluating(self._model), attributes_restored(self._model), torch.no_grad(), way:
             output: Tensor = call(self._model, images)
         way.check_end()
         return output
@@ -229,8 +244,12 @@ def _numbered(graph: Graph, readings: Mapping[str, ModeReading]) -> dict[str, in
     return sites
 
 
-def _another_way(name: str = "its blocks") -> CheckpointError:
-    return CheckpointError(
+class _AnotherWayError(CheckpointError):
+    """A network that does not run the operators that it ran before."""
+
+
+def _another_way(name: str = "its blocks") -> _AnotherWayError:
+    return _AnotherWayError(
         f"expected the network to take the same way through {name} as in the traced pass, found another; "
         "give --input-size as the images have it"
     )

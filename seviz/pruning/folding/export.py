@@ -10,6 +10,7 @@ from torch import nn
 
 from seviz.errors import CheckpointError
 from seviz.gates import evaluating
+from seviz.gates.attributes import attributes_restored
 from seviz.networks.quiet import quiet
 from seviz.results.files import written_whole
 
@@ -32,7 +33,7 @@ def export(model: nn.Module, input_size: Sequence[int], path: Path, name: str) -
     example = torch.zeros((_BATCH, *input_size), dtype=like.dtype)
     batch = torch.export.Dim("batch")
     try:
-        with evaluating(model), torch.no_grad(), quiet("torch"):
+        with evaluating(model), attributes_restored(model), torch.no_grad(), quiet("torch"):
             program = torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
             with written_whole(path, durable=True) as temporary, temporary.open("wb") as file:
                 torch.export.save(program, file)
