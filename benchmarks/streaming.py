@@ -4,11 +4,12 @@
     python benchmarks/streaming.py --cifar10 FOLDER [--images 200000]
 
 The JPEG files of CIFAR-10 (class folders, as ``seviz`` reads them) are written again and again, under new
-names, into shards of 10,000 images (webdataset's naming); SE-ResNet-20 of ``sample_checkpoints`` reads them.
-Peak memory is of the process that computes, without those that decode: of a pass over few images and one over
-all, and of the latter also after its first 2,000, since equal passes of two processes differ by 150 MB or
-so. Each way is a fresh process, and they take turns; the images per second are of its whole pass without imports. The
-shards are removed in the end. Prints a table and puts it into ``README.md`` beside this file.
+names, into shards of 10,000 images (webdataset's naming); SE-ResNet-20 of ``sample_checkpoints`` reads
+them. Peak memory is of the process that computes, without those that decode: of a pass over few images
+and one over all, and of the latter also after its first 2,000, since equal passes of two processes differ
+by 150 MB or so. Each way is a fresh process, and they take turns; the images per second are of its whole
+pass without imports. The shards are removed in the end. Prints a table and puts it into ``README.md``
+beside this file.
 """
 
 from __future__ import annotations
