@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections import Counter
@@ -63,7 +64,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Draw the same random numbers in a test and its fixtures, whichever tests ran before."""
+    """Draw the same random numbers in a test and its fixtures, whichever tests ran before; tell no width.
+
+    pytest's workers have the width of their terminal in COLUMNS, which pipes obey.
+    """
+    os.environ.pop("COLUMNS", None)
     random.seed(0)
     np.random.seed(0)
     if "torch" in sys.modules:

@@ -104,7 +104,9 @@ def test_an_impossible_depth(depth: int) -> None:
 
 
 def test_every_name_builds() -> None:
-    depths = {f"{se}resnet{d}" for se in ("se_", "") for d in (14, 20, 32, 44, 56, 110, 164)}
+    small = (14, 20, 32, 44, 56, 110)
+    depths = {f"{gates}resnet{d}" for gates in ("se_", "eca_", "cbam_", "") for d in small}
+    depths |= {"se_resnet164", "resnet164"}  # with pre-activation
     shared = {f"shared_bn_se_resnet{d}" for d in (18, 34, 50, 101, 152)}
     dense = {f"se_densenet{d}" for d in (121, 161, 169, 201)}
     others = {"senet_notes", "bn_inception", "se_bn_inception"}

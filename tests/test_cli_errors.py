@@ -317,8 +317,8 @@ def test_a_failed_pass_leaves_nothing(run: Run, tiny: Tiny, elsewhere: Path) -> 
     ("words", "said"),
     [
         (
-            ["compare", "a", "b", "c"],
-            "expected A B and options for seviz compare, found c besides;",
+            ["channel", "a", "b", "c", "d"],
+            "expected RUN CHANNEL CKPT and options for seviz channel, found d besides;",
         ),
         (["audit", "a", "b"], "expected CKPT and options for seviz audit, found b besides;"),
         (["doctor", "x", "y"], "expected options alone for seviz doctor, found x, y besides;"),

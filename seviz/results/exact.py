@@ -47,7 +47,7 @@ def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Return the rounded sum, and what rounding lost of it, both exact (no overflow).
 
     >>> high, low = two_sum(np.array([1e16]), np.array([1.0]))
-    >>> high[0] == 1e16, low[0]
+    >>> float(high[0]) == 1e16, float(low[0])
     (True, 1.0)
     """
     with np.errstate(invalid="ignore", over="ignore"):
