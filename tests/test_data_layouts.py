@@ -101,6 +101,15 @@ def test_masks_beside_images_are_no_class(tmp_path):
     assert (flat.labelled, names(flat)) == (False, ["images/1.png"])
 
 
+def test_masks_in_the_class_folders_are_left_out_and_counted(tmp_path):
+    pngs(tmp_path, "benign/b (1).png", "benign/b (1)_mask.png", "benign/b (1)_mask_1.png")
+    pngs(tmp_path, "normal/1.jpg", "normal/1-Seg.png", "normal/2_mask.png")
+    found = open_source(str(tmp_path))
+    # The last has no image beside it: a picture whose name ends so.
+    assert names(found) == ["benign/b (1).png", "normal/1.jpg", "normal/2_mask.png"]
+    assert any("3 masks beside their images" in n and "b (1)_mask.png" in n for n in found.notes)
+
+
 def test_an_images_folder_inside_each_class(tmp_path):
     """The training images of tiny-imagenet."""
     for wnid in ("n01443537", "n01629819"):

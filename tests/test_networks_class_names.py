@@ -12,7 +12,7 @@ from timm.data.imagenet_info import ImageNetInfo
 
 import seviz
 from seviz.errors import UsageError
-from seviz.networks.class_files import read_class_names
+from seviz.networks.class_files import classes_beside, read_class_names
 from seviz.networks.class_names import classes_in, names_from, table_of
 from seviz.networks.imagenet import imagenet_classes
 
@@ -127,6 +127,28 @@ def test_a_list_of_another_length_is_said_and_not_used(tmp_path, weights):
         assert loaded(tmp_path / "c.pt").classes is None
 
 
+@pytest.mark.parametrize(
+    "key", ["index_to_name", "int2label", "class_map", "labels_dict", "class_dict"]
+)
+def test_other_words_for_the_names(key):
+    by_name = {n: i for i, n in NUMBERED.items()}
+    for table in (NUMBERED, by_name):
+        facts = {f"{key}.{k}": v for k, v in table.items()}
+        assert classes_in(facts, 10).labels == NAMES
+        assert classes_in(facts, 9) is None
+
+
+@pytest.mark.parametrize("name", ["g.names", "d.yaml", "a.csv", "h.json"])
+def test_other_files_beside_the_checkpoint(tmp_path, name):
+    beside = {"g.names": "obj.names", "d.yaml": "data.yaml", "a.csv": "classes.csv"}
+    (tmp_path / beside.get(name, "index_to_name.json")).write_text(TABLES[name], encoding="utf-8")
+    found, note = classes_beside(tmp_path / "net.pt", 10)
+    assert found is not None
+    assert found.labels == NAMES
+    assert note is not None
+    assert "beside the checkpoint" in note
+
+
 TABLES = {
     "a.csv": "index,name\n" + "".join(f"{i},{n}\n" for i, n in reversed(NUMBERED.items())),
     "b.csv": "name\n" + "\n".join(NAMES),
@@ -135,6 +157,10 @@ TABLES = {
     "e.yml": f"names: [{', '.join(NAMES)}]\n",
     "f.txt": "\ufeff" + "\r\n".join(NAMES) + "\r\n",
     "g.names": "\n".join(NAMES),
+    "i.csv": "name;id\n" + "".join(f"{n};{i}\n" for i, n in reversed(NUMBERED.items())),
+    "j.txt": str(NAMES),
+    "k.txt": str(NUMBERED),
+    "l.txt": "".join(f"'{n}',\n" for n in NAMES),
     "h.json": json.dumps({str(i): [f"n{i:08}", n] for i, n in NUMBERED.items()}),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from seviz.analysis.proportions import Share
 from seviz.results.shares import shown_share
 from seviz.tables.table import Column
 
@@ -29,3 +30,8 @@ def test_what_is_not_all_is_not_a_hundred(value: float, form: str, text: str) ->
 
 def test_changes_are_no_shares() -> None:
     assert Column("increase", "increase", "+.2%").shown(0.99999) == "+100.00%"
+
+
+def test_a_share_with_its_interval() -> None:
+    assert str(Share(0.99996, 0.9999, 0.99999, 99996, 100000)) == ">99.99% [99.99%, >99.99%]"
+    assert str(Share(0.5, 0.00001, 1.0, 1, 2)) == "50.00% [<0.01%, 100.00%]"

@@ -12,6 +12,7 @@ from seviz.analysis.proportions import Share, wilson
 from seviz.errors import DataError
 from seviz.results.evaluation import Evaluation, Floats, Ints
 from seviz.results.notebook import Shown
+from seviz.results.shares import shown_share
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Confused:
     share: float
 
     def __str__(self) -> str:
-        return f"{self.true} taken for {self.predicted}: {self.count:,}, {self.share:.1%} of {self.true}"
+        share = shown_share(self.share)
+        return f"{self.true} taken for {self.predicted}: {self.count:,}, {share} of {self.true}"
 
 
 @dataclass(frozen=True)

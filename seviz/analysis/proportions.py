@@ -10,6 +10,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from seviz.results.shares import shown_share
+
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.05
 
@@ -33,7 +35,8 @@ class Share:
     images: int
 
     def __str__(self) -> str:
-        return f"{self.value:.2%} [{self.low:.2%}, {self.high:.2%}]"
+        value, low, high = (shown_share(v, ".2%") for v in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 def wilson(count: int, images: int, confidence: float = CONFIDENCE) -> Share | None:

@@ -31,7 +31,7 @@ from typing import (
     get_type_hints,
 )
 
-from seviz.cli.options import DataOptions, Formats, ModelOptions, OutputOptions
+from seviz.cli.options import LEAST, DataOptions, Formats, ModelOptions, OutputOptions
 from seviz.cli.settings import ASKED_FOR, Setting, Settings, begin
 from seviz.data.sources import Asked, is_set_name, names_code
 from seviz.errors import UsageError
@@ -91,10 +91,6 @@ def apply(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) ->
         here.used[key] = setting.flag
 
 
-# The smallest numbers that options take.
-_LEAST = {"batch-size": 1, "workers": 0, "num-samples": 1}
-
-
 def read_settings(
     folder: Path | None = None, variables: Mapping[str, str] | None = None
 ) -> Settings:
@@ -119,7 +115,7 @@ def read_settings(
                 found.pop(key, None)
             else:
                 found[key] = Setting(key, _of_words(env[name], hint, key, name), name)
-    for key, least in _LEAST.items():
+    for key, least in LEAST.items():
         setting = found.get(key)
         if setting is not None and setting.value < least:  # before the network is loaded
             raise UsageError(

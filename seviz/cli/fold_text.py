@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
+from seviz.results.shares import shown_share
 
 if TYPE_CHECKING:
     from seviz.analysis.proportions import PairedDifference
@@ -79,8 +80,9 @@ def say(
     )
     speaker.line(f"MACs        {judged.macs_before:,} -> {judged.macs_after:,}")
     if (top1 := judged.top1) is not None:
+        before, after = (shown_share(share, ".2%") for share in (top1.before, top1.after))
         speaker.line(
-            f"top-1       {top1.before:.2%} -> {top1.after:.2%} ({100 * top1.delta:+.2f} points, 95 % "
+            f"top-1       {before} -> {after} ({100 * top1.delta:+.2f} points, 95 % "
             f"interval {100 * top1.low:+.2f} to {100 * top1.high:+.2f}; {top1.lost} images lost, {top1.won} "
             f"won, p = {top1.p_value:.2g})"
         )

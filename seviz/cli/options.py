@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from seviz.data.sources import known_forms
+from seviz.errors import UsageError
 from seviz.results.mechanisms import ALL, BY_KEY, DEFAULT_KIND, chosen
 
 MODEL = Group("Network", sort_key=1)
@@ -167,6 +168,10 @@ class ModelOptions:
         return word
 
 
+# The smallest numbers that options take.
+LEAST = {"batch-size": 1, "workers": 0, "num-samples": 1}
+
+
 @Parameter(name="*", group=DATA)
 @dataclass(frozen=True)
 class DataOptions:
@@ -256,6 +261,15 @@ class DataOptions:
             show_default=False,
         ),
     ] = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no pass can take, before anything is loaded."""
+        for option, least in LEAST.items():
+            value = getattr(self, option.replace("-", "_"))
+            if value is not None and value < least:
+                raise UsageError(
+                    f"expected --{option} of at least {least}, found {value}; leave it out for the default"
+                )
 
 
 @Parameter(name="*", group=DATA)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.findings_text import say_findings
+from seviz.results.shares import shown_share
 
 if TYPE_CHECKING:
     from seviz.analysis import Findings
@@ -72,7 +73,7 @@ def say_summary(
 ) -> None:
     """Print what the record is of, and what was found in it."""
     header = record.header
-    top1 = f", top-1 {record.top1:.2%}" if record.top1 is not None else ""
+    top1 = f", top-1 {shown_share(record.top1, '.2%')}" if record.top1 is not None else ""
     partial = " (partial)" if header.partial else ""
     speaker.say(
         f"{header.architecture} on {header.source} {header.split}".rstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,12 @@ from seviz.data.lists import open_listed
 from seviz.data.rasters import read_raster
 from seviz.data.scanning import LeftOut, Scan, shown, unreadable
 from seviz.errors import DataError
+
+# A file that is named as the mask of an image: the image's name comes first.
+_MASK = re.compile(
+    rb"(.+?)[_-](?:mask|seg|segmentation|gt|groundtruth)(?:_\d{1,4})?\.[^./]+",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def open_directory(
@@ -48,11 +55,24 @@ def open_directory(
             left.add(kind, prefix + names[0], len(names))
         if layout.folders:
             files = scan.walk(os.fsencode(root), layout.folders, prefix, left)
+            files = [_without_masks(found, prefix, left) for found in files]
         else:
             files = [list(here.images)]
     except OSError as exc:
         raise unreadable(exc, os.fsencode(path)) from exc
     return _source(name, root, layout, files, left, len(here.images))
+
+
+def _without_masks(files: list[bytes], prefix: bytes, left: LeftOut) -> list[bytes]:
+    """Leave out the masks that lie beside their images: ``1_mask.png`` and ``1_mask_2.png`` of ``1.png``."""
+    like = [(file, match[1]) for file in files if (match := _MASK.fullmatch(file)) is not None]
+    if not like:
+        return files
+    stems = {os.path.splitext(file)[0] for file in files}
+    masks = {file for file, image in like if image in stems}
+    if masks:
+        left.add("masks beside their images", prefix + min(masks), len(masks))
+    return [file for file in files if file not in masks]
 
 
 def _source(

@@ -14,6 +14,7 @@ from seviz.figures.point_labels import Box, along, around, place_labels
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
 from seviz.figures.text import add_notes, set_plain, shown_name, text_width, wrapped
 from seviz.results.ablation import Ablation
+from seviz.results.shares import shown_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,7 +150,7 @@ def _legend(axes: Axes, ablation: Ablation, together: bool, lines: int) -> None:
     unit = "stage" if ablation.by == "stage" else "block"
     handles = [
         line(
-            f"no gate replaced: {ablation.top1:.2%}",
+            f"no gate replaced: {shown_share(ablation.top1, '.2%')}",
             color=INK,
             linewidth=0.7,
             linestyle=(0, (4, 3)),

@@ -10,6 +10,7 @@ from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import COLOURS, GREY, INK, LEAST, SMALL, TITLE, figure_style
 from seviz.figures.text import add_notes, wrapped
 from seviz.results.evaluation import Evaluation
+from seviz.results.shares import shown_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +91,8 @@ def reliability_diagram(
             color=INK,
         )
         panel.set_title(
-            f"ECE {curve.ece:.2%}: mean confidence {curve.confidence:.2%}, accuracy {curve.accuracy:.2%}",
+            f"ECE {shown_share(curve.ece, '.2%')}: mean confidence "
+            f"{shown_share(curve.confidence, '.2%')}, accuracy {shown_share(curve.accuracy, '.2%')}",
             fontsize=SMALL,
             pad=16,
         )

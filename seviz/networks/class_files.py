@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,9 @@ from seviz.results.classes import ClassTable
 _BESIDE = (
     *("classes.txt", "class_names.txt", "labels.txt", "names.txt", "class_to_idx.json"),
     *("idx_to_class.json", "class_indices.json", "id2label.json", "classes.json"),
-    *("class_names.json", "labels.json", "label_map.json", "config.json"),
+    *("class_names.json", "labels.json", "label_map.json", "index_to_name.json"),
+    *("classes.names", "obj.names", "labelmap.txt", "label_map.txt", "classes.csv", "labels.csv"),
+    *("classes.yaml", "data.yaml", "classes.npy", "config.json"),
 )
 _FORMATS = "a name per line, JSON, YAML, CSV or .npy"
 
@@ -126,11 +130,30 @@ def names_in_text(raw: bytes, suffix: str) -> list[str] | None:
         except yaml.YAMLError as exc:
             raise ValueError(f"no YAML: {exc}") from exc
     if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
-        return names_within(json.loads(text))
+        return names_within(_literal(text))
     if suffix in (".csv", ".tsv"):
         stream = io.StringIO(text, newline="")
-        return _columns(list(csv.reader(stream, delimiter="\t" if suffix == ".tsv" else ",")))
+        first = text.partition("\n")[0]
+        between = (
+            ";" if ";" in first and "," not in first else ","
+        )  # where a comma is the decimal one
+        return _columns(list(csv.reader(stream, delimiter="\t" if suffix == ".tsv" else between)))
     return _lines([line.strip() for line in text.splitlines() if line.strip()])
+
+
+def _literal(text: str) -> Any:
+    """Return a document in JSON, or as Python prints a list or a dict.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        try:
+            return ast.literal_eval(text.strip())
+        except (SyntaxError, TypeError, MemoryError, ValueError):
+            raise exc from None
 
 
 def _array(path: Path) -> npt.NDArray[np.generic]:
@@ -154,7 +177,9 @@ def _lines(lines: list[str]) -> list[str] | None:
         ordered = in_order([(int(m[number]), m[name].strip("'\", ")) for m in found], len(lines))
         if ordered is not None:
             return ordered
-    return names_from(lines)
+    quoted = [re.fullmatch(r"(['\"])(.+)\1,?", line) for line in lines]
+    bare = [m[2] for m in quoted if m is not None]
+    return names_from(bare if len(bare) == len(lines) else lines)
 
 
 def _columns(rows: list[list[str]]) -> list[str] | None:

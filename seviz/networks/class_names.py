@@ -31,6 +31,10 @@ WORDS = frozenset(
         ),
         *("classindices", "classindex", "labelmap", "targetnames", "classlist", "classestoidx"),
         *("idname", "idtoname", "nametoid", "nameid", "synsets"),
+        *("indextoname", "indexname", "idxtoname", "idxname", "nametoindex", "nametoidx"),
+        *("inttolabel", "intlabel", "labeltoint", "labelint", "inttoclass", "intclass"),
+        *("classmap", "classmapping", "labelmapping", "idmap", "classdict", "labelsdict"),
+        *("labeldict", "vocab", "labelencoder", "labelsmap", "classesdict", "cattoname"),
     )
 )
 # A thousand names are 30 kilobytes.

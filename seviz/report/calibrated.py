@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from seviz.analysis import CalibrationCurve, Share
+from seviz.results.shares import shown_share
 
 
 def describe_calibration(calibration: CalibrationCurve, top1: Share) -> str:
     """Say whether the network is as sure as it is right, as far as the images tell."""
     numbers = (
-        f"mean confidence {calibration.confidence:.1%}, accuracy {calibration.accuracy:.1%} "
-        f"[{100 * top1.low:.1f}, {100 * top1.high:.1f}], expected calibration error {calibration.ece:.1%}"
+        f"mean confidence {shown_share(calibration.confidence)}, "
+        f"accuracy {shown_share(calibration.accuracy)} [{100 * top1.low:.1f}, {100 * top1.high:.1f}], "
+        f"expected calibration error {shown_share(calibration.ece)}"
     )
     if top1.low <= calibration.confidence <= top1.high:
         return f"Whether the network is surer than it is right cannot be said: {numbers}."

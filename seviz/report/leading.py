@@ -13,6 +13,7 @@ from seviz.analysis.findings.wording import percent
 from seviz.report.calibrated import describe_calibration
 from seviz.report.inputs import Inputs
 from seviz.report.names import sentence, shown
+from seviz.results.shares import shown_share
 
 MOST = 3
 # From this share on it is worth a line of the first screen that gates are open or closed.
@@ -54,7 +55,9 @@ def _specific(inputs: Inputs) -> Lead | None:
     best = max(known, key=lambda b: b.class_share.value if b.class_share else 0.0, default=None)
     if best is None:
         return None
-    chance = f"; with shuffled labels it would be {best.shuffled:.1%}" if best.shuffled else ""
+    chance = (
+        f"; with shuffled labels it would be {shown_share(best.shuffled)}" if best.shuffled else ""
+    )
     return Lead(
         f"{best.block} tells classes apart best: class explains {percent(best.class_share)} of the variance "
         f"of its gates{chance}.",
@@ -100,8 +103,8 @@ def _confused(inputs: Inputs) -> Lead | None:
     back = [c.count for c in both if (c.true, c.predicted) == (most.predicted, most.true)]
     reverse = f"{back[0]:,} of {most.predicted} for {most.true}" if back else "none the other way"
     text = (
-        f"Most often {most.true} is taken for {most.predicted}: {most.count:,} images ({most.share:.1%} of "
-        f"{most.true}), and {reverse}."
+        f"Most often {most.true} is taken for {most.predicted}: {most.count:,} images "
+        f"({shown_share(most.share)} of {most.true}), and {reverse}."
     )
     return Lead(text, confusion_href(most.true, most.predicted), "In the matrix")
 

@@ -17,6 +17,7 @@ from seviz.report.calibrated import describe_calibration
 from seviz.report.inputs import Inputs
 from seviz.report.names import prose_without_folders, sentence, shown
 from seviz.results.alarms import alarms as alarms_of
+from seviz.results.shares import shown_share
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ def key_numbers(inputs: Inputs) -> list[KeyNumber]:
     numbers = []
     if found is not None:
         top1 = found.top1
-        numbers.append(KeyNumber("top-1", f"{top1.value:.2%}", _interval(top1)))
+        numbers.append(KeyNumber("top-1", shown_share(top1.value, ".2%"), _interval(top1)))
         if found.top5 is not None and header.num_classes > 5:
             top5 = found.top5
-            numbers.append(KeyNumber("top-5", f"{top5.value:.2%}", _interval(top5)))
+            numbers.append(KeyNumber("top-5", shown_share(top5.value, ".2%"), _interval(top5)))
     numbers += [
         KeyNumber("images", f"{header.images:,}", shown(prose_without_folders(header.source))),
         KeyNumber("classes", f"{seen:,}", of),
@@ -59,7 +60,7 @@ def key_numbers(inputs: Inputs) -> list[KeyNumber]:
         own = audit.params if not audit.inserted else audit.params_without_se
         numbers.append(KeyNumber("parameters", f"{own:,}"))
         if not audit.inserted:
-            share = f"{audit.se_params / audit.params:.1%} of all, {audit.params_increase:+.1%}"
+            share = f"{shown_share(audit.se_params / audit.params)} of all, {audit.params_increase:+.1%}"
             numbers.append(KeyNumber(f"{audit.word} parameters", f"{audit.se_params:,}", share))
     return numbers
 
@@ -140,8 +141,9 @@ def _gate_sentences(inputs: Inputs) -> list[str]:
     high = max(blocks, key=lambda b: b.high.value)
     low = max(blocks, key=lambda b: b.low.value)
     said.append(
-        f"Nearly open gates (above 0.95) are most frequent in {high.block}, {high.high.value:.1%}; nearly "
-        f"closed ones (below 0.05) in {low.block}, {low.low.value:.1%}."
+        f"Nearly open gates (above 0.95) are most frequent in {high.block}, "
+        f"{shown_share(high.high.value)}; nearly closed ones (below 0.05) in {low.block}, "
+        f"{shown_share(low.low.value)}."
         if max(high.high.value, low.low.value) >= 0.0005
         else "Hardly any gate of any block is nearly open (above 0.95) or nearly closed (below 0.05)."
     )
@@ -168,8 +170,8 @@ def _confusion_sentences(inputs: Inputs) -> list[str]:
     text = f"{wrong:,} of {inputs.evaluation.images:,} images are taken for another class"
     if most.count > 1:
         text += (
-            f"; most often {most.true} for {most.predicted}, {times(most.count)} ({most.share:.1%} of "
-            f"{most.true})."
+            f"; most often {most.true} for {most.predicted}, {times(most.count)} "
+            f"({shown_share(most.share)} of {most.true})."
         )
     else:
         text += ", none for the same other class twice." if wrong > 1 else "."

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from seviz.results.shares import shown_share
+
 if TYPE_CHECKING:
     from seviz.results.record import Record
 
@@ -74,8 +76,8 @@ def _at_chance(record: Record, confusion: npt.NDArray[np.int64]) -> str:
         return ""
     why = "; the classes seem to be in another order" if verdict == "below" else ""
     return (
-        f"top-1 is {verdict} chance: {right / images:.2%} of {images:,} images are right, and {chance:.2%} "
-        f"would be if the network's answers were shuffled{why}"
+        f"top-1 is {verdict} chance: {shown_share(right / images, '.2%')} of {images:,} images are right, "
+        f"and {shown_share(chance, '.2%')} would be if the network's answers were shuffled{why}"
     )
 
 
@@ -94,8 +96,8 @@ def near_chance(right: int, images: int, classes: int) -> str:
     if not verdict:
         return ""
     return (
-        f"top-1 is {verdict} chance: {right / images:.2%} of {images:,} images of {classes:,} classes are "
-        f"right{_HINT}"
+        f"top-1 is {verdict} chance: {shown_share(right / images, '.2%')} of {images:,} images of "
+        f"{classes:,} classes are right{_HINT}"
     )
 
 

@@ -28,6 +28,7 @@ from seviz.results.input_fit import worse
 from seviz.results.mechanisms import word_of
 from seviz.results.notebook import summary_html
 from seviz.results.sample import INDEX, PREFIX, ROW, SampledGates, merge_samples, sample_name
+from seviz.results.shares import shown_share
 from seviz.results.stats import CALIBRATION_BINS, Array, BlockStats, FiledStats, StoredStats
 from seviz.results.tables import Packing
 
@@ -160,7 +161,7 @@ class Record:
         """Return one line: what the record is of."""
         header, seen = self.header, int((self.count > 0).sum())
         parts = [f"{header.images:,} images", f"{seen:,} classes", f"{len(self.blocks)} blocks"]
-        top1 = f", top-1 {self.top1:.2%}" if self.top1 is not None else ""
+        top1 = f", top-1 {shown_share(self.top1, '.2%')}" if self.top1 is not None else ""
         partial = ", partial" if header.partial else ""
         return f"<Record of {header.checkpoint}: {', '.join(parts)}{top1}{partial}>"
 
@@ -171,7 +172,7 @@ class Record:
             "network": header.architecture,
             "images": f"{header.images:,} of {header.source} {header.split}".rstrip(),
             "classes": f"{int((self.count > 0).sum()):,}",
-            "top-1": f"{self.top1:.2%}" if self.top1 is not None else "",
+            "top-1": shown_share(self.top1, ".2%") if self.top1 is not None else "",
             "blocks": ", ".join(f"{b.name} ({b.channels})" for b in self.blocks) or "none",
             "note": "partial: the pass was interrupted" if header.partial else "",
         }

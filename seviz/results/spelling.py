@@ -21,6 +21,7 @@ _NUMBER_GAPS = frozenset({*GAPS, "NA", "N/A", "n/a", "None", "none", "null", "NU
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.0*)?", re.ASCII)
 _NUMERIC = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,6})?", re.ASCII)
 _WNID = re.compile(r"n\d{8}")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.0*)?", re.ASCII)
 _QUOTED = re.compile(r"b?(['\"])(.*)\1", re.DOTALL)
 
 
@@ -114,15 +115,25 @@ def _check_look_alikes(columns: Mapping[str, list[str]], file: str) -> None:
         for text in own[1]:
             if (other := read.get(reading(text))) is not None:
                 raise _unlike(other, text, file)
+    if not shared and min(map(len, own)) > 1:  # not one answer could be right
+        raise _unlike(own[0][0], own[1][0], file)
 
 
 def _reading(text: str) -> str:
-    """Return what a text is read as: without the quotes of Python, numbers without their zeros."""
+    """Return what a text is read as: without the quotes of Python, numbers without their zeros.
+
+    Letters that are not seen are left out, and what stands between words is one sign: ``hot_dog`` and
+    ``hot dog`` read alike.
+    """
     plain = unicodedata.normalize("NFKC", text)
     quoted = _QUOTED.fullmatch(plain)
     plain = quoted[2] if quoted is not None else plain
+    if not plain.isascii():
+        kinds = [(letter, unicodedata.category(letter)) for letter in plain]
+        plain = "".join("-" if kind == "Pd" else c for c, kind in kinds if kind != "Cf")
+    plain = plain.replace(",", "") if _THOUSANDS.fullmatch(plain) else plain
     if not _NUMERIC.fullmatch(plain):
-        return plain
+        return re.sub(r"(?<=\w)(?:[\s-]|_)+(?=\w)", " ", plain.strip())
     sign, digits, exponent = Decimal(plain).as_tuple()
     figures = "".join(map(str, digits)).lstrip("0")
     bare = figures.rstrip("0")

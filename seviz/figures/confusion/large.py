@@ -36,6 +36,7 @@ from seviz.figures.look import Look
 from seviz.figures.style import GREY, INK, PALE, SMALL, TEXT, TITLE
 from seviz.figures.text import add_head, add_notes, set_plain, shown_name, text_width, wrapped
 from seviz.results.evaluation import Evaluation
+from seviz.results.shares import shown_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -188,11 +189,11 @@ def _write_lists(
     panel.set_ylim(-tall, 0)
     y = _heading(panel, 0.0, wide, "Most frequent confusions", ("true", "taken for", "images"))
     for found in confusions:
-        count = f"{found.count:,} ({found.share:.1%})"
+        count = f"{found.count:,} ({shown_share(found.share)})"
         y = _row(panel, y, wide, (found.true, found.predicted, count), INK)
     y = _heading(panel, y - _LINE, wide, "Hardest classes", ("class", "", "recall"))
     for hard in hardest:
-        recall = f"{hard.correct:,} of {hard.support:,} ({hard.recall or 0:.1%})"
+        recall = f"{hard.correct:,} of {hard.support:,} ({shown_share(hard.recall or 0)})"
         y = _row(panel, y, wide, (hard.name, "", recall), INK)
 
 

@@ -36,6 +36,7 @@ from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import LEAST, figure_style, sizes
 from seviz.figures.text import add_head, add_notes, inches, text_width, wrapped
 from seviz.results.evaluation import Evaluation
+from seviz.results.shares import shown_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -208,7 +209,7 @@ def _draw_on(
 def _notes(evaluation: Evaluation, order: Order) -> list[str]:
     """Return what a reader must know before trusting the figure."""
     found = scores(evaluation)
-    top5 = f", top-5 {found.top5.value:.2%}" if found.top5 is not None else ""
+    top5 = f", top-5 {shown_share(found.top5.value, '.2%')}" if found.top5 is not None else ""
     subject = f"{evaluation.subject}: " if evaluation.subject else ""
     notes = [f"{subject}{found.images:,} images, top-1 {found.top1}{top5}."]
     if order in _ORDERS:
