@@ -235,3 +235,14 @@ def test_packed_records_that_were_edited(
     path.write_bytes(mutants.packed({**content, **plain}))
     with refuses(DataError, "gates/SE_2_1/sum both packed and plain"):
         Record.load(path)
+
+
+def test_defaults_of_a_key_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seviz.cli.config import read_settings
+
+    (tmp_path / "seviz.toml").write_text("a." * 20_000 + "a = 1\n")
+    monkeypatch.chdir(tmp_path)
+    begin = time.process_time()
+    with pytest.raises(UsageError, match="more than 200 dots"):
+        read_settings()
+    assert time.process_time() - begin < 2
