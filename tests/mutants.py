@@ -174,8 +174,8 @@ def archive(content: Members, described: str, rng: random.Random) -> tuple[bytes
     """
     content = dict(content)
     how = rng.choice(["json", "json", "array", "array", "array", "drop", "rename", "cut", "flip"])
-    arrays = [n for n in content if n != described]
-    name = rng.choice(arrays)
+    arrays = [n for n in content if n.endswith(".npy")]
+    name = rng.choice([n for n in content if n != described] if how != "array" else arrays)
     if how == "json":
         values, what = document(json.loads(content[described]), rng)
         content[described] = json.dumps(values).encode()

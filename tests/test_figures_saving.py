@@ -175,3 +175,18 @@ def test_what_another_choice_drew_is_told(tmp_path):
         said = replaced(figure, stem, [kind])
         assert f"figure.{kind} is drawn anew; it showed: Mean gate of each channel" in said
         assert "cat, ship" in said
+
+
+def test_names_that_xml_cannot_hold(tmp_path):
+    """Control characters of a name reach matplotlib's SVG as they are: no reader would open it."""
+    from xml.etree import ElementTree
+
+    record = make_record(CIFAR, ["a\x1b[31m\x07\x00", "b"], source="s\x1b[0m")
+    figure = gate_curves(record, record.classes.choose(["0", "1"]), record.blocks[:1])
+    figure.text(0, 0, "x\x1by")
+    said = "an \x1b escape"
+    set_caption(figure, said)
+    save_figure(figure, tmp_path / "f", ["svg"])
+    texts = "".join(ElementTree.parse(tmp_path / "f.svg").getroot().itertext())
+    assert "x\ufffdy" in texts
+    assert replaced(figure, tmp_path / "f", ["svg"]) == ""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 from xml.sax.saxutils import unescape
 
+from seviz.errors import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -17,8 +19,8 @@ _HEAD = 65536
 
 
 def set_caption(figure: Figure, *sentences: str) -> None:
-    """Give a figure its caption: sentences, of which empty ones are left out."""
-    _CAPTIONS[figure] = " ".join(s for s in sentences if s)
+    """Give a figure its caption: sentences, of which empty ones are left out, control characters escaped."""
+    _CAPTIONS[figure] = printable(" ".join(s for s in sentences if s))
 
 
 def caption(figure: Figure) -> str:

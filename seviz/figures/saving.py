@@ -30,6 +30,8 @@ _HOW: Mapping[str, tuple[str, dict[str, Any]]] = {
     "tiff": ("", {"pil_kwargs": {"compression": "tiff_lzw"}}),
 }
 FORMATS = tuple(_HOW)
+# What XML cannot hold, in UTF-8.
+_NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 DEFAULT_FORMATS = ("png", "svg")
 
 
@@ -115,11 +117,28 @@ def _file(stem: str | Path, kind: str) -> Path:
     return Path(stem).with_name(f"{Path(stem).name}.{kind}")
 
 
+def svg_of(figure: Figure, **options: Any) -> bytes:
+    """Return a figure as SVG that every reader of XML takes.
+
+    Matplotlib writes control characters of a name as they are, and XML has none, not even escaped.
+
+    Args:
+        figure: The figure.
+        **options: Of its method ``savefig``.
+    """
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", **options)
+    return _NO_XML.sub(b"\xef\xbf\xbd", stream.getvalue())
+
+
 def _write(figure: Figure, file: IO[bytes], kind: str, dpi: float) -> None:
     key, options = _HOW[kind]
     said = caption(figure)
     if key and said:
         options = {**options, "metadata": {**options["metadata"], key: said}}
+    if kind == "svg":
+        file.write(svg_of(figure, dpi=dpi, **options))
+        return
     if kind != "eps":
         figure.savefig(file, format=kind, dpi=dpi, **options)
         return

@@ -34,6 +34,8 @@ _BESIDE = (
     *("classes.names", "obj.names", "labelmap.txt", "label_map.txt", "classes.csv", "labels.csv"),
     *("classes.yaml", "data.yaml", "classes.npy", "config.json"),
 )
+# PyYAML reads a hundred kilobytes a second.
+_MOST_YAML, _MOST_COLUMNS = 2**19, 64
 _FORMATS = "a name per line, JSON, YAML, CSV or .npy"
 
 
@@ -123,21 +125,20 @@ def names_in_text(raw: bytes, suffix: str) -> list[str] | None:
     wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = raw.decode("utf-16" if wide else "utf-8-sig")
     if suffix in (".yaml", ".yml"):
-        import yaml  # type: ignore[import-untyped]
-
-        try:
-            return names_within(yaml.safe_load(text))
-        except yaml.YAMLError as exc:
-            raise ValueError(f"no YAML: {exc}") from exc
+        return names_within(_yaml(text))
     if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
         return names_within(_literal(text))
     if suffix in (".csv", ".tsv"):
         stream = io.StringIO(text, newline="")
         first = text.partition("\n")[0]
-        between = (
-            ";" if ";" in first and "," not in first else ","
-        )  # where a comma is the decimal one
-        return _columns(list(csv.reader(stream, delimiter="\t" if suffix == ".tsv" else between)))
+        # Where a comma is the decimal one.
+        between = ";" if ";" in first and "," not in first else ","
+        try:
+            return _columns(
+                list(csv.reader(stream, delimiter="\t" if suffix == ".tsv" else between))
+            )
+        except csv.Error as exc:
+            raise ValueError(f"no table: {exc}") from exc
     return _lines([line.strip() for line in text.splitlines() if line.strip()])
 
 
@@ -156,6 +157,27 @@ def _literal(text: str) -> Any:
             raise exc from None
 
 
+def _yaml(text: str) -> object:
+    """Return a document of YAML.
+
+    Raises:
+        ValueError: If it is none, or larger than its slow reader is given, or has an alias: of those a line
+            makes a document without end.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    if len(text) > _MOST_YAML:
+        raise ValueError(f"over {_MOST_YAML:,} letters of YAML")
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("an alias of YAML")
+        return yaml.safe_load(text)
+    except (ValueError, RecursionError):
+        raise
+    except Exception as exc:  # a tag on what it does not fit is a KeyError, an IndexError ...
+        raise ValueError(f"no YAML: {exc}") from exc
+
+
 def _array(path: Path) -> npt.NDArray[np.generic]:
     """Return an array, mapped: a header that claims more than the file holds is refused by the system.
 
@@ -171,15 +193,30 @@ def _array(path: Path) -> npt.NDArray[np.generic]:
 def _lines(lines: list[str]) -> list[str] | None:
     """Return the names of lines, by the number before or after each where all have one."""
     before = [re.match(r"(\d{1,8})\s*[:,;\s]\s*(\S.*)$", line) for line in lines]
-    after = [re.match(r"(.*\S)\s*[:,;\s]\s*(\d{1,8})$", line) for line in lines]
-    for matches, number, name in ((before, 1, 2), (after, 2, 1)):
-        found = [m for m in matches if m is not None]
-        ordered = in_order([(int(m[number]), m[name].strip("'\", ")) for m in found], len(lines))
+    ahead = [(int(m[1]), m[2]) for m in before if m is not None]
+    behind = [pair for line in lines if (pair := _number_behind(line)) is not None]
+    for pairs in (ahead, behind):
+        ordered = in_order([(number, name.strip("'\", ")) for number, name in pairs], len(lines))
         if ordered is not None:
             return ordered
     quoted = [re.fullmatch(r"(['\"])(.+)\1,?", line) for line in lines]
     bare = [m[2] for m in quoted if m is not None]
     return names_from(bare if len(bare) == len(lines) else lines)
+
+
+def _number_behind(line: str) -> tuple[int, str] | None:
+    """Return the number at the end of a line and what is before it and a separator.
+
+    By hand, for a pattern takes the square of the blanks in a line.
+    """
+    number = re.search(r"(?<!\d)\d{1,8}$", line[-9:])
+    if number is None:
+        return None
+    rest = line[: len(line) - len(number[0])]
+    name = rest.rstrip()
+    if name == rest:
+        name = rest[:-1].rstrip() if rest[-1:] in (":", ",", ";") else ""
+    return (int(number[0]), name) if name else None
 
 
 def _columns(rows: list[list[str]]) -> list[str] | None:
@@ -189,6 +226,8 @@ def _columns(rows: list[list[str]]) -> list[str] | None:
         if not body or len({len(row) for row in body}) != 1:
             continue
         width = len(body[0])
+        if width > _MOST_COLUMNS:
+            return None
         numbers = [c for c in range(width) if all(row[c].isdecimal() for row in body)]
         texts = [c for c in range(width) if c not in numbers]
         for number in numbers:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seviz.figures.catalogue import Choices, drawn_from
 from seviz.figures.fonts import boxes_are_told
+from seviz.figures.saving import svg_of
 from seviz.figures.style import figure_style
 from seviz.report.inputs import Inputs
 
@@ -43,11 +43,10 @@ def picture(figure: Figure, text: str) -> Picture:
             axis.set_label_coords(
                 0, 0
             )  # else matplotlib measures all ticks to place what is not there
-    file = io.BytesIO()
     with figure_style():
-        figure.savefig(file, format="svg", metadata={"Date": None}, dpi=200)
+        drawn = svg_of(figure, metadata={"Date": None}, dpi=200)
     wide, tall = figure.get_size_inches()
-    source = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+    source = "data:image/svg+xml;base64," + base64.b64encode(drawn).decode()
     return Picture(source, text, round(96 * wide), round(96 * tall))
 
 

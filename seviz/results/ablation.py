@@ -12,7 +12,7 @@ from typing import Any
 from seviz.errors import DataError
 from seviz.results.blocks import SE
 from seviz.results.fields import FieldError, parse, read
-from seviz.results.files import SCHEMA_VERSION, written_whole
+from seviz.results.files import SCHEMA_VERSION, plain_file, written_whole
 from seviz.results.keys import file_key
 from seviz.results.mechanisms import Mechanism, kinds_of_names, word_of
 from seviz.results.notebook import Shown
@@ -163,7 +163,7 @@ class Ablation(Shown):
         if source.suffix != ".json":
             source = source / ABLATION_NAME
         try:
-            values = parse(source.read_text(encoding="utf-8"))
+            values = parse(plain_file(source).read_text(encoding="utf-8"))
             version = values.get("schema_version") if isinstance(values, Mapping) else None
             if version == SCHEMA_VERSION:
                 return cls.from_dict(values)

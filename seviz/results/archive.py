@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,7 @@ from seviz.results.checking import (
     check_values,
     forms,
 )
+from seviz.results.files import plain_file
 from seviz.results.sample import ROW
 from seviz.results.stats import Array
 from seviz.results.tables import Tables
@@ -89,7 +91,7 @@ class Archive:
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._identity = _identity(path)
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(plain_file(path, 2**62)) as archive:
             listed = archive.infolist()
             _check_members(listed, self._identity[2])
             member = archive.getinfo(name)
@@ -137,6 +139,8 @@ class Archive:
             raise DamageError(f"damage at {member} ({exc})") from exc
         if len(found) != size:
             raise DamageError(f"{len(found):,} bytes instead of {size:,} in {member}")
+        if size == self.size(member) and zlib.crc32(found) != self._stored[member].CRC:
+            raise DamageError(f"a wrong checksum in {member}")
         return found
 
     def read(self, name: str, form: Form | None) -> Array:
@@ -149,7 +153,7 @@ class Archive:
             if _identity(self._path) != self._identity:
                 raise DamageError("another file than was opened")
             with _Listed(self._path) as archive, archive.open(self._members[name]) as file:
-                return _read_array(file, name, self._members[name].file_size, form)
+                return read_array(file, name, self._members[name].file_size, form)
         except DamageError:
             raise
         except Exception as exc:  # what a damaged archive makes its reader do is anybody's guess
@@ -176,7 +180,18 @@ def _check_members(listed: list[zipfile.ZipInfo], packed: int) -> None:
         )
 
 
-def _read_array(file: IO[bytes], name: str, member_size: int, form: Form | None) -> Array:
+def read_array(file: IO[bytes], name: str, member_size: int, form: Form | None) -> Array:
+    """Return an array in NumPy's format; no memory is taken for one that is not there, or of another form.
+
+    Args:
+        file: Its bytes, from the first to the last.
+        name: For errors.
+        member_size: How many there are.
+        form: What it must fit, if that is known.
+
+    Raises:
+        DamageError: If it is no array of numbers of that form, or not all of it is there.
+    """
     if np.lib.format.read_magic(file) != (1, 0):
         raise DamageError(f"a NumPy array of another version in {name}")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
@@ -225,6 +240,9 @@ class StoredArrays(Mapping[str, Array]):
         self._tables: Tables | None = None
         self._names: tuple[str, ...] = (*archive.names, *(packed or ()))
         try:
+            twice = set(archive.names).intersection(packed or ())
+            if twice:
+                raise DamageError(f"{min(twice)} both packed and plain")
             check_complete(self._names, facts)
             if packed:
                 self._tables = Tables(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import numpy.typing as npt
 
 from seviz.errors import DataError, UsageError
 from seviz.results.classes import ClassTable
+from seviz.results.files import plain_file
 
+# Of 1,000 classes all pairs are 12 megabytes.
+_MOST_BYTES = 2**25
 Floats = npt.NDArray[np.float64]
 
 
@@ -26,15 +30,16 @@ def read_distances(path: str | Path, classes: ClassTable) -> Floats:
         DataError: If it cannot be read, a distance is no number or negative, or two lines differ.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        with plain_file(path, _MOST_BYTES).open(encoding="utf-8-sig", newline="") as file:
             lines = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         raise DataError(
             f"expected distances of classes, found nothing to read at {path} ({exc}); give a CSV file"
         ) from exc
+    row = cache(partial(_row, classes))  # each name is there once for each of the others
     found = np.full((len(classes), len(classes)), np.nan)
     for one, other, words in _pairs(lines, path):
-        rows = [_row(classes, name) for name in (one, other)]
+        rows = [row(name) for name in (one, other)]
         value = _number(words, path)
         if None in rows or one == other:
             continue

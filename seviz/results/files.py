@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import re
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,6 +23,7 @@ __all__ = [
     "is_predictions",
     "is_record",
     "lively",
+    "plain_file",
     "record_path",
     "written_whole",
 ]
@@ -61,6 +64,26 @@ def is_record(path: str | Path) -> bool:
 def is_predictions(path: str | Path) -> bool:
     """Return whether ``path`` is named as a table of predictions."""
     return Path(path).suffix.lower() in PREDICTION_SUFFIXES
+
+
+def plain_file(path: str | Path, most: int = 2**28) -> Path:
+    """Return a path that a reader may open.
+
+    Args:
+        path: Where a file should be.
+        most: The greatest number of bytes that is read.
+
+    Raises:
+        OSError: If there is nothing, a pipe or a device, whose end may never come, or a file of more bytes.
+    """
+    found = Path(path).stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "a pipe, a socket or a device")
+    if found.st_size > most:
+        raise OSError(errno.EFBIG, f"a file of more than {most:,} bytes")
+    return Path(path)
 
 
 def file_sha256(path: str | Path) -> str:

@@ -121,6 +121,14 @@ class Record:
             return None
         return SampledGates(self.arrays[ROW], self.arrays[sample_name(self.block(name).name)])
 
+    def _check_over_all(self, block: str) -> None:
+        """Refuse means over all classes, kept beside the tables, that are not theirs."""
+        kept = self.stats(block)
+        own = BlockStats(**{k: getattr(kept, k) for k in BlockStats.__dataclass_fields__})
+        for one, other in ((kept.all_mean, own.all_mean), (kept.all_std, own.all_std)):
+            if self.count.any() and not np.allclose(one, other, rtol=1e-6, atol=1e-6):
+                raise DamageError(f"means over all classes that are not of the tables of {block}")
+
     def verify(self) -> None:
         """Read and check every array; without it each is checked at its first use.
 
@@ -129,6 +137,8 @@ class Record:
         """
         try:
             check_arrays(self.arrays, _facts(self))
+            for block in self.blocks:
+                self._check_over_all(block.name)
         except DamageError as exc:
             raise DataError(
                 f"expected an intact record, found {exc}; collect it again (seviz collect)"

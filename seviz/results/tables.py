@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from seviz.results.blocks import GateBlock
-from seviz.results.checking import DamageError
+from seviz.results.checking import DamageError, gate_range
 from seviz.results.foretold import EMPTY, NEEDS, ORDER, TYPES, base_of, foretold
 from seviz.results.packing import Packed, Shape, pack
 from seviz.results.sample import ROW, sample_name
@@ -218,7 +218,14 @@ class Tables:
 
     def over_all(self, block: str) -> tuple[Floats, Floats]:
         """Return mean (each class weighing the same) and standard deviation over everything, float64 [C]."""
-        _, mean, deviation = self._head(self._places[_name(block, ORDER[0])][0])
+        own = self._places[_name(block, ORDER[0])][0]
+        _, mean, deviation = self._head(own)
+        lowest, highest = gate_range(own.gate)
+        slack = 1e-3 * (highest - lowest) if highest < np.inf else 0.0
+        fits = np.isfinite(mean) & (mean >= lowest - slack) & (mean <= highest + slack)
+        fits &= (deviation >= 0) & (deviation <= highest - lowest) & np.isfinite(deviation)
+        if len(self._seen) and not fits.all():
+            raise DamageError(f"means over all images that gates cannot have in {MEMBERS}{block}")
         return mean, deviation
 
     def _known(self, block: GateBlock, field: str, number: int) -> Array:
@@ -245,6 +252,9 @@ class Tables:
             raise DamageError(f"images of a class without images in {name}")
         least = fetch(_name(block.name, "minimum"))
         packed = self._packed(name, len(rows), block.channels)
+        claimed, stored = len(rows) * block.channels * dtype.itemsize, self._size(MEMBERS + name)
+        if claimed > max(_SMALL, _MOST_EXPANSION * stored):
+            raise DamageError(f"{claimed:,} bytes of {name} in {stored:,} (a zip bomb)")
         full = np.empty((len(rows), block.channels), dtype)
         for number in range(packed.shape.groups):
             span = packed.shape.span(number)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seviz.errors import DataError, UsageError
-from seviz.results.files import RECORD_NAME
+from seviz.results.files import RECORD_NAME, plain_file
 from seviz.results.record import Record
 
 # epoch_10, epoch=3-step=400 (Lightning), ep7: the number behind such a word, else the last one.
@@ -216,7 +216,7 @@ def read_log(path: str | Path) -> TrainingLog:
     """
     source = Path(path)
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = plain_file(source).read_text(encoding="utf-8-sig")
     except OSError as exc:
         raise DataError(
             f"expected the log of a training, found {exc.strerror or exc} at {source}; name a CSV file"
@@ -230,13 +230,21 @@ def read_log(path: str | Path) -> TrainingLog:
         separator = dialect.delimiter
     except csv.Error:
         separator = ","
-    reader = csv.DictReader(text.splitlines(), delimiter=separator)
+    try:
+        return _read_epochs(csv.DictReader(text.splitlines(), delimiter=separator), source)
+    except csv.Error as exc:
+        raise DataError(
+            f"expected CSV in {source}, found damage ({exc}); name another file"
+        ) from None
+
+
+def _read_epochs(reader: csv.DictReader[str], source: Path) -> TrainingLog:
     titles = [t for t in reader.fieldnames or () if t]
     key = next((t for t in titles if t.strip().lower() == "epoch"), None)
     if key is None or len(titles) > _MOST_COLUMNS:
+        some = ", ".join(t[:40] for t in titles[:8]) or "nothing"
         raise DataError(
-            f"expected a column epoch in {source}, found {', '.join(titles[:8]) or 'nothing'}; name a CSV "
-            "file with one row per epoch"
+            f"expected a column epoch in {source}, found {some}; name a CSV file with one row per epoch"
         )
     rows: dict[float, dict[str, float]] = {}
     for number, row in enumerate(reader):

@@ -57,6 +57,85 @@ def _judge_record(path: Path) -> Content:
     return found
 
 
+def _make_packed(folder: Path) -> Path:
+    from seviz.results import tables
+
+    usual = tables.PACKED_FROM
+    tables.PACKED_FROM = 0
+    try:
+        return _make_record(folder)
+    finally:
+        tables.PACKED_FROM = usual
+
+
+def _read_packed(path: Path) -> Content:
+    return {name: value for name, value in _read_record(path).items() if "mean of" not in name}
+
+
+def _judge_packed(path: Path) -> Content:
+    content = mutants.members(path)
+    meta = json.loads(content["meta.json"])
+    count, confusion = (mutants.unpack_array(content[f"{n}.npy"]) for n in ("count", "confusion"))
+    right = confusion[range(len(count)), [entry["index"] for entry in meta["classes"]]]
+    return {
+        "count": count,
+        "images": int(count.sum()),
+        "labels": [entry["label"] for entry in meta["classes"]],
+        "top1": int(right.sum()) / int(count.sum()),
+    }
+
+
+def _make_features(folder: Path) -> Path:
+    from seviz.results.features import SampledFeatures
+
+    values = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+    return SampledFeatures(np.arange(12), values).save(folder / "features.npz", "today")
+
+
+def _read_features(path: Path) -> Content:
+    from seviz.errors import DataError
+    from seviz.results.features import SampledFeatures
+
+    found = SampledFeatures.load(path, "today")
+    if found is None:
+        raise DataError("expected features, found none that serve; they are made again")
+    return {"index": found.index, "values": found.values}
+
+
+def _judge_features(path: Path) -> Content:
+    content = mutants.members(path)
+    return {name: mutants.unpack_array(content[f"{name}.npy"]) for name in ("index", "values")}
+
+
+_CLASSES = ("ant", "bee", "cat")
+
+
+def _make_distances(folder: Path) -> Path:
+    path = folder / "distances.csv"
+    path.write_text("class,other,distance\nant,bee,1.5\nbee,cat,2\nant,cat,0.25\n")
+    return path
+
+
+def _read_distances(path: Path) -> Content:
+    from seviz.results.classes import ClassTable
+    from seviz.results.distances import read_distances
+
+    return {"distances": read_distances(path, ClassTable.from_labels(_CLASSES))}
+
+
+def _make_log(folder: Path) -> Path:
+    path = folder / "log.csv"
+    path.write_text("epoch,loss,top1\n1,0.5,40\n2,0.25,60\n3,0.125,\n")
+    return path
+
+
+def _read_log(path: Path) -> Content:
+    from seviz.results.tracking import read_log
+
+    log = read_log(path)
+    return {"epochs": log.epochs, **log.columns}
+
+
 def _make_state(folder: Path) -> Path:
     from test_collect_restored import DONE, FACTS, REQUEST, holders, watch
 
@@ -198,6 +277,10 @@ def _judge_table(path: Path) -> Content:
 
 READERS = (
     Reader("record", "result", _make_record, _read_record, _judge_record, "meta.json"),
+    Reader("packed record", "result", _make_packed, _read_packed, _judge_packed, "meta.json"),
+    Reader("features.npz", "result", _make_features, _read_features, _judge_features),
+    Reader("distances.csv", "table", _make_distances, _read_distances, None),
+    Reader("training log", "table", _make_log, _read_log, None),
     Reader("resume file", "result", _make_state, _read_state, _judge_state, "state.json"),
     Reader("audit.json", "result", _make_audit, _read_audit, _judge_audit),
     Reader("ablation.json", "result", _make_ablation, _read_ablation, _judge_ablation),

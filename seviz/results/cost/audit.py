@@ -25,7 +25,7 @@ from seviz.results.cost.parts import (
     total_work,
 )
 from seviz.results.fields import parse, read
-from seviz.results.files import SCHEMA_VERSION, written_whole
+from seviz.results.files import SCHEMA_VERSION, plain_file, written_whole
 from seviz.results.keys import file_keys, own_keys
 from seviz.results.mechanisms import ALL, BY_KEY, DEFAULT_KIND, Mechanism, chosen, word_of
 from seviz.results.notebook import Shown
@@ -334,7 +334,7 @@ class Audit(Shown):
         """
         source = _file(path)
         try:
-            document = parse(source.read_text(encoding="utf-8"))
+            document = parse(plain_file(source).read_text(encoding="utf-8"))
             version = document.get("schema_version")
             if version == SCHEMA_VERSION:
                 made = read(cls, cls.from_dict(document), "audit")
