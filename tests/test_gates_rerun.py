@@ -206,18 +206,37 @@ def test_a_baseline_comes_first(network: nn.Module) -> None:
         rerun.replaced({"SE_2_1": torch.ones(8)})
 
 
-def test_another_way_through_the_network() -> None:
-    class Fickle(nn.Module):
-        """Leaves a layer out for large batches."""
+class Fickle(nn.Module):
+    """Goes another way for large batches, or each time."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = build("se_resnet14", num_classes=4, widths=(8, 8, 16), reduction=2)
+    def __init__(self, *, each_time: bool) -> None:
+        super().__init__()
+        self.body = build("se_resnet14", num_classes=4, widths=(8, 8, 16), reduction=2)
+        self.each_time, self.calls = each_time, [0]
 
-        def forward(self, x: Tensor) -> Tensor:
-            return self.body(x.relu() if len(x) < 4 else x)
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls[0] += 1
+        turns = self.calls[0] % 2 == 0 if self.each_time else len(x) < 4
+        return torch.as_tensor(self.body(x.relu() if turns else x))
 
-    model = Fickle().eval()
+
+def test_another_way_for_another_number_of_images() -> None:
+    model = Fickle(each_time=False).eval()
     rerun = Rerun(model, trace(model, (3, 16, 16)), torch.rand(2, 3, 16, 16))
-    with pytest.raises(CheckpointError, match="expected the network to take the same way"):
+    images = torch.randn(5, 3, 16, 16)
+    logits, gates = rerun.baseline(images)
+    with torch.no_grad():
+        assert torch.equal(logits, model(images))
+    assert torch.equal(rerun.replaced({"SE_4_2": gates["SE_4_2"]}), logits)
+
+
+def test_another_way_each_time() -> None:
+    model = Fickle(each_time=True).eval()
+    rerun = Rerun(model, trace(model, (3, 16, 16)), torch.rand(2, 3, 16, 16))
+
+    def both() -> None:
         rerun.baseline(torch.rand(5, 3, 16, 16))
+        rerun.replaced({"SE_2_1": torch.ones(8)})
+
+    with pytest.raises(CheckpointError, match="expected the network to take the same way"):
+        both()

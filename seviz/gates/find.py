@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from seviz.errors import CheckpointError, NoSEBlockError, SevizError
+from seviz.gates.attributes import attributes_restored
 from seviz.gates.classify import Excitation
 from seviz.gates.flow import Flow, Site, follow, root
 from seviz.gates.graph import Graph, is_on_meta, meta_copy, record
@@ -244,7 +245,7 @@ def recorded(model: nn.Module, example: Example) -> Graph:
         # Tensors that are no parameters or buffers, control flow on numbers, scripted code: what
         # cannot be copied to the meta device is run where it is.
         try:
-            with evaluating(model):
+            with evaluating(model), attributes_restored(model):
                 return record(model, like_traced(example, _BATCH, model, _device(model)))
         except SevizError:
             raise  # says what is wrong

@@ -8,7 +8,7 @@ that made them, and skips the rest. No module needs to know: the operators are t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from seviz.errors import CheckpointError
 from seviz.gates.attributes import attributes_restored
 from seviz.gates.find import Trace, TracedBlock
-from seviz.gates.graph import Graph, op_name, record
+from seviz.gates.graph import Op, Value, op_name, record
 from seviz.gates.inputs import call
 from seviz.gates.mode import DispatchMode
 from seviz.gates.reading import ModeReading, multiplication
@@ -27,6 +27,9 @@ from seviz.gates.sites import with_gate
 from seviz.gates.snapshot import Form, Keeper, Kept, Taker, writes
 from seviz.gates.tap import evaluating, unwrap
 
+# PyTorch makes new tensors pass through this where somebody else holds them, as the recorder of a graph does:
+# it is no operator of the network.
+_PASSING = frozenset({torch.ops.aten.detach.default})
 # An output of an operator: the operator's number, and which of its outputs.
 _Slot = tuple[int, int]
 _KeptAt = dict[int, dict[_Slot, Kept]]
@@ -96,13 +99,14 @@ class Rerun:
         """Return the way that the network takes for these images."""
         with evaluating(self._model), attributes_restored(self._model), torch.no_grad():
             graph = record(self._model, images.clone())
-        sites = _numbered(graph, self._by_name)
+        ops = [op for op in graph.ops if op.func not in _PASSING]
+        sites = _numbered(ops, self._by_name)
         return _Way(
-            [op.func for op in graph.ops],
-            [writes(op.func) for op in graph.ops],
+            [op.func for op in ops],
+            [writes(op.func) for op in ops],
             sites,
             {sites[name]: reading for name, reading in self._by_name.items()},
-            _live(graph, set(sites.values())),
+            _live(ops, set(sites.values())),
         )
 
     @property
@@ -232,9 +236,9 @@ def _reading(traced: TracedBlock) -> ModeReading:
     return multiplication(site.op, site.gate, site.scaled, traced.dims)
 
 
-def _numbered(graph: Graph, readings: Mapping[str, ModeReading]) -> dict[str, int]:
+def _numbered(ops: Sequence[Op], readings: Mapping[str, ModeReading]) -> dict[str, int]:
     """Return the number of the operator that applies each block's gate."""
-    places = {(op.call, op.ordinal): n for n, op in enumerate(graph.ops) if op.ordinal}
+    places = {(op.call, op.ordinal): n for n, op in enumerate(ops) if op.ordinal}
     sites = {}
     for name, reading in readings.items():
         number = places.get((reading.call, reading.ordinal))
@@ -255,18 +259,28 @@ def _another_way(name: str = "its blocks") -> _AnotherWayError:
     )
 
 
-def _live(graph: Graph, sites: set[int]) -> dict[int, frozenset[_Slot]]:
+def _live(ops: Sequence[Op], sites: set[int]) -> dict[int, frozenset[_Slot]]:
     """Return, for each site, the results of earlier operators that are used there or later."""
-    number = {id(op): n for n, op in enumerate(graph.ops)}
+    number = {id(op): n for n, op in enumerate(ops)}
     spans: dict[_Slot, int] = {}
-    for n, op in enumerate(graph.ops):
+    for n, op in enumerate(ops):
         for output, value in enumerate(op.outputs):
-            if value.uses:
-                spans[n, output] = max(number[id(use)] for use in value.uses)
+            used = [number[id(use)] for use in _uses(value)]
+            if used:
+                spans[n, output] = max(used)
     return {
         site: frozenset(slot for slot, last in spans.items() if slot[0] < site <= last)
         for site in sites
     }
+
+
+def _uses(value: Value) -> Iterator[Op]:
+    """Yield the operators that take a value, or what only passes it on."""
+    for use in value.uses:
+        if use.func in _PASSING:
+            yield from _uses(use.outputs[0])
+        else:
+            yield use
 
 
 class _Pass(DispatchMode):
@@ -307,6 +321,8 @@ class _Pass(DispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
     ) -> Any:
+        if func in _PASSING:
+            return func(*args, **(kwargs or {}))
         number, self._number = self._number, self._number + 1
         if number >= len(self._way.funcs) or self._way.funcs[number] is not func:
             raise _another_way()

@@ -25,6 +25,7 @@ from seviz.cost.twin import modules_of
 from seviz.data.loaders import Loading
 from seviz.errors import CheckpointError, DataError, UsageError
 from seviz.gates import Example, Inputs, Trace, evaluating, trace, unwrap
+from seviz.gates.attributes import attributes_restored
 from seviz.gates.inputs import call, like_traced
 from seviz.gates.rerun import Rerun
 from seviz.networks import LoadedModel, save_checkpoint
@@ -400,7 +401,7 @@ def _check(
         rerun = Rerun(reference, found, batch)
         rerun.baseline(batch)
         held = rerun.replaced(means)
-        with evaluating(work):
+        with evaluating(work), attributes_restored(work):
             differences.append(_difference(call(work, batch), held))
     worst = max(differences)
     if not all(d <= TOLERANCE for d in differences):  # a number that is none is not small either
