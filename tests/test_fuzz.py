@@ -35,14 +35,15 @@ def test_a_few(reader: Reader, tmp_path: Path) -> None:
     result, whole = read(reader, path)
     assert result["outcome"] == "accepted", result
     assert whole is not None
-    assert judge(reader, path, whole, {}) == ("same", "")
+    judged = "same" if reader.judge is not None else "not judged"
+    assert judge(reader, path, whole, {}) == (judged, "")
     for number in range(FEW):
         data, what = damaged(content, random.Random(f"7 {number}"), document=reader.document)
         path.write_bytes(data)
         result, found = read(reader, path)
         assert result["outcome"] in ("accepted", "refused"), (number, what, result)
         if found is not None:
-            assert judge(reader, path, found, whole)[0] == "same", (number, what)
+            assert judge(reader, path, found, whole)[0] == judged, (number, what)
 
 
 @pytest.mark.parametrize("name", corpus.CASES)

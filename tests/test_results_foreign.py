@@ -243,6 +243,13 @@ def test_defaults_of_a_key_without_end(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "seviz.toml").write_text("a." * 20_000 + "a = 1\n")
     monkeypatch.chdir(tmp_path)
     begin = time.process_time()
-    with pytest.raises(UsageError, match="more than 200 dots"):
+    with pytest.raises(UsageError, match="more than 200 parts"):
         read_settings()
     assert time.process_time() - begin < 2
+    # Somebody else's long line is no such key.
+    (tmp_path / "seviz.toml").unlink()
+    numbers = ", ".join(["1.5"] * 500)
+    (tmp_path / "pyproject.toml").write_text(
+        f"[tool.x]\ny = [{numbers}]\n[tool.seviz]\ndata = 'digits'\n"
+    )
+    read_settings()

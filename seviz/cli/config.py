@@ -47,6 +47,7 @@ PREFIX = "SEVIZ_"
 _MOST_BYTES = 1 << 20
 # A key of many parts takes its reader the square of them.
 _MOST_DOTS = 200
+_LONG = re.compile(rb"[\w\"'. \t-]+")
 # What may be set, by the options that it is a default of. To allow more, name it here.
 _KEYS: Mapping[type, tuple[str, ...]] = {
     DataOptions: (
@@ -208,8 +209,8 @@ def _section(file: Path) -> Mapping[str, Any] | None:
         content = file.read_bytes()
         if file.name == SHARED and b"seviz" not in content:  # somebody else's, broken or not
             return None
-        if any(line.count(b".") > _MOST_DOTS for line in content.splitlines()):
-            raise ValueError(f"a line with more than {_MOST_DOTS} dots")
+        if any(run.count(b".") > _MOST_DOTS for run in _LONG.findall(content)):
+            raise ValueError(f"a key of more than {_MOST_DOTS} parts")
         table: Any = tomllib.loads(content.decode("utf-8"))
     except OSError as exc:
         raise UsageError(
