@@ -139,6 +139,8 @@ def test_the_correlation_and_how_often_chance_gives_it() -> None:
     few = distances.copy()
     few[4:, :] = few[:, 4:] = np.nan
     assert alike(record, few) == ([], 4)
+    told = said(seviz.findings(record, distances=few), ALIKE)
+    assert "4 classes have images and a distance to each other; it needs 5" in told.reason
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,7 @@ def test_the_correlation_and_how_often_chance_gives_it() -> None:
         ("c0,c1,-1\n", "'-1'"),
         ("c0,c1,1\nc2,c3,near\n", "'near'"),
         ("c0,c1,1\nc1,c0,2\n", "1 and 2"),
+        ("c0,zebra,1\nlion,zebra,2\n", "none of two of them"),
     ],
 )
 def test_files_that_say_no_distances(

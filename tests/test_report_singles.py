@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from synthetic import record_of_gates
 import seviz
 from seviz.analysis import view_channel
 from seviz.analysis.channel_overview import channel_overview
+from seviz.data.recorded import images_of
+from seviz.data.sources import open_source
 from seviz.errors import DataError, UsageError
 from seviz.report.names import sentence
 from seviz.report.thumbnails import MOST_BYTES, SIDE, make_thumbnails, small
@@ -93,7 +97,13 @@ def test_pictures_are_small(mode: str, size: tuple[int, int]) -> None:
     made = Image.open(io.BytesIO(small(image)))
     assert made.format == "JPEG"
     assert max(made.size) == min(SIDE, max(size))
-    assert len(small(image)) <= 2 * MOST_BYTES  # noise is the worst there is
+    assert len(small(image)) <= MOST_BYTES  # noise is the worst there is
+
+
+def test_no_picture_is_larger_than_is_said() -> None:
+    """Black and white at random in every pixel: what JPEG is worst at."""
+    noise = np.random.default_rng(0).integers(0, 2, (SIDE, SIDE)).astype(np.uint8) * 255
+    assert len(small(Image.fromarray(noise))) <= MOST_BYTES
 
 
 def test_half_of_the_pictures_are_of_confusions_and_half_of_channels(record: Record) -> None:
@@ -206,3 +216,36 @@ def test_all_pairs_of_a_thousand_classes_are_in_the_file(tmp_path: Path, monkeyp
 )
 def test_sentences_begin_with_capitals_and_names_as_they_are(text: str, expected: str) -> None:
     assert sentence(text) == expected
+
+
+def test_images_of_the_same_name_in_another_order_are_refused(
+    digits_record: Path, refuses: Refuses
+) -> None:
+    """Positions in a record would name the images of other classes."""
+    record = Record.load(digits_record)
+    digits = open_source("digits")
+    positions, rows = record.arrays["sample/index"], record.arrays["sample/row"]
+    assert images_of(record, digits) is digits
+    order = np.argsort(digits.labels, kind="stable")
+    assert not np.array_equal(digits.labels[order][positions], rows)
+    sorted_by_class = replace(digits, labels=digits.labels[order])
+    with refuses(DataError, "in its order"):
+        seviz.thumbnails(record, sorted_by_class, 3)
+
+
+def test_answers_for_other_images_are_refused(digits_record: Path, refuses: Refuses) -> None:
+    answers = PredictionTable(("0", "1"), np.array([0]), np.array([1]), paths=("elsewhere/17.png",))
+    with refuses(DataError, "elsewhere/17.png"):
+        seviz.thumbnails(Record.load(digits_record), "digits", 3, predictions=answers)
+
+
+def test_the_page_judges_what_others_say_as_findings_do(record: Record, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    seviz.write_report(record, page)
+    text = html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
+    found = seviz.findings(record)
+    assert len(found.literature) == 3
+    for one in (*found.statements, *found.literature):
+        assert f"“{one.claim}”" in text
+        assert one.reason in text
+    assert "arXiv 2304.06345" in text

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import seviz
 from seviz.analysis.dyads import Dyads
+from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.findings.verdicts import FAILS, HOLDS, UNKNOWN
 from seviz.analysis.swap import Swap, describe, swap_of
 from seviz.collect import holding
@@ -413,6 +414,9 @@ def test_shares_by_hand() -> None:
     assert whole.within is not None
     assert (alone.within.value, whole.within.value) == (0.0, 0.5)
     assert whole.verdict == UNKNOWN
+    # An interval around 0 tells no direction, and not that there is none.
+    wide = replace(swap, rates=(alone, replace(whole, lift=Estimate(0.5, -1.0, 2.0))))
+    assert "neither rise nor fall beyond chance: +0.50 [-1.00, +2.00]" in str(wide)
     assert swap.cells == ()  # four pairs of six pairs of classes
     assert "does not follow" not in str(swap)
     # An answer of a class that does not take part is no third class.

@@ -248,7 +248,14 @@ def describe(swap: Swap) -> list[str]:
     }[whole.verdict]
     found.append(f"A disturbance alone: {', and '.join(chance)}. So {said}.")
     if whole.lift is not None and whole.lift.low is not None and whole.lift.high is not None:
-        moved = "rise" if whole.lift.above(0) else "fall" if whole.lift.below(0) else "hardly move"
+        # An interval around 0 shows no direction; it need not be small for that.
+        moved = (
+            "rise"
+            if whole.lift.above(0)
+            else "fall"
+            if whole.lift.below(0)
+            else "neither rise nor fall beyond chance"
+        )
         found.append(
             f"Below the answer, the log odds of the gates' class against third classes {moved}: "
             f"{whole.lift.value:+.2f} [{whole.lift.low:+.2f}, {whole.lift.high:+.2f}]."

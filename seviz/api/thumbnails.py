@@ -47,7 +47,7 @@ def thumbnails(
 
     Raises:
         UsageError: If ``most`` is not positive.
-        DataError: If these are not the images of the record.
+        DataError: If these are not the images of the record, or answers are for others.
 
     >>> import seviz
     >>> record = seviz.collect(seviz.load(seviz.sample("se_resnet_digits")), "digits")
@@ -69,7 +69,13 @@ def thumbnails(
     positions: list[int] = []
     if predictions is not None:
         place = {source.image_name(i): i for i in range(len(source))}
-        positions = [place[name] for name in predictions.paths or ()]
+        names = predictions.paths or ()
+        if (unknown := next((name for name in names if name not in place), None)) is not None:
+            raise DataError(
+                f"expected answers for the images of the record, found {unknown!r} among them; give those of "
+                "the same pass"
+            )
+        positions = [place[name] for name in names]
     return make_thumbnails(
         opened,
         most,

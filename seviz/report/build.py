@@ -32,7 +32,7 @@ from seviz.results.record import Record
 from seviz.tables import tables_of
 from seviz.tables.confusion import calibration_table, classes_table, pairs_table
 from seviz.tables.csv_files import to_csv
-from seviz.tables.findings import blocks_table
+from seviz.tables.findings import SOURCES, blocks_table
 from seviz.tables.table import Table
 
 if TYPE_CHECKING:
@@ -165,8 +165,8 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "fit": summary.fit(inputs),
         "leading": leading(inputs),
         "sentences": summary.sentences(inputs),
-        "statements": inputs.findings.statements,
-        "judged": inputs.findings.of,
+        "judged": summary.judged(inputs),
+        "claimed_by": SOURCES,
         "word": record.word,
         "method": inputs.findings.method,
         "gates": drawn,

@@ -12,12 +12,14 @@ from seviz.analysis import (
 )
 from seviz.analysis.cost import describe_cost
 from seviz.analysis.findings import failures, remarks
+from seviz.analysis.findings.verdicts import Statement
 from seviz.analysis.gate_confusion import MOST_COMPARED
 from seviz.report.calibrated import describe_calibration
 from seviz.report.inputs import Inputs
 from seviz.report.names import prose_without_folders, sentence, shown
 from seviz.results.alarms import alarms as alarms_of
 from seviz.results.shares import shown_share
+from seviz.tables.findings import LITERATURE_CAPTION
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,16 @@ class Said:
     text: str
     section: str
     title: str
+
+
+def judged(inputs: Inputs) -> list[tuple[str, tuple[Statement, ...]]]:
+    """Return what others say of such networks, judged for this one, below a title for each group."""
+    found = inputs.findings
+    groups = [
+        (f"What the SENet paper says, for {found.of}", found.statements),
+        (LITERATURE_CAPTION, found.literature),
+    ]
+    return [(title, statements) for title, statements in groups if statements]
 
 
 def sentences(inputs: Inputs) -> list[Said]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # Of one picture: its longer side in pixels, and its bytes, so that 200 of them take 0.4 MB in base64.
 SIDE, MOST_BYTES = 64, 1500
-_QUALITIES = (80, 65, 50, 35, 20)
+# The last serves black and white noise, which no picture exceeds.
+_QUALITIES = (80, 65, 50, 35, 20, 10, 5)
 # Images that are named of one way to be confused, and of all.
 OF_CELL, OF_ALL = 12, 4000
 # Pictures of a cell before the next one gets some; a channel gets all that the page lists of it.

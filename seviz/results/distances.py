@@ -27,7 +27,8 @@ def read_distances(path: str | Path, classes: ClassTable) -> Floats:
         classes: The classes; others in the file are left out. Names as for ``--classes``.
 
     Raises:
-        DataError: If it cannot be read, a distance is no number or negative, or two lines differ.
+        DataError: If it cannot be read, a distance is no number or negative, two lines differ, or there is
+            none of two of these classes.
     """
     try:
         with plain_file(path, _MOST_BYTES).open(encoding="utf-8-sig", newline="") as file:
@@ -51,6 +52,11 @@ def read_distances(path: str | Path, classes: ClassTable) -> Floats:
                 "leave one out"
             )
         found[first, second] = found[second, first] = value
+    if np.isnan(found).all():
+        raise DataError(
+            f"expected distances of these classes in {path}, found none of two of them; names are as for "
+            f"--classes: {', '.join(classes.labels[:5])}{', ...' * (len(classes) > 5)}"
+        )
     np.fill_diagonal(found, 0.0)
     return found
 

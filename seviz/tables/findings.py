@@ -90,10 +90,12 @@ def statements_table(findings: Findings) -> Table:
     return Table.of("statements", statements_caption(findings), _STATEMENTS, findings.statements)
 
 
-_SOURCES = {claim.text: claim.source for claim in LITERATURE}
+LITERATURE_CAPTION = "What the literature says of channel attention"
+# Who says it, by statement.
+SOURCES = {claim.text: claim.source for claim in LITERATURE}
 _LITERATURE = (
     Column("claim", "what others say of channel attention", get=lambda s: s.claim),
-    Column("source", "source", get=lambda s: _SOURCES[s.claim]),
+    Column("source", "source", get=lambda s: SOURCES[s.claim]),
     Column("verdict", "for this one", get=lambda s: s.verdict),
     Column("reason", "why", get=lambda s: s.reason),
 )
@@ -101,8 +103,7 @@ _LITERATURE = (
 
 def literature_table(findings: Findings) -> Table:
     """Return what others than the SENet paper say, judged for this network, with its source."""
-    caption = "What the literature says of channel attention"
-    return Table.of("literature", caption, _LITERATURE, findings.literature)
+    return Table.of("literature", LITERATURE_CAPTION, _LITERATURE, findings.literature)
 
 
 _SELECTIVE = (

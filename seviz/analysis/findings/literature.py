@@ -116,8 +116,8 @@ def _on_alike(evidence: Evidence, drawn: Drawn) -> Statement:
         return Statement(
             ALIKE,
             UNKNOWN,
-            f"There are {classes} classes with images and distances that differ, and it needs about "
-            f"{2 * FEWEST_CLASSES}.",
+            f"{classes} classes have images and a distance to each other; it needs {FEWEST_CLASSES}, whose "
+            "distances, and gates, are not all alike.",
         )
     sure = [t for t in tests if t.p_value < 1 - CONFIDENCE]
     most = max(tests, key=lambda t: t.correlation)
