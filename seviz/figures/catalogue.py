@@ -221,7 +221,7 @@ FIGURES = (
     ),
     Drawing(
         "activations_ridges",
-        "Gates of single images by class, for the channels that tell classes apart best",
+        "Gates of single images by class, a panel for each channel",
         Record,
         _ridges,
     ),
