@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from torch import nn
 
 from seviz.errors import CheckpointError, UsageError
 from seviz.gates import Example, Inputs
+from seviz.gates.attributes import copied
 from seviz.results.blocks import SE
 from seviz.results.cost import BlockWork, Convention, Totals
 
@@ -101,7 +101,7 @@ def fvcore_count(model: nn.Module, size: Example) -> int:
         raise UsageError(
             "expected a network with one input for the convention fvcore, found several inputs; leave it out"
         )
-    real = copy.deepcopy(model).to_empty(device="cpu").eval()
+    real = copied(model).to_empty(device="cpu").eval()
     for buffer in real.buffers():
         buffer.zero_()  # positions that tensors are indexed with must lie inside them
     like = next((p for p in real.parameters() if p.is_floating_point()), torch.empty(0))

@@ -14,7 +14,6 @@ In a residual network they may also go before each branch, after each addition, 
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from seviz.cost.inserted import Before, OnShortcut, WithSE, gate_maker
 from seviz.cost.units import is_map, units
 from seviz.errors import CheckpointError, UsageError
 from seviz.gates import Example, trace, unwrap
+from seviz.gates.attributes import copied
 from seviz.gates.flow import root
 from seviz.gates.graph import Graph, Op, Value
 from seviz.gates.ops import LINEAR, NORM, VIEW
@@ -92,7 +92,7 @@ def insert(
         raise UsageError(
             f"expected --after with the standard placement, found {placement}; leave one of them out"
         )
-    network = copy.deepcopy(unwrap(model))
+    network = copied(unwrap(model))
     word = BY_KEY[kind].word
     traced = trace(network, input_size, kind)
     if traced.found.blocks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 
 from seviz.errors import DeviceError, UsageError
 from seviz.gates import Example, Inputs, evaluating
+from seviz.gates.attributes import copied
 from seviz.gates.inputs import call, like_traced
 from seviz.results.cost import Latency
 
@@ -104,7 +104,7 @@ def ratio_interval(ratios: Sequence[float] | np.ndarray) -> tuple[float, float, 
 
 def _on(network: nn.Module, device: torch.device) -> nn.Module:
     here = all(p.device.type == device.type for p in network.parameters())
-    return network if here else copy.deepcopy(network).to(device)
+    return network if here else copied(network).to(device)
 
 
 def _pair(networks: tuple[nn.Module, nn.Module], example: Any, number: int) -> tuple[float, float]:

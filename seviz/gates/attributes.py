@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.utils._pytree import tree_leaves
 
 
 @contextmanager
@@ -32,6 +34,23 @@ def attributes_restored(model: nn.Module) -> Iterator[None]:
             for name in _own(module).keys() - kept.keys():
                 del module.__dict__[name]
             module.__dict__.update(kept)
+
+
+def copied(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
+    """Return a copy of a network, also where it keeps what it computed while gradients were.
+
+    Such tensors cannot be copied by torch: the copy has their numbers, without the way they came.
+
+    Args:
+        model: The network.
+        memo: As for `copy.deepcopy`: what stands for some objects, by ``id``.
+    """
+    memo = {} if memo is None else memo
+    for module in model.modules():
+        for kept in tree_leaves(_own(module)):
+            if isinstance(kept, Tensor) and not kept.is_leaf:
+                memo.setdefault(id(kept), kept.detach())
+    return copy.deepcopy(model, memo)
 
 
 def _own(module: nn.Module) -> dict[str, Any]:

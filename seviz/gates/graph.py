@@ -6,7 +6,6 @@ tensor. Nothing is judged here; `seviz.gates.flow` reads the graph.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from seviz.gates.attributes import copied
 from seviz.gates.inputs import call, outputs_in
 from seviz.gates.mode import DispatchMode
 from seviz.gates.ops import MULTIPLY
@@ -296,7 +296,7 @@ def meta_copy(model: nn.Module) -> nn.Module:
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
             kept = {k: h for k, h in hooks.items() if type(h).__module__.startswith("torch.")}
             memo[id(hooks)] = OrderedDict(kept)
-    return copy.deepcopy(model, memo)
+    return copied(model, memo)
 
 
 def walk_back(value: Value, stop: set[int] | None = None) -> Iterator[Op]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from seviz.gates.attributes import copied
 
 
 class PassThrough(nn.Module):
@@ -92,4 +93,4 @@ def shared_copy(model: nn.Module) -> nn.Module:
     """Return a copy of the modules that uses the same parameters and buffers."""
     memo: dict[int, Any] = {id(p): p for p in model.parameters()}
     memo.update({id(b): b for b in model.buffers()})
-    return copy.deepcopy(model, memo)
+    return copied(model, memo)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from seviz.cost.twin import modules_of
 from seviz.data.loaders import Loading
 from seviz.errors import CheckpointError, DataError, UsageError
 from seviz.gates import Example, Inputs, Trace, evaluating, trace, unwrap
-from seviz.gates.attributes import attributes_restored
+from seviz.gates.attributes import attributes_restored, copied
 from seviz.gates.inputs import call, like_traced
 from seviz.gates.rerun import Rerun
 from seviz.networks import LoadedModel, save_checkpoint
@@ -251,7 +250,7 @@ def fold(
         raise UsageError("expected blocks to fold, found none; name them, a stage, or all")
     chosen = select_blocks(found.found.blocks, blocks)
     means = _checked(loaded, chosen, gates)
-    work = _on_cpu(copy.deepcopy(model))
+    work = _on_cpu(copied(model))
     folds, numbers, folded = _folded(work, found, chosen, means)
     apply_folds(work, folds, loaded.name)
     for path, values in numbers.items():
@@ -387,7 +386,7 @@ def _check(
             "network cannot be folded"
         )
     like = next(p for p in model.parameters() if p.is_floating_point())
-    reference = model if like.device.type == "cpu" else _on_cpu(copy.deepcopy(model))
+    reference = model if like.device.type == "cpu" else _on_cpu(copied(model))
     generator = torch.Generator().manual_seed(0)
     batches: list[Any] = []
     if isinstance(found.example, Inputs):
