@@ -61,7 +61,7 @@ def never_too_slow() -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a pass of few images for a long one."""
-    monkeypatch.setattr("seviz.collect.prepare._LEAST_NUMBERS", 1)
+    monkeypatch.setattr("seviz.collect.prepared._LEAST_NUMBERS", 1)
 
 
 def passed(net: LoadedModel, source: ArraySource, **options: object) -> Record:

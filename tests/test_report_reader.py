@@ -454,7 +454,7 @@ def test_printed_tables_repeat_their_heads_and_nothing_is_cut(
 
     record = with_predictions(
         record_of_gates(
-            [np.random.default_rng(i).uniform(0.2, 0.8, (60, 8)) for i in range(34)],
+            [np.random.default_rng(i).uniform(0.2, 0.8, (60, 8)) for i in range(60)],
             np.repeat(np.arange(30), 2),
             [f"kind {i}" for i in range(30)],
             indices=np.arange(60),
