@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from seviz.collect.fast import REDUCED, Answer, Choice, Chosen, Eager, Halving, Speed
 from seviz.collect.fast.agreement import compare
-from seviz.collect.fast.choice import UNTOUCHED
+from seviz.collect.fast.choice import CHANGES, UNTOUCHED
 from seviz.collect.fast.halving import out_of_memory
 from seviz.collect.forward import run
 from seviz.collect.observers import GateSums, Observation
@@ -245,7 +245,7 @@ def test_a_slower_copy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.no_grad():
         expected = model(x)
     answer, notes = two_batches(model, SIZE, x)
-    assert len(notes) == 3
+    assert len(notes) == len(CHANGES)
     assert all("slower" in n for n in notes)
     assert torch.equal(answer.logits, expected)
 
@@ -350,7 +350,7 @@ def test_every_batch_is_computed_alike() -> None:
     assert all(torch.equal(first.gates[n], second.gates[n]) for n in first.gates)
 
 
-@pytest.mark.parametrize("made", [0, 1, 2, UNTOUCHED])
+@pytest.mark.parametrize("made", range(UNTOUCHED + 1))
 def test_a_resumed_pass_goes_on_as_it_began(made: int) -> None:
     model, x = network(), images(SIZE, 6, seed=3)
     traced = trace(model, SIZE)
@@ -362,7 +362,8 @@ def test_a_resumed_pass_goes_on_as_it_began(made: int) -> None:
         way(x)
     assert choice.made == made
     said = " ".join(way.notes)
-    assert ("folded" in said, "channels last" in said) == (made in {0, 1}, made in {0, 2})
+    change = CHANGES[made] if made != UNTOUCHED else (False, False, False)
+    assert ("folded" in said, "channels last" in said, "fused" in said) == change
 
 
 def test_time_has_no_vote_among_several_processes() -> None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-# What is done to the copies, the best first: batch norms folded, channels last. Past the end of this
-# list is the network as it is.
-CHANGES = ((True, True), (True, False), (False, True))
+
+class Change(NamedTuple):
+    """What is done to a copy.
+
+    Attributes:
+        folded: Batch norms are folded.
+        last: Maps lie with the channels innermost.
+        fused: It is run as a program of fused operators, with batch norms folded where there are any.
+    """
+
+    folded: bool
+    last: bool
+    fused: bool = False
+
+
+# The best first. Past the end of this list is the network as it is.
+CHANGES = (Change(True, True, True), Change(True, True), Change(True, False), Change(False, True))
 UNTOUCHED = len(CHANGES)
 _OPEN = -1
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from seviz.collect.fast.backends import Answer, Backend, Eager
 from seviz.collect.fast.choice import CHANGES, UNTOUCHED, Choice
 from seviz.collect.fast.compiled import Compiled, NotCompilableError
 from seviz.collect.fast.copies import changed_copy, has_foreign_hooks, has_maps, is_float32
-from seviz.collect.fast.norms import folds
+from seviz.collect.fast.norms import NormFold, folds
+from seviz.collect.fast.program import NotAProgramError, Program, can_fuse
 from seviz.collect.fast.reduced import Reduced
 from seviz.collect.fast.replayed import Replayed, can_record
 from seviz.collect.fast.trial import RefusedError, Trial
@@ -25,6 +27,7 @@ from seviz.gates.reading import HookReading, Reading
 from seviz.networks.quiet import quiet
 
 _Build = Callable[[], Eager]
+_Candidate = Callable[[], Eager | Program]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Speed:
     """What may be done for speed.
 
     Attributes:
-        fast: Try changed copies of the network on the first batch: batch norms folded, channels last.
+        fast: Try changed copies of the network on the first batch: batch norms folded, channels last,
+            operators fused.
         compiled: Compile the one that is chosen with ``torch.compile``.
         outputs: Whether the network's output is needed; else a pass ends at the last gate.
         graph: The recorded pass of the network, without which no batch norm is folded.
@@ -118,23 +122,29 @@ class Chosen:
 
     def _choose(self, trial: Trial) -> Backend:
         notes: list[str] = []
-        eager = self._reference
+        eager: Eager | Program = self._reference
         build: _Build = lambda: self._eager(changed_copy(self._model))  # noqa: E731
         agreement, done = trial.rounding, "the untouched network"
         choice = self._speed.choice
         chosen = UNTOUCHED
-        for place, name, candidate in self._candidates(notes):
+        for place, name, candidate in self._candidates(trial, notes):
             if not choice.allows(place):
                 continue
             try:
                 copy = candidate()
+            except NotAProgramError:
+                continue  # there are other ways
+            except Exception as exc:  # a network that cannot be copied
+                notes.append(f"not computed on a copy of the network: {type(exc).__name__}")
+                continue
+            try:
                 agreement, _ = trial.check(copy, may_be_slower=not choice.by_time)
             except RefusedError as refused:
                 notes.append(f"not computed with {name}: {refused}")
-            except Exception as exc:  # a network that cannot be copied
-                notes.append(f"not computed on a copy of the network: {type(exc).__name__}")
             else:
-                eager, build, done, chosen = copy, candidate, name, place
+                eager, done, chosen = copy, name, place
+                if not CHANGES[place].fused:
+                    build = cast(_Build, candidate)
                 break
         choice.made = chosen
         way: Backend = eager
@@ -145,7 +155,7 @@ class Chosen:
                 done = f"torch.compile and {done}"
             except (NotCompilableError, RefusedError) as refused:
                 notes.append(f"--torchcompile is not used: {refused}")
-        elif (replayed := self._replayed(trial, eager)) is not None:
+        elif isinstance(eager, Eager) and (replayed := self._replayed(trial, eager)) is not None:
             way, done = replayed, f"{done}, replayed as a CUDA graph"
         if chosen != UNTOUCHED and self._reduced is None and agreement is not None:
             notes.append(
@@ -157,7 +167,7 @@ class Chosen:
         self.notes = tuple(dict.fromkeys(notes))
         return way
 
-    def _candidates(self, notes: list[str]) -> Iterator[tuple[int, str, _Build]]:
+    def _candidates(self, trial: Trial, notes: list[str]) -> Iterator[tuple[int, str, _Candidate]]:
         """Yield changed copies of the network with what was changed, the best first."""
         if not (self._speed.fast and self._is_plain and is_float32(self._model)):
             return
@@ -175,16 +185,29 @@ class Chosen:
             self._device.type == "cpu"
             or (self._device.type == "cuda" and self._reduced is not None)
         )
-        for place, (folded, last) in enumerate(CHANGES):
-            if (folded and not found) or (last and not maps):
+        # A compiler fuses by itself. In a shorter type autocast decides operator by operator.
+        fusible = self._device.type == "cpu" and not self._speed.compiled and self._reduced is None
+        fusible = fusible and trial.are_maps and can_fuse()
+        for place, change in enumerate(CHANGES):
+            if change.fused:
+                if maps and fusible:
+                    words = [f"{len(found)} batch norms folded"] * bool(found) + ["channels last"]
+                    name = f"{' and '.join(words)}, operators fused"
+                    yield place, name, lambda: self._program(found, trial)
+                continue
+            if (change.folded and not found) or (change.last and not maps):
                 continue
 
-            def build(folded: bool = folded, last: bool = last) -> Eager:
+            def build(folded: bool = change.folded, last: bool = change.last) -> Eager:
                 copy = changed_copy(self._model, folds=found if folded else (), channels_last=last)
                 return self._eager(copy, channels_last=last)
 
-            words = [f"{len(found)} batch norms folded"] * folded + ["channels last"] * last
-            yield place, " and ".join(words), build
+            words = [f"{len(found)} batch norms folded"] * change.folded
+            yield place, " and ".join(words + ["channels last"] * change.last), build
+
+    def _program(self, found: list[NormFold], trial: Trial) -> Program:
+        copy = changed_copy(self._model, folds=found, channels_last=True)
+        return Program(copy, self._readings, trial.size, outputs=self._speed.outputs)
 
     @property
     def _is_plain(self) -> bool:

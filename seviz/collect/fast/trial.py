@@ -49,6 +49,16 @@ class Trial:
         """Return the number of images."""
         return len(self._images)
 
+    @property
+    def are_maps(self) -> bool:
+        """Return whether the network takes maps [N, C, H, W], and nothing else."""
+        return isinstance(self._images, Tensor) and self._images.dim() == 4
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Return the size of an image."""
+        return tuple(self._images.shape[1:])
+
     def check(self, way: Backend, *, may_be_slower: bool = False) -> tuple[Agreement, float]:
         """Return how far a way is from the untouched network in float32, and the seconds of its first run.
 

@@ -1,0 +1,319 @@
+"""A network as a program of fused operators: the network's own numbers, or it is no program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from dialects import images, settle
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seviz.collect.fast import Answer, Choice, Chosen, Eager, Speed
+from seviz.collect.fast.choice import CHANGES
+from seviz.collect.fast.copies import changed_copy
+from seviz.collect.fast.norms import folds
+from seviz.collect.fast.program import NotAProgramError, Program, can_fuse
+from seviz.collect.fast.program.chunks import segments
+from seviz.collect.fast.program.nodes import nodes
+from seviz.gates import trace
+
+CPU = torch.device("cpu")
+SIZE = (3, 16, 16)
+
+pytestmark = pytest.mark.skipif(not can_fuse(), reason="this PyTorch has no fused operators")
+
+
+class Gate(nn.Module):
+    """Squeeze and excitation."""
+
+    def __init__(self, channels: int, gate: nn.Module, *, linear: bool = False) -> None:
+        super().__init__()
+        layer: Any = nn.Linear if linear else (lambda a, b: nn.Conv2d(a, b, 1))
+        self.fc1, self.fc2, self.gate = layer(channels, 4), layer(4, channels), gate
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x.mean((2, 3), keepdim=not self.linear)
+        s: Tensor = self.gate(self.fc2(F.relu(self.fc1(z))))
+        return x * (s[:, :, None, None] if self.linear else s)
+
+
+class Net(nn.Module):
+    """A stem, a body that is given, squeeze and excitation in it, and a head."""
+
+    def __init__(self, body: nn.Module, channels: int = 16) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.body, self.head = body, nn.Linear(channels, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.body(self.stem(x)).mean((2, 3)))
+        return y
+
+
+class Residual(nn.Module):
+    """A residual block as ResNet has it, with the gate on its branch, or without."""
+
+    def __init__(self, *, gated: bool, late: bool = False, inplace: bool = True) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 1)
+        self.norm = nn.BatchNorm2d(16)
+        self.gate = Gate(16, nn.Sigmoid())
+        self.gated, self.inplace = gated, inplace
+        self.shortcut = nn.Conv2d(16, 16, 1) if late else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.two(F.relu(self.one(x))))
+        out = self.gate(out) if self.gated else out
+        residual = self.shortcut(x)  # after the branch
+        if self.inplace:
+            out += residual
+            out = F.relu(out, inplace=True)
+        else:
+            out = F.relu(residual + out)
+        return out if self.gated else self.gate(out)
+
+
+class Inverted(nn.Module):
+    """As in MobileNetV3 and EfficientNet: wider, depthwise, gated, narrower; grouped at the end."""
+
+    def __init__(self, act: Callable[[], nn.Module], gate: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(16, 32, 1, bias=False),
+            nn.BatchNorm2d(32),
+            act(),
+            nn.Conv2d(32, 32, 5, 2, 2, groups=32, bias=False),
+            nn.BatchNorm2d(32),
+            act(),
+            Gate(32, gate),
+            nn.Conv2d(32, 16, 1),
+            nn.Conv2d(16, 16, 3, 1, 2, dilation=2, groups=4),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+
+class Written(nn.Module):
+    """The map of a convolution is written into before its result is added to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(16, 16, 1), Gate(16, nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * 1
+        out = self.conv(x)
+        x.mul_(3)
+        y: Tensor = self.gate(F.relu(out + x))
+        return y
+
+
+class Twice(nn.Module):
+    """One convolution, called twice, whose result is used twice; channels are shuffled, and joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(16, 16, 1), Gate(16, nn.Sigmoid(), linear=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.conv(F.relu(self.conv(x)))
+        n, c, h, w = one.shape
+        mixed = one.view(n, 4, c // 4, h, w).transpose(1, 2).reshape(n, c, h, w)
+        joined = torch.cat([F.relu(one), mixed], 1)[:, ::2]
+        y: Tensor = self.gate(F.max_pool2d(joined, 2))
+        return y
+
+
+# With how many convolutions something is fused, counted by hand.
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "residual": (lambda: Residual(gated=False), 2),
+    "residual, not in place": (lambda: Residual(gated=False, inplace=False), 2),
+    "residual of a convolution": (lambda: Residual(gated=False, late=True), 2),
+    "gated residual": (lambda: Residual(gated=True), 1),
+    "gated residual of a convolution": (lambda: Residual(gated=True, late=True, inplace=False), 1),
+    "hardswish": (lambda: Inverted(nn.Hardswish, nn.Hardsigmoid()), 2),
+    "silu": (lambda: Inverted(lambda: nn.SiLU(inplace=True), nn.Sigmoid()), 2),
+    "relu6": (lambda: Inverted(nn.ReLU6, nn.Sigmoid()), 2),
+    "leaky": (lambda: Inverted(lambda: nn.LeakyReLU(0.3), nn.Sigmoid()), 2),
+    "gelu": (lambda: Inverted(nn.GELU, nn.Sigmoid()), 2),
+    "gelu by tanh": (lambda: Inverted(lambda: nn.GELU("tanh"), nn.Sigmoid()), 2),
+    "tanh": (lambda: Inverted(nn.Tanh, nn.Sigmoid()), 2),
+    "mish, which is not fused": (lambda: Inverted(nn.Mish, nn.Sigmoid()), 0),
+    "written into": (Written, 0),
+    "used twice": (Twice, 1),
+}
+
+
+def made(body: nn.Module, **options: Any) -> tuple[nn.Module, Eager, Program]:
+    """Return a network, as it is run, and its program."""
+    model = settle(Net(body))
+    traced = trace(model, SIZE)
+    assert traced.found.blocks
+    readings = traced.found.se_readings
+    copy = changed_copy(model, folds=folds(model, traced.own_size), channels_last=True)
+    return model, Eager(model, readings, CPU), Program(copy, readings, SIZE, **options)
+
+
+def both(eager: Eager, program: Program, count: int) -> tuple[Answer, Answer]:
+    x = images(SIZE, count, seed=3)
+    with eager:
+        expected = eager(x)
+    with program:
+        return expected, program(x)
+
+
+def assert_alike(answer: Answer, expected: Answer) -> None:
+    torch.testing.assert_close(answer.logits, expected.logits, atol=1e-5, rtol=1e-5)
+    assert list(answer.gates) == list(expected.gates)
+    for name, gate in expected.gates.items():
+        torch.testing.assert_close(answer.gates[name], gate, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_program_gives_the_networks_numbers(name: str) -> None:
+    build, fused = NETWORKS[name]
+    model, eager, program = made(build())
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    assert program.fused == fused
+    for count in (5, 1, 2):
+        expected, answer = both(eager, program, count)
+        assert_alike(answer, expected)
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+def test_a_program_ends_at_the_last_gate() -> None:
+    _, eager, program = made(Residual(gated=True), outputs=False)
+    expected, answer = both(eager, program, 4)
+    assert answer.logits.shape == (4, 0)
+    assert len(expected.gates) == 1
+    for name, gate in expected.gates.items():
+        torch.testing.assert_close(answer.gates[name], gate, atol=1e-6, rtol=0)
+
+
+class Halves(nn.Sequential):
+    """Maps of 16 x 16 x 16 numbers, then of 4 x 4 x 16."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Residual(gated=True), nn.MaxPool2d(4), Residual(gated=True), nn.Conv2d(16, 16, 1)
+        )
+
+
+def test_large_maps_are_computed_for_few_images() -> None:
+    # 4 maps of 16 kB of an image at most: residual, branch, a product; half of the cache holds 2 images.
+    room = 2 * 2 * 4 * 16 * 16 * 16 * 4
+    _, eager, program = made(Halves(), cache_size=room)
+    first, last = program.segments[0].images, program.segments[-1].images
+    assert first in (2, 4)
+    assert last >= 8 * first
+    for count in (1, 7, 40):
+        expected, answer = both(eager, program, count)
+        assert_alike(answer, expected)
+
+
+def test_an_image_at_a_time_where_there_is_no_room() -> None:
+    _, eager, program = made(Twice(), cache_size=1)
+    assert {s.images for s in program.segments} == {1}
+    expected, answer = both(eager, program, 3)
+    assert_alike(answer, expected)
+
+
+def test_segments_hand_on_one_map() -> None:
+    given = nodes(settle(Net(Halves())), SIZE)
+    found = segments(given, 1 << 17)
+    assert [s.start for s in found] == [0, *(s.stop for s in found[:-1])]
+    assert found[-1].stop == len(given.todo)
+    assert [s.images for s in found] == sorted(s.images for s in found)
+    for one in found[1:]:
+        earlier = {s for node in given.todo[: one.start] for s in node.outputs}
+        taken = {s for node in given.todo[one.start :] for s in node.inputs}
+        assert earlier & taken == {one.takes}
+
+
+class Drawn(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.rand_like(x)
+
+
+class Counted(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 / len(x))
+
+
+class Attribute(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = [torch.ones(16, 1, 1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.shift[0].to(x.device)
+
+
+class Branches(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu().neg() if len(x) > 2 else x.relu()
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Net(nn.Identity())
+
+    def forward(self, x: Tensor) -> Any:
+        return self.inner(x), x
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (Net(Drawn()), "random"),
+        (Net(Counted()), "number of images"),
+        (Net(Attribute()), "no parameters"),
+        (Net(Branches()), "number of images"),
+        (Pair(), "one output"),
+    ],
+    ids=lambda value: type(getattr(value, "body", value)).__name__,
+)
+def test_what_is_no_program(model: nn.Module, why: str) -> None:
+    with pytest.raises(NotAProgramError, match=why):
+        nodes(model.eval(), SIZE)
+
+
+def chosen(model: nn.Module, choice: Choice) -> tuple[str, ...]:
+    traced = trace(model, SIZE)
+    speed = Speed(fast=True, graph=traced.own_size, choice=choice)
+    with torch.inference_mode(), Chosen(model, traced.found.se_readings, CPU, None, speed) as way:
+        way(images(SIZE, 3, seed=1))
+        return way.notes
+
+
+def test_a_pass_takes_the_program_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seviz.collect.fast.trial.SLOWER", float("inf"))
+    model, choice = settle(Net(Residual(gated=True))), Choice()
+    (note,) = chosen(model, choice)
+    assert note.startswith(
+        "computed with 1 batch norms folded and channels last, operators fused; "
+    )
+    assert CHANGES[choice.made or 0].fused
+
+
+@pytest.mark.parametrize("missing", ["operators", "program"])
+def test_without_kernels_the_next_way_is_taken(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr("seviz.collect.fast.trial.SLOWER", float("inf"))
+    body: nn.Module = Residual(gated=True)
+    if missing == "operators":
+        monkeypatch.setattr("seviz.collect.fast.chosen.can_fuse", lambda: False)
+    else:
+        body = nn.Sequential(body, Counted())
+    model, choice = settle(Net(body)), Choice()
+    (note,) = chosen(model, choice)
+    assert note.startswith("computed with 1 batch norms folded and channels last; ")
+    assert CHANGES[choice.made or 0] == (True, True, False)
