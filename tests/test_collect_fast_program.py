@@ -16,7 +16,6 @@ from seviz.collect.fast.choice import CHANGES
 from seviz.collect.fast.copies import changed_copy
 from seviz.collect.fast.norms import folds
 from seviz.collect.fast.program import NotAProgramError, Program, can_fuse
-from seviz.collect.fast.program.chunks import segments
 from seviz.collect.fast.program.nodes import nodes
 from seviz.gates import trace
 
@@ -157,7 +156,7 @@ def made(body: nn.Module, **options: Any) -> tuple[nn.Module, Eager, Program]:
     assert traced.found.blocks
     readings = traced.found.se_readings
     copy = changed_copy(model, folds=folds(model, traced.own_size), channels_last=True)
-    return model, Eager(model, readings, CPU), Program(copy, readings, SIZE, **options)
+    return model, Eager(model, readings, CPU), Program(copy, readings, (4, *SIZE), **options)
 
 
 def both(eager: Eager, program: Program, count: int) -> tuple[Answer, Answer]:
@@ -194,46 +193,6 @@ def test_a_program_ends_at_the_last_gate() -> None:
     assert len(expected.gates) == 1
     for name, gate in expected.gates.items():
         torch.testing.assert_close(answer.gates[name], gate, atol=1e-6, rtol=0)
-
-
-class Halves(nn.Sequential):
-    """Maps of 16 x 16 x 16 numbers, then of 4 x 4 x 16."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            Residual(gated=True), nn.MaxPool2d(4), Residual(gated=True), nn.Conv2d(16, 16, 1)
-        )
-
-
-def test_large_maps_are_computed_for_few_images() -> None:
-    # 4 maps of 16 kB of an image at most: residual, branch, a product; half of the cache holds 2 images.
-    room = 2 * 2 * 4 * 16 * 16 * 16 * 4
-    _, eager, program = made(Halves(), cache_size=room)
-    first, last = program.segments[0].images, program.segments[-1].images
-    assert first in (2, 4)
-    assert last >= 8 * first
-    for count in (1, 7, 40):
-        expected, answer = both(eager, program, count)
-        assert_alike(answer, expected)
-
-
-def test_an_image_at_a_time_where_there_is_no_room() -> None:
-    _, eager, program = made(Twice(), cache_size=1)
-    assert {s.images for s in program.segments} == {1}
-    expected, answer = both(eager, program, 3)
-    assert_alike(answer, expected)
-
-
-def test_segments_hand_on_one_map() -> None:
-    given = nodes(settle(Net(Halves())), SIZE)
-    found = segments(given, 1 << 17)
-    assert [s.start for s in found] == [0, *(s.stop for s in found[:-1])]
-    assert found[-1].stop == len(given.todo)
-    assert [s.images for s in found] == sorted(s.images for s in found)
-    for one in found[1:]:
-        earlier = {s for node in given.todo[: one.start] for s in node.outputs}
-        taken = {s for node in given.todo[one.start :] for s in node.inputs}
-        assert earlier & taken == {one.takes}
 
 
 class Drawn(nn.Module):

@@ -207,7 +207,7 @@ class Chosen:
 
     def _program(self, found: list[NormFold], trial: Trial) -> Program:
         copy = changed_copy(self._model, folds=found, channels_last=True)
-        return Program(copy, self._readings, trial.size, outputs=self._speed.outputs)
+        return Program(copy, self._readings, trial.shape, outputs=self._speed.outputs)
 
     @property
     def _is_plain(self) -> bool:

@@ -55,9 +55,9 @@ class Trial:
         return isinstance(self._images, Tensor) and self._images.dim() == 4
 
     @property
-    def size(self) -> tuple[int, ...]:
-        """Return the size of an image."""
-        return tuple(self._images.shape[1:])
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of the batch."""
+        return tuple(self._images.shape)
 
     def check(self, way: Backend, *, may_be_slower: bool = False) -> tuple[Agreement, float]:
         """Return how far a way is from the untouched network in float32, and the seconds of its first run.

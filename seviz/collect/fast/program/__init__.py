@@ -1,4 +1,4 @@
-"""A network as a program: its operators, fused where there are kernels, a few images at a time."""
+"""A network as a program: its operators, fused where there are kernels."""
 
 from seviz.collect.fast.program.fusing import can_fuse
 from seviz.collect.fast.program.nodes import NotAProgramError

@@ -56,22 +56,21 @@ def _reorder() -> Any:
     return getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None)
 
 
-def fuse(given: Nodes, images: Callable[[int], int]) -> int:
+def fuse(given: Nodes, images: int) -> int:
     """Fuse in place what can be; return with how many convolutions something was.
 
     Args:
         given: The network.
-        images: How many images go through the operator at a place at a time: weights are stored for them.
+        images: In a batch: weights are stored as kernels want them for so many.
     """
     _scale_and_add(given)
     count = 0
-    sizes = {id(node): images(place) for place, node in enumerate(given.todo)}
     for node in list(given.todo):
         if node.name == "convolution" and (layer := _layer(given, node)) is not None:
             if _is_product(given, node, layer):
                 _as_product(given, node, layer)
             elif not _is_vector(given, node):
-                count += _fuse_convolution(given, node, layer, sizes[id(node)])
+                count += _fuse_convolution(given, node, layer, images)
     _in_place(given)
     return count
 

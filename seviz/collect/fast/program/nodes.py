@@ -7,7 +7,7 @@ in a way that a list of operators does not tell, and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -83,7 +83,6 @@ class Nodes:
         values: The recorded value in each slot, with two images.
         bases: For each slot the first one whose memory it shares: views, and what was written in place.
         kept: Slots that are read, beside the result; no operator may do away with them.
-        batched: Slots whose first dimension is the images'.
         stored: Constants that an operator has stored in a form of its own.
     """
 
@@ -95,7 +94,6 @@ class Nodes:
     values: dict[Slot, Value]
     bases: dict[Slot, Slot]
     kept: set[Slot] = field(default_factory=set)
-    batched: set[Slot] = field(default_factory=set)
     stored: set[Slot] = field(default_factory=set)
 
     def users(self) -> dict[Slot, list[int]]:
@@ -141,7 +139,7 @@ def nodes(model: nn.Module, size: tuple[int, ...]) -> Nodes:
     found = _Builder(model, two, size)
     for op, again in zip(two.ops, three.ops, strict=True):
         found.add(op, again, numbers)
-    return found.done(three, numbers)
+    return found.done()
 
 
 def _recorded(model: nn.Module, size: tuple[int, ...], count: int) -> Graph:
@@ -233,16 +231,10 @@ class _Builder:
         for slot, tensor in zip(node.outputs, tensors_in(made), strict=True):
             self.constants[slot] = tensor
 
-    def done(self, three: Graph, numbers: dict[int, Slot]) -> Nodes:
+    def done(self) -> Nodes:
         result = self._numbers.get(id(self._graph.results[0]))
         if self.images is None or result is None or result in self.constants:
             raise NotAProgramError("its output does not depend on the images")
-        more = {slot: value for value, slot in _slots(three, numbers)}
-        batched = {
-            slot
-            for slot, value in self.values.items()
-            if value.shape[:1] == (2,) and more[slot].shape == (3, *value.shape[1:])
-        }
         # What nobody takes is not computed: the masks and reserves that some operators leave.
         todo = self.todo
         while (used := _used(todo, {result}, self.values)) != todo:
@@ -255,18 +247,11 @@ class _Builder:
             result,
             self.values,
             self.bases,
-            batched=batched,
         )
 
 
 # Whose results may share memory although their schema does not say so.
 _VIEWS = frozenset({"reshape", "contiguous", "flatten", "_reshape_alias", "_unsafe_view"})
-
-
-def _slots(graph: Graph, numbers: dict[int, Slot]) -> Iterator[tuple[Value, Slot]]:
-    for op in graph.ops:
-        for value in (*op.inputs, *op.outputs):
-            yield value, numbers[id(value)]
 
 
 def _used(todo: list[Node], wanted: set[Slot], values: dict[Slot, Value]) -> list[Node]:

@@ -1,16 +1,15 @@
-"""Running a network as a list of fused operators, a few images at a time."""
+"""Running a network as a list of fused operators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seviz.collect.fast.backends import Answer, arranged
-from seviz.collect.fast.program.chunks import Segment, segments
 from seviz.collect.fast.program.fusing import can_fuse, fuse
 from seviz.collect.fast.program.nodes import (
     Node,
@@ -25,8 +24,10 @@ from seviz.collect.fast.program.nodes import (
 from seviz.gates import Inputs
 from seviz.gates.reading import HookReading, Reading
 
-_Gates = dict[str, Tensor]
+# A block's name, and which part of its gate.
+_Part = tuple[str, int]
 _Read = Callable[[Tensor], Tensor]
+_Reads = dict[Slot, list[tuple[_Part, _Read]]]
 # Of the recordings that everything was worked out from.
 _LEAST = 2
 
@@ -37,13 +38,11 @@ class Program:
     Args:
         model: A copy of the network that is given away: its weights are stored anew, and gone from it.
         readings: How to read each gate.
-        size: Of an image, [C, H, W].
+        shape: Of the batches, [N, C, H, W]: weights are stored as kernels want them for it. Others run, too.
         outputs: Whether the network's output is needed; else it ends at the last gate.
-        cache_size: Bytes that the maps of a few images are to have room in; the machine's by default.
 
     Attributes:
         fused: How many convolutions something is fused with.
-        segments: Which operators run for how many images at a time.
 
     Raises:
         NotAProgramError: If the network is no list of operators, or there are no kernels here.
@@ -53,28 +52,27 @@ class Program:
         self,
         model: nn.Module,
         readings: Mapping[str, Reading],
-        size: tuple[int, ...],
+        shape: tuple[int, ...],
         *,
         outputs: bool = True,
-        cache_size: int | None = None,
     ) -> None:
         if not can_fuse():
             raise NotAProgramError("this PyTorch has no fused operators")
-        if len(size) != 3:
+        if len(shape) != 4:
             raise NotAProgramError("its images are no maps")
-        given = nodes(model, size)
+        given = nodes(model, shape[1:])
         reads = _reads(given, readings, model)
         given.kept = set(reads)
         if not outputs:
             _end_at_the_last_gate(given)
-        planned = segments(given, cache_size)
-        self.fused = fuse(given, lambda place: _segment_at(planned, place).images)
+        self.fused = fuse(given, shape[0])
         _forget(model, [given.names[s] for s in given.stored if s in given.names])
-        self.segments = segments(given, cache_size)
-        self._outputs, self._names = outputs, list(readings)
+        self._outputs = outputs
         self._parts = {name: len(r.parts) for name, r in readings.items()}
-        self._run = [_Part(given, s, reads) for s in self.segments]
-        self._result = given.result
+        self._images, self._result = given.images, given.result
+        taken = {slot for node in given.todo for slot in node.inputs}
+        self._constants = {s: t for s, t in given.constants.items() if s in taken}
+        self._steps = _steps(given, reads)
         self._held = ExitStack()
 
     def __enter__(self) -> Program:
@@ -93,26 +91,60 @@ class Program:
         count = len(images)
         if count < _LEAST:
             images = images.expand(_LEAST, *images.shape[1:])
-        gates: dict[tuple[str, int], list[Tensor]] = {}
-        last = self._through(len(self._run) - 1, images, gates)
-        whole = {key: torch.cat(parts)[:count] for key, parts in gates.items()}
+        gates: dict[_Part, Tensor] = {}
+        last = self._computed(arranged(images), gates)
         read = {
-            name: torch.cat([whole[name, part] for part in range(self._parts[name])], 1)
-            for name in self._names
+            name: torch.cat([gates[name, part][:count] for part in range(parts)], 1)
+            for name, parts in self._parts.items()
         }
-        logits = last[:count] if self._outputs else images.new_empty(count, 0)
-        return Answer(logits, read)
+        return Answer(last[:count] if self._outputs else images.new_empty(count, 0), read)
 
-    def _through(
-        self, number: int, images: Tensor, gates: dict[tuple[str, int], list[Tensor]]
-    ) -> Tensor:
-        """Return what a part of the network and those before it make of images."""
-        part = self._run[number]
-        made = []
-        for some in torch.split(images, part.segment.images):
-            taken = self._through(number - 1, some, gates) if number else arranged(some)
-            made.append(part(taken, gates))
-        return made[0] if len(made) == 1 else torch.cat(made)
+    def _computed(self, images: Tensor, gates: dict[_Part, Tensor]) -> Tensor:
+        slots = {**self._constants, self._images: images}
+        for step in self._steps:
+            result = step.run(slots, len(images))
+            if isinstance(result, Tensor):
+                slots[step.outputs[0]] = result
+            else:
+                slots.update(zip(step.outputs, tensors_in(result), strict=True))
+            for slot, part, read in step.reads:
+                gates[part] = read(slots[slot])
+            for slot in step.dead:
+                del slots[slot]
+        return slots[self._result]
+
+
+class _Step(NamedTuple):
+    """An operator, ready to run.
+
+    Attributes:
+        run: Called with the slots and the number of images.
+        outputs: Where its results go.
+        reads: Gates in them.
+        dead: Slots of which this is the last use.
+    """
+
+    run: Callable[[dict[Slot, Tensor], int], Any]
+    outputs: tuple[Slot, ...]
+    reads: tuple[tuple[Slot, _Part, _Read], ...]
+    dead: tuple[Slot, ...]
+
+
+def _steps(given: Nodes, reads: _Reads) -> list[_Step]:
+    last = {s: p for p, n in enumerate(given.todo) for s in (*n.inputs, *n.outputs)}
+    ends: dict[int, list[Slot]] = {}
+    for slot, place in last.items():
+        if slot != given.result and slot not in given.constants:
+            ends.setdefault(place, []).append(slot)
+    return [
+        _Step(
+            _call(node),
+            node.outputs,
+            tuple((s, part, read) for s in node.outputs for part, read in reads.get(s, ())),
+            tuple(ends.get(place, ())),
+        )
+        for place, node in enumerate(given.todo)
+    ]
 
 
 def _end_at_the_last_gate(given: Nodes) -> None:
@@ -132,50 +164,6 @@ def _forget(model: nn.Module, names: list[str]) -> None:
             module._parameters[leaf] = nn.Parameter(torch.empty(0), requires_grad=False)
 
 
-def _segment_at(planned: list[Segment], place: int) -> Segment:
-    return next(s for s in planned if s.start <= place < s.stop)
-
-
-class _Part:
-    """One segment, ready to run."""
-
-    def __init__(
-        self, given: Nodes, segment: Segment, reads: dict[Slot, list[tuple[tuple[str, int], _Read]]]
-    ) -> None:
-        self.segment = segment
-        own = given.todo[segment.start : segment.stop]
-        self._constants = {
-            s: given.constants[s] for node in own for s in node.inputs if s in given.constants
-        }
-        last = {s: place for place, node in enumerate(own) for s in (*node.inputs, *node.outputs)}
-        following = [s for n in given.todo[segment.stop :] for s in n.inputs]
-        needed = {given.result, *following}
-        self._steps = []
-        for place, node in enumerate(own):
-            dead = [
-                s for s, p in last.items() if p == place and s not in needed | set(self._constants)
-            ]
-            reading = [(s, r) for s in node.outputs for r in reads.get(s, ())]
-            self._steps.append((node, _call(node), reading, dead))
-        ends = [s for node in own for s in node.outputs if s in needed]
-        self._gives = ends[-1] if ends else own[-1].outputs[-1]
-
-    def __call__(self, taken: Tensor, gates: dict[tuple[str, int], list[Tensor]]) -> Tensor:
-        slots: dict[Slot, Tensor] = {**self._constants, self.segment.takes: taken}
-        images = len(taken)
-        for node, run, reading, dead in self._steps:
-            result = run(slots, images)
-            if isinstance(result, Tensor):
-                slots[node.outputs[0]] = result
-            else:
-                slots.update(zip(node.outputs, tensors_in(result), strict=True))
-            for slot, (key, read) in reading:
-                gates.setdefault(key, []).append(read(slots[slot]))
-            for slot in dead:
-                del slots[slot]
-        return slots[self._gives]
-
-
 def _call(node: Node) -> Callable[[dict[Slot, Tensor], int], Any]:
     """Return an operator that takes its arguments from the slots."""
     run = node.run
@@ -190,12 +178,10 @@ def _call(node: Node) -> Callable[[dict[Slot, Tensor], int], Any]:
     return general
 
 
-def _reads(
-    given: Nodes, readings: Mapping[str, Reading], model: nn.Module
-) -> dict[Slot, list[tuple[tuple[str, int], _Read]]]:
+def _reads(given: Nodes, readings: Mapping[str, Reading], model: nn.Module) -> _Reads:
     """Return how the gates are read from the slots."""
     slots = {id(v): s for s, v in given.values.items()}
-    found: dict[Slot, list[tuple[tuple[str, int], _Read]]] = {}
+    found: _Reads = {}
     for name, whole in readings.items():
         for number, part in enumerate(whole.parts):
             if isinstance(part, HookReading):
