@@ -186,6 +186,15 @@ def test_a_program_gives_the_networks_numbers(name: str) -> None:
     assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
 
 
+def test_inference_mode_hides_nothing() -> None:
+    model = settle(Net(nn.Sequential(Residual(gated=True), nn.Dropout())))
+    readings = trace(model, SIZE).found.se_readings
+    with torch.inference_mode():
+        program = Program(changed_copy(model), readings, (4, *SIZE))
+    assert program.fused == 1
+    assert_alike(*reversed(both(Eager(model, readings, CPU), program, 3)))
+
+
 def test_a_program_ends_at_the_last_gate() -> None:
     _, eager, program = made(Residual(gated=True), outputs=False)
     expected, answer = both(eager, program, 4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -43,7 +44,7 @@ class PerImage(NamedTuple):
     each: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """An operator, as it is run.
 
@@ -63,7 +64,7 @@ class Node:
     mutates: tuple[Slot, ...] = ()
     name: str = ""
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Slot, ...]:
         """Return what it takes, constants too, each once."""
         leaves = tree_leaves((self.args, self.kwargs), is_leaf=_is_placeholder)
@@ -130,7 +131,12 @@ def nodes(model: nn.Module, size: tuple[int, ...]) -> Nodes:
     Raises:
         NotAProgramError: If it is no list of operators for any number of images, or has not one output.
     """
-    two, three = (_recorded(model, size, count) for count in (2, 3))
+    # In inference mode operators are seen that are made of others, dropout and whole convolutions.
+    try:
+        with torch.inference_mode(False):
+            two, three = (_recorded(model, size, count) for count in (2, 3))
+    except Exception as exc:
+        raise NotAProgramError(f"it cannot be recorded: {type(exc).__name__}") from exc
     if len(two.ops) != len(three.ops):
         raise NotAProgramError("its operators depend on the number of images")
     if two.outputs is None or len(two.results) != 1:
