@@ -62,6 +62,7 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/confusion.py
 	$(BIN)/python benchmarks/collect.py --images 256 1024 4096
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/loaders.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/endtoend.py

@@ -356,9 +356,8 @@ def _filled(
         notes += (_folded_note(file.metadata),)
     used = {name: payload.tensors[name] for name in found.names.values()}
     check_plain(used, file.name)
-    check_floating(
-        used, {n: found.model.state_dict()[o] for o, n in found.names.items()}, file.name
-    )
+    places = found.model.state_dict()  # once: it walks through all modules
+    check_floating(used, {n: places[o] for o, n in found.names.items()}, file.name)
     trouble = check_finite(used, file.name, allow_nan=options.allow_nan)
     if built is None:
         with no_random_numbers():

@@ -132,7 +132,8 @@ def _read_off(found: Fit) -> dict[str, Any]:
             args["num_classes"] = seen[0]
         elif is_timm and len(own) == 4 and own[1] == 3 != seen[1] and seen[::2] == own[::2]:
             args["in_chans"] = seen[1]
-    lost = {n: found.model.state_dict()[n].shape for n in found.missing}
+    places = found.model.state_dict()
+    lost = {n: places[n].shape for n in found.missing}
     if is_timm and lost and all(shape[0] == classes for shape in lost.values()):
         args["num_classes"] = 0
     return args
@@ -172,7 +173,8 @@ def with_foreign_head(found: Fit, shapes: Mapping[str, Shape]) -> Fit:
             )
         except Exception:
             continue
-        wanted = {n: tuple(own.model.state_dict()[n].shape) for n in own.missing}
+        places = own.model.state_dict()
+        wanted = {n: tuple(places[n].shape) for n in own.missing}
         given: dict[Shape, str] = {tuple(shape): weight}
         if shapes.get(bias) == shape[:1]:
             given[tuple(shape[:1])] = bias
