@@ -16,6 +16,7 @@ from seviz.collect.fast.choice import CHANGES
 from seviz.collect.fast.copies import changed_copy
 from seviz.collect.fast.norms import folds
 from seviz.collect.fast.program import NotAProgramError, Program, can_fuse
+from seviz.collect.fast.program.fusing import fuse
 from seviz.collect.fast.program.nodes import nodes
 from seviz.gates import trace
 
@@ -74,6 +75,32 @@ class Residual(nn.Module):
         else:
             out = F.relu(residual + out)
         return out if self.gated else self.gate(out)
+
+
+class Linear(nn.Module):
+    """Residuals of which nothing is cut off: one added to a convolution, one to what is gated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(16, 16, 1), Gate(16, nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = x + self.conv(x)
+        return one + self.gate(one)
+
+
+class Later(nn.Module):
+    """A map that is needed again after its activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(16, 16, 1), Gate(16, nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.conv(x)
+        two = F.relu(one)
+        y: Tensor = self.gate(torch.cat([two, one], 1)[:, ::2])
+        return y
 
 
 class Inverted(nn.Module):
@@ -136,6 +163,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "residual of a convolution": (lambda: Residual(gated=False, late=True), 2),
     "gated residual": (lambda: Residual(gated=True), 1),
     "gated residual of a convolution": (lambda: Residual(gated=True, late=True, inplace=False), 1),
+    "linear residuals": (Linear, 1),
+    "needed later": (Later, 0),
     "hardswish": (lambda: Inverted(nn.Hardswish, nn.Hardsigmoid()), 2),
     "silu": (lambda: Inverted(lambda: nn.SiLU(inplace=True), nn.Sigmoid()), 2),
     "relu6": (lambda: Inverted(nn.ReLU6, nn.Sigmoid()), 2),
@@ -184,6 +213,14 @@ def test_a_program_gives_the_networks_numbers(name: str) -> None:
         expected, answer = both(eager, program, count)
         assert_alike(answer, expected)
     assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+def test_what_is_read_is_not_fused_away() -> None:
+    model = settle(Net(nn.Sequential(nn.Conv2d(16, 16, 3), nn.ReLU())))
+    free, read = nodes(model, SIZE), nodes(model, SIZE)
+    (_, second) = [n for n in read.todo if n.name == "convolution"]
+    read.kept = set(second.outputs)
+    assert (fuse(free, 2), fuse(read, 2)) == (1, 0)
 
 
 def test_inference_mode_hides_nothing() -> None:

@@ -325,7 +325,10 @@ def test_a_fast_pass_on_a_pretended_gpu(
     other = collected("cpu")
     # In float32 a GPU is slower with channels last.
     assert "computed with 21 batch norms folded;" in one.header.notes[0]
-    assert "computed with 21 batch norms folded and channels last;" in other.header.notes[0]
+    assert (
+        "computed with 21 batch norms folded and channels last, operators fused;"
+        in other.header.notes[0]
+    )
     assert len(one.header.notes) == 1
     assert_same(one, other, tolerance=1e-6)
 

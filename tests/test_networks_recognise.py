@@ -464,3 +464,19 @@ def test_class_names(facts: dict[str, Any], known: bool, tmp_path: Path) -> None
     assert (loaded.classes is not None) == known
     if loaded.classes is not None:
         assert loaded.classes.labels == LABELS
+
+
+def test_the_network_is_walked_through_a_few_times_not_once_for_each_tensor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, walk = [], nn.Module.state_dict
+
+    def counted(self: nn.Module, *args: Any, **options: Any) -> Any:
+        calls.append(not args and not options)  # from outside, not for a part
+        return walk(self, *args, **options)
+
+    weights = state()
+    monkeypatch.setattr(nn.Module, "state_dict", counted)
+    opened(weights, tmp_path / "w.pt")
+    assert len(weights) > 60
+    assert sum(calls) < 20

@@ -28,8 +28,6 @@ from seviz.gates.reading import HookReading, Reading
 _Part = tuple[str, int]
 _Read = Callable[[Tensor], Tensor]
 _Reads = dict[Slot, list[tuple[_Part, _Read]]]
-# Of the recordings that everything was worked out from.
-_LEAST = 2
 
 
 class Program:
@@ -88,16 +86,13 @@ class Program:
         """Return the answer for images [N, C, H, W] on the network's device."""
         if isinstance(images, Inputs):
             raise NotAProgramError("it takes several inputs")
-        count = len(images)
-        if count < _LEAST:
-            images = images.expand(_LEAST, *images.shape[1:])
         gates: dict[_Part, Tensor] = {}
         last = self._computed(arranged(images), gates)
         read = {
-            name: torch.cat([gates[name, part][:count] for part in range(parts)], 1)
+            name: torch.cat([gates[name, part] for part in range(parts)], 1)
             for name, parts in self._parts.items()
         }
-        return Answer(last[:count] if self._outputs else images.new_empty(count, 0), read)
+        return Answer(last if self._outputs else images.new_empty(len(images), 0), read)
 
     def _computed(self, images: Tensor, gates: dict[_Part, Tensor]) -> Tensor:
         slots = {**self._constants, self._images: images}
