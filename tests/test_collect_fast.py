@@ -350,12 +350,14 @@ def test_every_batch_is_computed_alike() -> None:
     assert all(torch.equal(first.gates[n], second.gates[n]) for n in first.gates)
 
 
-@pytest.mark.parametrize("made", range(UNTOUCHED + 1))
-def test_a_resumed_pass_goes_on_as_it_began(made: int) -> None:
+# One bit for each of: folded, channels last, fused.
+@pytest.mark.parametrize(("made", "kept"), [(0, 7), (1, 3), (2, 1), (3, 2), (UNTOUCHED, 0)])
+def test_a_resumed_pass_goes_on_as_it_began(made: int, kept: int) -> None:
     model, x = network(), images(SIZE, 6, seed=3)
     traced = trace(model, SIZE)
     choice = Choice()
-    choice.restore({"made": torch.tensor(made)})
+    choice.restore({"change": torch.tensor(kept)})
+    assert int(choice.state()["change"]) == kept
     assert not choice.by_time
     speed = Speed(fast=True, graph=traced.own_size, choice=choice)
     with torch.inference_mode(), Chosen(model, traced.found.se_readings, CPU, None, speed) as way:

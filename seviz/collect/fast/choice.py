@@ -26,6 +26,8 @@ class Change(NamedTuple):
 # The best first. Past the end of this list is the network as it is.
 CHANGES = (Change(True, True, True), Change(True, True), Change(True, False), Change(False, True))
 UNTOUCHED = len(CHANGES)
+# What a file keeps of them: one bit for each change.
+_CODES = [sum(on << bit for bit, on in enumerate(change)) for change in CHANGES] + [0]
 _OPEN = -1
 
 
@@ -55,8 +57,8 @@ class Choice:
         return not self._given or place == self.made
 
     def state(self) -> dict[str, Tensor]:
-        """Return the choice."""
-        return {"made": torch.tensor(_OPEN if self.made is None else self.made)}
+        """Return what was changed: another version may try other copies, or in another order."""
+        return {"change": torch.tensor(_OPEN if self.made is None else _CODES[self.made])}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Hold to an earlier choice.
@@ -64,11 +66,11 @@ class Choice:
         Raises:
             ValueError: If there is no such copy.
         """
-        place = int(state["made"])
-        if not _OPEN <= place <= UNTOUCHED:
-            raise ValueError(f"no copy {place}")
-        self._given = place != _OPEN
-        self.made = place if self._given else None
+        code = int(state["change"])
+        if code != _OPEN and code not in _CODES:
+            raise ValueError(f"no copy {code}")
+        self._given = code != _OPEN
+        self.made = _CODES.index(code) if self._given else None
 
     def merge(self, exchange: Any) -> None:
         """Leave it: what each process chose is in its notes."""
