@@ -53,7 +53,7 @@ class Remarks:
     def merge(self, exchange: Any) -> None: ...
 
 
-UNTOLD = ("Choice/made", "Probabilities/kind", "EachPrediction/index", "GateSample/index")
+UNTOLD = ("Choice/change", "Probabilities/kind", "EachPrediction/index", "GateSample/index")
 
 
 def holders() -> dict[str, KeptState]:
@@ -175,7 +175,7 @@ def test_hundreds_of_mutants(kept_file: Path) -> None:
         ("EachPrediction/predicted", lambda a: a + 6, "images or classes that there are not"),
         ("EachPrediction/probability", lambda a: a * np.nan, "that there are not"),
         ("Probabilities/kind", lambda a: a + 50, "damage in Probabilities"),
-        ("Choice/made", lambda a: a + 50, "damage in Choice"),
+        ("Choice/change", lambda a: a + 50, "damage in Choice"),
     ],
 )
 def test_edited_states(
