@@ -38,6 +38,7 @@ from seviz.cli.settings import begin
 from seviz.cli.shared import INTERRUPTED, given_words
 from seviz.collect.distributed import launched
 from seviz.errors import SevizError, UsageError
+from seviz.results.writing import release_folders
 
 USAGE, FAILED = 2, 1
 # Under torchrun: the commands whose pass is shared, and how long the others leave the first word to the
@@ -144,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             FAILED,
             words,
         )
+    finally:
+        release_folders()
     return code if isinstance(code, int) else 0
 
 

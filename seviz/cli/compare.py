@@ -14,7 +14,7 @@ from seviz.cli.compare_several_text import document_of_several, say_several
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
-from seviz.cli.output import check_folder, check_formats, default_folder
+from seviz.cli.output import check_folder, check_formats, claim, default_folder
 from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
 from seviz.cli.record_text import ablation_beside
@@ -123,6 +123,7 @@ def _finish(
     from seviz.analysis import compare_several
     from seviz.report.compare import write_comparison, write_several
 
+    claim(folder, speaker)
     if len(subjects) > 2:
         several = compare_several(subjects)
         exceeded = _exceeded_of_several(several, threshold)
