@@ -69,7 +69,7 @@ class Speaker:
 
         shown, width = printable(text), self._width
         if width is not None:
-            shown = shortened(shown, max(LONGEST_PATH, width), width)
+            shown = shortened(shown, max(LONGEST_PATH, width), width // 2)
         if width is not None and max(map(columns_of, shown.split()), default=0) < width:
             shown = wrapped(shown, width, indent="  ")
         print(shown)
