@@ -14,7 +14,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 # What a run leaves only while it is not at its end.
 _UNFINISHED = re.compile(rb"\.seviz-tmp$|record\.resume")
 DATA = ("--data", "images", "-j", "0", "-b", "8")
+SVG = ("--format", "svg")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ COMMANDS = {
         ("fold", "net.pt", *DATA, "--blocks", "SE_4", "--pairs", "0", "-o", "out/slim.pt"), "out"
     ),
     "merge": Command(("merge", "part1", "part2", "-o", "out"), "out"),
+    "compare": Command(("compare", "net.pt", "other.pt", *DATA, *SVG, "-o", "out"), "out"),
+    "shift": Command(
+        ("shift", "net.pt", *DATA, "--corrupt", "noise", "--severity", "3", *SVG, "-o", "out"),
+        "out",
+    ),
+    "image": Command(("image", "net.pt", "images/ant/00.png", "-o", "out"), "out"),
+    "swap": Command(("swap", "net.pt", *DATA, "--pairs", "8", *SVG, "-o", "out"), "out"),
+    "track": Command(("track", "net.pt", "other.pt", *DATA, *SVG, "-o", "out"), "out"),
 }
 
 
@@ -161,12 +170,25 @@ def place(
     tiny: Tiny, pictures: Path, tmp_path: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> Path:
     shutil.copy(tiny.path, tmp_path / "net.pt")
+    other = torch.load(tiny.path)
+    for weights in tensors(other):
+        weights.add_(0.01)
+    torch.save(other, tmp_path / "other.pt")
     shutil.copytree(pictures, tmp_path / "images")
     # In this process, so that what is forked from it has all that a pass imports.
     assert main(["collect", "net.pt", *DATA, "-o", "out"]) == 0
     shutil.rmtree("out")
     capsys.readouterr()
     return tmp_path
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield every tensor of numbers in nested dictionaries."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from tensors(inner)
+    elif isinstance(value, torch.Tensor) and value.is_floating_point():
+        yield value
 
 
 def parts(place: Path) -> None:

@@ -156,7 +156,10 @@ def test_a_log_is_read_as_other_readers_read_it(tmp_path: Path) -> None:
     assert np.isnan(log.columns["loss"][0])
 
 
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"", b"epoch,loss\n,1\n", b"\xff\xfe\xfa"])
+@pytest.mark.parametrize(
+    "content",
+    [b"a,b\n1,2\n", b"", b"epoch,loss\n,1\n", b"\xff\xfe\xfa", b"epoch,loss,loss\n1,2,3\n"],
+)
 def test_what_is_no_log(tmp_path: Path, refuses: Refuses, content: bytes) -> None:
     (tmp_path / "log.csv").write_bytes(content)
     with refuses(DataError, "log.csv"):

@@ -250,6 +250,11 @@ def _read_epochs(reader: csv.DictReader[str], source: Path) -> TrainingLog:
         raise DataError(
             f"expected a column epoch in {source}, found {some}; name a CSV file with one row per epoch"
         )
+    twice = next((t for t, n in Counter(t.strip() for t in titles).items() if n > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"expected each column once in {source}, found {twice[:40]!r} twice; leave one out"
+        )
     rows: dict[float, dict[str, float]] = {}
     for number, row in enumerate(reader):
         epoch = _number(row.get(key))
