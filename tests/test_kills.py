@@ -65,6 +65,9 @@ COMMANDS = {
         ("fold", "net.pt", *DATA, "--blocks", "SE_4", "--pairs", "0", "-o", "out/slim.pt"), "out"
     ),
     "merge": Command(("merge", "part1", "part2", "-o", "out"), "out"),
+}
+# Those that only look at a network.
+LOOKS = {
     "compare": Command(("compare", "net.pt", "other.pt", *DATA, *SVG, "-o", "out"), "out"),
     "shift": Command(
         ("shift", "net.pt", *DATA, "--corrupt", "noise", "--severity", "3", *SVG, "-o", "out"),
@@ -74,6 +77,7 @@ COMMANDS = {
     "swap": Command(("swap", "net.pt", *DATA, "--pairs", "8", *SVG, "-o", "out"), "out"),
     "track": Command(("track", "net.pt", "other.pt", *DATA, *SVG, "-o", "out"), "out"),
 }
+EVERY = {**COMMANDS, **LOOKS}
 
 
 class Moments:
@@ -206,7 +210,7 @@ def whole(name: str, place: Path) -> tuple[int, Mapping[str, bytes]]:
     if name == "merge":
         parts(place)
     if name not in _whole:
-        code, steps = run(COMMANDS[name].words, place)
+        code, steps = run(EVERY[name].words, place)
         assert code == 0, (place / "err.txt").read_text()
         left = files(place / "out")
         assert not [n for n in left if _UNFINISHED.search(n.encode())]
@@ -218,7 +222,7 @@ def whole(name: str, place: Path) -> tuple[int, Mapping[str, bytes]]:
 def check(name: str, number: str, at: int, place: Path) -> None:
     """End a command at one of its steps, look at what is there, run it again."""
     steps, expected = whole(name, place)
-    command = COMMANDS[name]
+    command = EVERY[name]
     sent = getattr(signal, number)
     code, _ = run(command.words, place, at=1 + at % steps, number=sent)
     # Ctrl-C is asked for, and answered: with what there is so far.
@@ -268,3 +272,10 @@ def test_ended_before_the_last_file_takes_its_place(place: Path) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ended_anywhere(name: str, number: str, turn: int, place: Path) -> None:
     check(name, number, random.Random(f"{name} {number} {turn}").randrange(1 << 30), place)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_ended_anywhere(name: str, number: str, place: Path) -> None:
+    check(name, number, random.Random(f"{name} {number}").randrange(1 << 30), place)

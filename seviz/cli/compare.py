@@ -106,10 +106,24 @@ def compare(
         if interrupted:
             speaker.remark("not compared: the pass was interrupted")
             return INTERRUPTED
+    _say_others(subjects, speaker)
     exceeded = _finish(told_apart(subjects), folder, figure, threshold, speaker)
     for what in exceeded:
         speaker.remark(f"exceeded: {what}")
     return FAILED if exceeded else 0
+
+
+def _say_others(subjects: Sequence[Subject], speaker: Speaker) -> None:
+    """Say which gates were not looked for, where a network has none of those that were."""
+    for subject in subjects:
+        cost = subject.cost
+        words = [key for key in cost.readable if key != "gate"] if cost is not None else []
+        if cost is not None and words and not cost.gates:
+            options = " or ".join(f"--mechanism {key}" for key in (*words, ALL))
+            speaker.remark(
+                f"note: {subject.name} has none of the gates that are compared, but {', '.join(words)}: "
+                f"{options} compares those"
+            )
 
 
 def _finish(
