@@ -119,6 +119,21 @@ def test_redraw_from_a_record(record: Path, capsys: pytest.CaptureFixture[str]) 
         (["activations", DIGITS, "--data", "digits", "--device", "cuda:77"], 5, "cuda:77"),
         (["activations", DIGITS, "--data", "cifar10"], 4, "--download"),
         (["inspect", "missing.pt"], 3, "found nothing at missing.pt"),
+        (
+            ["compare", "a.pt"],
+            2,
+            "expected seviz compare A B [MORE ...], found no B; seviz compare",
+        ),
+        (
+            ["channel", "run"],
+            2,
+            "expected seviz channel RUN CHANNEL, found no CHANNEL; seviz channel",
+        ),
+        (
+            ["collect", "a.pt", "--data"],
+            2,
+            "expected a value after --data, found none; seviz collect",
+        ),
         (["inspect", DIGITS, "--arch", "se_resnet21"], 2, "se_resnet20"),
         (["inspect", DIGITS, "--arch", "se_resnet20"], 3, "missing"),
         (["inspect", DIGITS, "--arch-args", "reduction"], 2, "NAME=VALUE"),

@@ -123,3 +123,37 @@ def test_a_note_is_said_once_and_all_else_as_often_as_it_is(
         "wrote a",
         "note: other",
     ]
+
+
+LONG = "x" * 5000 + "y" * 5000
+
+
+def test_a_name_of_thousands_of_letters(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = (Column("class", "class"), Column("n", "images", "d"))
+    table = Table("t", f"of {LONG}", columns, ((LONG, 5), ("cat", 7)), (f"note on {LONG}",))
+
+    def said() -> list[str]:
+        speaker = Speaker(as_json=False, quiet=False)
+        speaker.table(table)
+        speaker.say(f"The class {LONG} is often taken for cat.")
+        speaker.line(f"class {LONG}")
+        speaker.line(f"wrote /{'a' * 200}")
+        return capsys.readouterr().out.splitlines()
+
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = said()
+    assert [len(x) for x in lines if len(x) > 80] == [len("wrote /") + 200]  # a path stays whole
+    assert sum("xxxx…yyyy" in x for x in lines) == 5
+    assert len(lines) < 30
+    assert any(re.search(r"x…y+ +5$", x) for x in lines)  # still a table
+    monkeypatch.delenv("COLUMNS")
+    assert sum(LONG in x for x in said()) == 5  # a pipe has all of it
+
+
+def test_a_remark_is_no_longer_than_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    Speaker(as_json=False, quiet=False).remark(f"note: {LONG}\x1b[2J\nb")
+    said = capsys.readouterr().err
+    assert len(said) < 1600
+    assert said.endswith("y\\x1b[2J\\nb\n")

@@ -103,6 +103,39 @@ def test_the_error_names_the_option(run: Run, eca: Written, pictures: Path) -> N
     assert "expected a kind of gate (se, gate, ese, eca" in said.err
 
 
+def test_the_error_names_the_option_in_every_command(
+    run: Run, eca: Written, pictures: Path
+) -> None:
+    data = ["--data", pictures, "--labels", "data", "-j", "0"]
+    commands = {
+        "activations": data,
+        "ablate": data,
+        "fold": [*data, "--blocks", "all", "-o", "slim.pt"],
+        "image": [],
+        "swap": data,
+        "shift": [*data, "--corrupt", "noise"],
+    }
+    for name, more in commands.items():
+        images = [next(pictures.rglob("*.png"))] if name == "image" else []
+        said = run(name, eca.path, *images, *eca.words, *more)
+        assert said.code == 3, (name, said.err)
+        assert "found none: 2 x ECA" in said.err, name
+        assert "--mechanism eca reads those" in said.err, name
+
+
+def test_compare_says_which_gates_it_leaves_out(run: Run, eca: Written) -> None:
+    said = run("compare", eca.path, eca.path, *eca.words, "-o", "out")
+    assert said.code == 0
+    assert (
+        "has none of the gates that are compared, but eca: --mechanism eca or --mechanism all"
+        in said.err
+    )
+    assert (
+        "but eca"
+        not in run("compare", eca.path, eca.path, *eca.words, "--mechanism", "eca", "-o", "out").err
+    )
+
+
 def test_inspect(run: Run, eca: Written) -> None:
     values = document(run("inspect", eca.path, *eca.words, "--mechanism", "eca", "--json"))
     assert [b["name"] for b in values["blocks"]] == ["ECA_2_1", "ECA_3_1"]

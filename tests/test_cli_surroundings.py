@@ -81,6 +81,29 @@ def test_nothing_is_imported_from_the_current_folder(place: Path) -> None:
     assert (done.returncode, (place / "EVIL").exists()) == (0, False), done.stderr
 
 
+def test_no_module_of_the_standard_library_is_taken_from_there(place: Path) -> None:
+    """With the command: ``python -m`` looks there before seviz is asked."""
+    for name in {*sys.stdlib_module_names, "seviz", *SHADOWED}:
+        (place / f"{name}.py").write_text(EVIL)
+    command = Path(sys.executable).with_name("seviz")
+    words = (
+        "confusion",
+        "net.pt",
+        *DATA[:2],
+        "-j",
+        "2",
+        "--allow-missing",
+        "--format",
+        "svg",
+        "-o",
+        "out",
+    )
+    done = subprocess.run(
+        [command, *words], capture_output=True, text=True, check=False, cwd=place, env=environment()
+    )
+    assert (done.returncode, (place / "EVIL").exists()) == (0, False), done.stderr
+
+
 def test_the_evil_would_be_seen(place: Path) -> None:
     (place / "torch.py").write_text(EVIL)
     done = subprocess.run([sys.executable, "-c", "import torch"], cwd=place, check=False)

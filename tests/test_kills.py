@@ -14,7 +14,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 # What a run leaves only while it is not at its end.
 _UNFINISHED = re.compile(rb"\.seviz-tmp$|record\.resume")
 DATA = ("--data", "images", "-j", "0", "-b", "8")
+SVG = ("--format", "svg")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,18 @@ COMMANDS = {
     ),
     "merge": Command(("merge", "part1", "part2", "-o", "out"), "out"),
 }
+# Those that only look at a network.
+LOOKS = {
+    "compare": Command(("compare", "net.pt", "other.pt", *DATA, *SVG, "-o", "out"), "out"),
+    "shift": Command(
+        ("shift", "net.pt", *DATA, "--corrupt", "noise", "--severity", "3", *SVG, "-o", "out"),
+        "out",
+    ),
+    "image": Command(("image", "net.pt", "images/ant/00.png", "-o", "out"), "out"),
+    "swap": Command(("swap", "net.pt", *DATA, "--pairs", "8", *SVG, "-o", "out"), "out"),
+    "track": Command(("track", "net.pt", "other.pt", *DATA, *SVG, "-o", "out"), "out"),
+}
+EVERY = {**COMMANDS, **LOOKS}
 
 
 class Moments:
@@ -161,12 +174,25 @@ def place(
     tiny: Tiny, pictures: Path, tmp_path: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> Path:
     shutil.copy(tiny.path, tmp_path / "net.pt")
+    other = torch.load(tiny.path)
+    for weights in tensors(other):
+        weights.add_(0.01)
+    torch.save(other, tmp_path / "other.pt")
     shutil.copytree(pictures, tmp_path / "images")
     # In this process, so that what is forked from it has all that a pass imports.
     assert main(["collect", "net.pt", *DATA, "-o", "out"]) == 0
     shutil.rmtree("out")
     capsys.readouterr()
     return tmp_path
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield every tensor of numbers in nested dictionaries."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from tensors(inner)
+    elif isinstance(value, torch.Tensor) and value.is_floating_point():
+        yield value
 
 
 def parts(place: Path) -> None:
@@ -184,7 +210,7 @@ def whole(name: str, place: Path) -> tuple[int, Mapping[str, bytes]]:
     if name == "merge":
         parts(place)
     if name not in _whole:
-        code, steps = run(COMMANDS[name].words, place)
+        code, steps = run(EVERY[name].words, place)
         assert code == 0, (place / "err.txt").read_text()
         left = files(place / "out")
         assert not [n for n in left if _UNFINISHED.search(n.encode())]
@@ -196,7 +222,7 @@ def whole(name: str, place: Path) -> tuple[int, Mapping[str, bytes]]:
 def check(name: str, number: str, at: int, place: Path) -> None:
     """End a command at one of its steps, look at what is there, run it again."""
     steps, expected = whole(name, place)
-    command = COMMANDS[name]
+    command = EVERY[name]
     sent = getattr(signal, number)
     code, _ = run(command.words, place, at=1 + at % steps, number=sent)
     # Ctrl-C is asked for, and answered: with what there is so far.
@@ -246,3 +272,10 @@ def test_ended_before_the_last_file_takes_its_place(place: Path) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ended_anywhere(name: str, number: str, turn: int, place: Path) -> None:
     check(name, number, random.Random(f"{name} {number} {turn}").randrange(1 << 30), place)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_ended_anywhere(name: str, number: str, place: Path) -> None:
+    check(name, number, random.Random(f"{name} {number}").randrange(1 << 30), place)

@@ -66,3 +66,30 @@ def test_notes_and_warnings_are_said(compared):
     warnings = [w for f in found.findings for w in f.warnings]
     assert warnings
     assert all(w.replace("'", "&#39;") in page for w in warnings)
+
+
+UNSEEN = "\x1b]0;owned\x07 a\x00b\u202ec\u2066d\x85e"
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_nothing_unseen_is_in_the_page(number):
+    """Control characters of a name would be in a terminal that shows the page; others turn the line round."""
+    made = [
+        with_predictions(
+            make_record(
+                CIFAR,
+                [f"{UNSEEN} {i}" for i in range(5)],
+                seed=s,
+                num_classes=5,
+                checkpoint=f"{UNSEEN}{s}",
+                source=UNSEEN,
+                notes=(UNSEEN,),
+            ),
+            seed=s,
+        )
+        for s in range(number)
+    ]
+    page = comparison_page(seviz.compare(made))
+    assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page) == []
+    assert r"\x1b]0;owned\x07" in page
+    assert r"\u202ec" in page

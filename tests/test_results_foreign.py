@@ -117,6 +117,26 @@ def test_all_pairs_of_many_classes_are_read_in_a_moment(tmp_path: Path) -> None:
     assert found[3, 150] == 147
 
 
+@pytest.mark.parametrize("words", ["1_5", "\u0664", "nan", "inf", "-1", "1e400", "0x10", ""])
+def test_no_distance(tmp_path: Path, words: str, refuses: Refuses) -> None:
+    (tmp_path / "d.csv").write_text(f"ant,bee,2\nant,cat,{words}\n", encoding="utf-8")
+    with refuses(DataError, "expected distances of 0 or more"):
+        read_distances(tmp_path / "d.csv", THREE)
+
+
+def test_damaged_json_is_not_read_by_other_rules(tmp_path: Path, refuses: Refuses) -> None:
+    """What Python prints is read as well, where nothing means one thing here and another there."""
+    path = tmp_path / "names.json"
+    path.write_text("['ant', \"bee's\", None]")
+    with refuses(UsageError, "expected class names"):
+        read_class_names(path)
+    path.write_text("['ant', \"bee's\"]")
+    assert read_class_names(path).labels == ["ant", "bee's"]
+    path.write_text(r'["ant", "\u010d\10d"]')
+    with refuses(UsageError, "what cannot be read"):
+        read_class_names(path)
+
+
 def test_a_log_that_is_no_csv(tmp_path: Path, refuses: Refuses) -> None:
     path = tmp_path / "log.csv"
     path.write_text('epoch,a\n1,"' + "x" * 200_000)

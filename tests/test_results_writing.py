@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import Run
 
 import seviz
 from seviz.results import writing
@@ -278,3 +279,52 @@ def test_everything_that_writes_a_file_writes_it_so() -> None:
         "results/writing.py: self.open('w', encoding=encoding, newline=newline)",
         "results/writing.py: self.open('wb')",
     ]
+
+
+CLAIMS = """
+import sys, time
+from pathlib import Path
+from seviz.results.writing import claim_folder
+assert claim_folder(Path(sys.argv[1]))
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+@posix
+def test_two_writers_into_one_folder_are_told(
+    run: Run, digits_record: Path, tmp_path: Path
+) -> None:
+    """Each command that only draws; those that collect say so before."""
+    words = ("activations", digits_record, "--format", "svg", "-o", tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIMS, str(tmp_path / "out")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        other.stdout.readline()
+        said = run(*words)
+        other.stdin.close()
+    assert said.code == 0
+    assert "warning: another seviz writes into" in said.err
+    assert "another seviz" not in run(*words).err
+
+
+def test_every_command_that_draws_claims_its_folder() -> None:
+    """Whatever command is added: what is written into a folder is preceded by the claim."""
+    cli = Path(seviz.__file__).parent / "cli"
+    written = {
+        path.name: [
+            match[0] for match in re.finditer(r"\bclaim\(|= write_\w+\(", path.read_text("utf-8"))
+        ]
+        for path in sorted(cli.glob("*.py"))
+    }
+    calls = {name: found for name, found in written.items() if found}
+    assert len(calls) >= 12
+    # The report of a checkpoint is written by the pass, which has claimed the folder.
+    assert [
+        name for name, found in calls.items() if found[0] != "claim(" and name != "report.py"
+    ] == []

@@ -145,7 +145,21 @@ def test_logs_of_several_makers(tmp_path: Path, text: str) -> None:
     assert log.accuracies == {"acc": (0.25, 0.5)}
 
 
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"", b"epoch,loss\n,1\n", b"\xff\xfe\xfa"])
+def test_a_log_is_read_as_other_readers_read_it(tmp_path: Path) -> None:
+    """Python's own numbers have underscores, and its own lines end in more than line feeds."""
+    text = "epoch,loss,note\n1,1_5,a\x0bb\n2,0.5,\u0664\n3,0.25,c\u2028d\n"
+    (tmp_path / "log.csv").write_text(text, encoding="utf-8")
+    log = read_log(tmp_path / "log.csv")
+    assert log.epochs == (1, 2, 3)
+    assert list(log.columns) == ["loss"]
+    assert log.columns["loss"][1:] == (0.5, 0.25)
+    assert np.isnan(log.columns["loss"][0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a,b\n1,2\n", b"", b"epoch,loss\n,1\n", b"\xff\xfe\xfa", b"epoch,loss,loss\n1,2,3\n"],
+)
 def test_what_is_no_log(tmp_path: Path, refuses: Refuses, content: bytes) -> None:
     (tmp_path / "log.csv").write_bytes(content)
     with refuses(DataError, "log.csv"):

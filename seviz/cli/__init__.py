@@ -12,7 +12,7 @@ from inspect import signature
 from typing import Any
 
 from cyclopts import App
-from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from seviz.cli import (
     ablate,
@@ -38,6 +38,7 @@ from seviz.cli.settings import begin
 from seviz.cli.shared import INTERRUPTED, given_words
 from seviz.collect.distributed import launched
 from seviz.errors import SevizError, UsageError
+from seviz.results.writing import release_folders
 
 USAGE, FAILED = 2, 1
 # Under torchrun: the commands whose pass is shared, and how long the others leave the first word to the
@@ -113,6 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a reader that has gone is not an error
     except UnusedCliTokensError as exc:
         return _fail(_too_many(exc), USAGE, words)
+    except MissingArgumentError as exc:
+        return _fail(_too_few(exc), USAGE, words)
     except CycloptsError as exc:
         return _fail(" ".join(str(exc).split()), USAGE, words)
     except SevizError as exc:
@@ -144,6 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             FAILED,
             words,
         )
+    finally:
+        release_folders()
     return code if isinstance(code, int) else 0
 
 
@@ -155,6 +160,23 @@ def _too_many(exc: UnusedCliTokensError) -> str:
     own = [p.name.upper() for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     takes = f"{' '.join(own)} and options" if own else "options alone"
     return f"expected {takes} for {command}, found {found} besides; {command} --help shows all"
+
+
+def _too_few(exc: MissingArgumentError) -> str:
+    """Return what a command lacks: one of its words, or the value of an option."""
+    command = " ".join(["seviz", *(exc.command_chain or ())])
+    parameters = signature(exc.target).parameters.values() if exc.target is not None else ()
+    own = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)}
+    lacking = exc.argument.field_info.name if exc.argument is not None else ""
+    if exc.keyword is not None or lacking not in own:
+        option = exc.keyword or (exc.argument.name if exc.argument is not None else "each option")
+        return f"expected a value after {option}, found none; {command} --help explains it"
+    takes = [
+        f"[{name.upper()} ...]" if p.kind is p.VAR_POSITIONAL else name.upper()
+        for name, p in own.items()
+        if p.default is p.empty
+    ]
+    return f"expected {command} {' '.join(takes)}, found no {lacking.upper()}; {command} --help explains it"
 
 
 def _check_launch(words: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from seviz.cli.options import (
     OutputOptions,
     PageOptions,
 )
-from seviz.cli.output import check_formats, look_of, output_folder
+from seviz.cli.output import check_formats, claim, look_of, output_folder
 from seviz.cli.pass_text import say_network, some
 from seviz.cli.process import for_networks
 from seviz.cli.shared import INTERRUPTED, load_model, pass_options, require_data, shown_command
@@ -94,6 +94,7 @@ def ablate(
     _check_options(spec, ablation, data)
     folder = output_folder(spec, output.output)
     result = _replace(ckpt, ablation, model, data, folder, speaker)
+    claim(folder, speaker)
     written = write_ablation(result, folder, ablation.formats, look=look, dpi=shown.dpi)
     files = (*written.tables, *written.figures)
     speaker.document(_document(result, files))

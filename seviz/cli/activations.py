@@ -20,7 +20,7 @@ from seviz.cli.options import (
     PrintOptions,
     Words,
 )
-from seviz.cli.output import check_formats, look_of, output_folder
+from seviz.cli.output import check_formats, claim, look_of, output_folder
 from seviz.cli.pass_text import remarked_warnings
 from seviz.cli.record_text import ablation_beside, document, say_summary
 from seviz.cli.shared import INTERRUPTED, Asked, Obtained, check_classes, class_names, obtain_record
@@ -161,6 +161,7 @@ def activations(
         )
     ablation = ablation_beside(record, made.path, speaker)
     found = findings(record, ablation, distances=figure.distances)
+    claim(folder, speaker)
     try:
         with remarked_warnings(speaker):
             written = write_activations(

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from seviz.cli.audit_text import for_paper, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import AUDIT, ModelOptions, OutputOptions, PageOptions, Words
-from seviz.cli.output import look_of, output_folder
+from seviz.cli.output import claim, look_of, output_folder
 from seviz.cli.process import for_networks
 from seviz.cli.shared import open_model
 from seviz.cli.thresholds import FAILED
@@ -155,6 +155,7 @@ def audit(
         raise NoSEBlockError(f"{exc}; --insert-se counts what SE would cost it") from exc
     failed = _exceeded(result, count)
     document = {**result.to_dict(), "exceeded": failed}
+    claim(folder, speaker)
     written = write_audit(result, folder, look=look, dpi=shown.dpi, exceeded=failed)
     files = (*written.tables, *written.figures)
     speaker.document({**document, "files": [str(f) for f in files]})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import DataOptions, Formats, ModelOptions, OutputOptions
-from seviz.cli.output import check_folder, check_formats
+from seviz.cli.output import check_folder, check_formats, claim
 from seviz.cli.shared import INTERRUPTED, kind_of, load_model, pass_options
 from seviz.errors import UsageError
 from seviz.results.spec import Spec, open_spec
@@ -54,6 +54,7 @@ def channel(
     folder = Path(output.output) if output.output is not None else spec.file.parent
     check_folder(folder)
     view = _view(spec, channel, ckpt, model, data, speaker)
+    claim(folder, speaker)
     written = write_channel(view, folder, formats)
     speaker.document(_document(view, written))
     _say(view, written, speaker)

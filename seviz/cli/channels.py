@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from seviz.cli.channel import open_record
 from seviz.cli.console import Speaker
 from seviz.cli.options import LOOKING, Blocks, DataOptions, ModelOptions, OutputOptions
-from seviz.cli.output import check_folder
+from seviz.cli.output import check_folder, claim
 from seviz.cli.shared import kind_of, load_model, pass_options
 from seviz.errors import UsageError
 from seviz.results.spec import Spec
@@ -72,6 +72,7 @@ def channels(
     folder = Path(output.output) if output.output is not None else spec.file.parent
     check_folder(folder)
     found = _rank(spec, ckpt, ranking, model, data, speaker)
+    claim(folder, speaker)
     written = write_channels(found, folder)
     speaker.document(_document(found, written))
     _say(found, written, speaker)

@@ -14,7 +14,7 @@ from seviz.cli.compare_several_text import document_of_several, say_several
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
 from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
-from seviz.cli.output import check_folder, check_formats, default_folder
+from seviz.cli.output import check_folder, check_formats, claim, default_folder
 from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
 from seviz.cli.record_text import ablation_beside
@@ -106,10 +106,24 @@ def compare(
         if interrupted:
             speaker.remark("not compared: the pass was interrupted")
             return INTERRUPTED
+    _say_others(subjects, speaker)
     exceeded = _finish(told_apart(subjects), folder, figure, threshold, speaker)
     for what in exceeded:
         speaker.remark(f"exceeded: {what}")
     return FAILED if exceeded else 0
+
+
+def _say_others(subjects: Sequence[Subject], speaker: Speaker) -> None:
+    """Say which gates were not looked for, where a network has none of those that were."""
+    for subject in subjects:
+        cost = subject.cost
+        words = [key for key in cost.readable if key != "gate"] if cost is not None else []
+        if cost is not None and words and not cost.gates:
+            options = " or ".join(f"--mechanism {key}" for key in (*words, ALL))
+            speaker.remark(
+                f"note: {subject.name} has none of the gates that are compared, but {', '.join(words)}: "
+                f"{options} compares those"
+            )
 
 
 def _finish(
@@ -123,6 +137,7 @@ def _finish(
     from seviz.analysis import compare_several
     from seviz.report.compare import write_comparison, write_several
 
+    claim(folder, speaker)
     if len(subjects) > 2:
         several = compare_several(subjects)
         exceeded = _exceeded_of_several(several, threshold)

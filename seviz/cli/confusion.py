@@ -21,7 +21,7 @@ from seviz.cli.options import (
     PrintOptions,
     Words,
 )
-from seviz.cli.output import check_formats, look_of, output_folder
+from seviz.cli.output import check_formats, claim, look_of, output_folder
 from seviz.cli.pass_text import remarked_warnings
 from seviz.cli.shared import INTERRUPTED, Asked, check_classes, class_names, obtain_record
 from seviz.cli.thresholds import FAILED, LeastTop1
@@ -142,6 +142,7 @@ def confusion(
     else:
         asked = Asked(model, data, earlier, require_se=model.mechanism is not None)
         evaluated = _pass(spec, figure, asked, folder, speaker, output.json, look)
+    claim(folder, speaker)
     drawn = write_confusion(
         evaluated.evaluation,
         folder,

@@ -26,6 +26,8 @@ MOST_LINES = 10
 # Columns of a sentence in a file or a pipe, which has no width; and of a terminal, at least.
 PIPED = 110
 NARROWEST = 40
+# Letters of a path that stays whole on any terminal, to be copied from there; a longer word is none.
+LONGEST_PATH = 1024
 MARKS = {"head": "\x1b[1m", "strong": "\x1b[1m", "faint": "\x1b[2m", "alarm": "\x1b[33m"}
 ROOM = len(MARKS["alarm"]) + len("\x1b[0m")
 
@@ -57,15 +59,17 @@ class Speaker:
             return
         if text.startswith("note: "):
             self._noted.add(text)
-        print(printable(text), file=sys.stderr)
+        print(one_line(text), file=sys.stderr)
 
     def line(self, text: str = "") -> None:
         """Print one line of the result; on a terminal that is narrower several, but a path stays whole."""
         if self._json or self._mute:
             return
-        from seviz.tables.text import columns_of, wrapped
+        from seviz.tables.text import columns_of, shortened, wrapped
 
         shown, width = printable(text), self._width
+        if width is not None:
+            shown = shortened(shown, max(LONGEST_PATH, width), width // 2)
         if width is not None and max(map(columns_of, shown.split()), default=0) < width:
             shown = wrapped(shown, width, indent="  ")
         print(shown)
@@ -79,9 +83,12 @@ class Speaker:
         """Print a sentence of the result, in lines as wide as the terminal; ``strong`` where it matters."""
         if self._json or self._mute:
             return
-        from seviz.tables.text import wrapped
+        from seviz.tables.text import shortened, wrapped
 
-        for line in wrapped(printable(text), self._width or PIPED, indent="  ").split("\n"):
+        shown = printable(text)
+        if self._width is not None:
+            shown = shortened(shown, self._width - 2)
+        for line in wrapped(shown, self._width or PIPED, indent="  ").split("\n"):
             print(self._marked(line, mark))
 
     def table(self, table: Table) -> None:

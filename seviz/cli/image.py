@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.options import LOOKING, Blocks, ModelOptions, OutputOptions, Words
-from seviz.cli.output import check_formats, output_folder
+from seviz.cli.output import check_formats, claim, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
 from seviz.cli.shared import kind_of, load_model, record_beside
@@ -89,6 +89,7 @@ def image(
     explained = _explain(spec, images, looking, model, folder, speaker)
     from seviz.report.image import write_image
 
+    claim(folder, speaker)
     written = write_image(explained, folder, looking.formats)
     speaker.document({**explained.to_dict(), "files": [str(path) for path in written.files]})
     _say(explained, written, speaker)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.settings import settings
+from seviz.collect.distributed import launched
 from seviz.errors import UsageError
+from seviz.results.writing import claim_folder
 
 if TYPE_CHECKING:
+    from seviz.cli.console import Speaker
     from seviz.cli.options import PageOptions
     from seviz.figures.look import Look
     from seviz.results.spec import Spec
@@ -61,6 +64,21 @@ def check_folder(folder: Path) -> None:
     raise UsageError(
         f"expected a folder for the results, found {found} at {there}; name another with --output"
     )
+
+
+def claim(folder: Path, speaker: Speaker) -> None:
+    """Claim a folder for the results that come now, until the command ends; say so if another seviz has.
+
+    Each file is then whole, and of one of the two; not all of them need be of the same.
+    """
+    if not launched().first:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if not claim_folder(folder):
+        speaker.remark(
+            f"warning: another seviz writes into {folder} now; some files there may be its own: name another "
+            "folder with --output"
+        )
 
 
 def look_of(shown: PageOptions, **more: Any) -> Look:

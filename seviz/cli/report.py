@@ -19,7 +19,7 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
-from seviz.cli.output import check_folder, check_formats, output_folder
+from seviz.cli.output import check_folder, check_formats, claim, output_folder
 from seviz.cli.pass_text import remarked_warnings, say_network, say_what_happened
 from seviz.cli.shared import INTERRUPTED, Asked, check_classes, load_model, require_data
 from seviz.collect.distributed import launched
@@ -102,7 +102,7 @@ def report(
     spec = open_spec(ckpt)
     folder = output_folder(spec, output.output)
     if spec.is_record:
-        made = _again(spec, shown, data, folder)
+        made = _again(spec, shown, data, folder, speaker)
     else:
         asked = Asked(
             model,
@@ -181,7 +181,9 @@ def make(spec: str, shown: ReportOptions, asked: Asked, folder: Path, speaker: S
     )
 
 
-def _again(spec: Spec, shown: ReportOptions, data: DataOptions, folder: Path) -> Made:
+def _again(
+    spec: Spec, shown: ReportOptions, data: DataOptions, folder: Path, speaker: Speaker
+) -> Made:
     """Write the report of a record. Imports no torch, unless pictures of its images are asked for."""
     from seviz.report import write_report
 
@@ -196,6 +198,7 @@ def _again(spec: Spec, shown: ReportOptions, data: DataOptions, folder: Path) ->
             f"expected --data with a checkpoint or with --thumbnails, found it with the record {spec.name}; "
             "leave it out, or name the checkpoint to collect anew"
         )
+    claim(folder, speaker)
     written = write_report(spec.name, folder, shown.classes, full=shown.full, thumbnails=small)
     return Made(written, spec.file, spec.record.header.partial)
 

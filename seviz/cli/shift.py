@@ -18,7 +18,7 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
-from seviz.cli.output import check_formats, output_folder
+from seviz.cli.output import check_formats, claim, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
 from seviz.cli.shared import INTERRUPTED, Asked, load_model, require_data
@@ -119,6 +119,7 @@ def shift(
             speaker.remark("not compared: a pass was interrupted; what was collected is used again")
             return INTERRUPTED
     found = shift_of(worlds[0], worlds[1:], twin)
+    claim(folder, speaker)
     written = write_shift(found, folder, formats=figure.formats)
     speaker.document(_document(found, written))
     _say(found, written, speaker)

@@ -17,7 +17,7 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
-from seviz.cli.output import check_formats, output_folder
+from seviz.cli.output import check_formats, claim, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
 from seviz.cli.shared import load_model, pass_options, require_data, shown_command
@@ -91,6 +91,7 @@ def swap(
     found = _swapped(spec, asked, model, data, speaker)
     from seviz.report.folder import write_swap
 
+    claim(folder, speaker)
     written = write_swap(found, folder, formats=asked.formats)
     speaker.document(_document(found, written))
     _say(found, written, speaker)

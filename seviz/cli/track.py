@@ -19,7 +19,7 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
-from seviz.cli.output import check_folder, check_formats, default_folder
+from seviz.cli.output import check_folder, check_formats, claim, default_folder
 from seviz.cli.shared import INTERRUPTED, Asked, obtain_record, require_data, with_default
 from seviz.errors import UsageError
 from seviz.results.files import is_record
@@ -125,6 +125,7 @@ def track(
             return INTERRUPTED
         files.append(made.path)
     tracked = track_of(series(files, [both[1] for both in in_order], tell=speaker.remark), log)
+    claim(folder, speaker)
     written = write_track(
         tracked, folder, epochs=figure.epochs, blocks=figure.blocks, formats=figure.formats
     )

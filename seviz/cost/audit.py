@@ -201,6 +201,7 @@ def network_cost(
         se_blocks=sum(part.block.kind == SE for part in parts.parts),
         gates=Counter(part.block.mechanism.key for part in parts.parts),
         gate_params=weights,
+        readable=traced.found.readable,
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from seviz.data.base import Source
 from seviz.data.depth import Depth
+from seviz.data.rasters import TOO_MANY
 from seviz.errors import DataError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def reason(exc: Exception) -> str:
     if isinstance(exc, UnidentifiedImageError):
         return "not an image"
     if isinstance(exc, Image.DecompressionBombError):
-        return "too many pixels (a decompression bomb?)"
+        return TOO_MANY
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror
     text = " ".join(str(exc).split())

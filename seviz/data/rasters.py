@@ -45,6 +45,16 @@ _MOST_BEGINNING = 16
 # A pipe is opened without waiting for its writer, so that it can be seen to be one.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 SPECIAL = "a pipe, socket or device, not a file"
+# Memory that decoding one image may take: a kilobyte can hold a hundred million pixels.
+MOST_BYTES = 1 << 30
+TOO_MANY = "too many pixels (a decompression bomb?)"
+# Bytes of a pixel, by Pillow's mode: as it is stored, and to make it RGB of 8 bits; of other modes 4 and 4.
+_MODES = {"1": (1, 4), "L": (1, 4), "P": (1, 8), "I;16": (2, 8), "I": (4, 16), "RGB": (4, 0)}
+# Bytes that a decoder takes beside them: for each pixel, and for each channel of it. WebP and AVIF keep a
+# canvas and hand out a copy, JPEG 2000 and progressive JPEG keep numbers of the whole image.
+_DECODERS = {"WEBP": (12, 0), "AVIF": (12, 0), "JPEG2000": (0, 6), "progressive": (0, 2)}
+# Each scan of a progressive JPEG goes over the whole image: these are ten times those that encoders write.
+_MOST_SCANS = 100
 
 
 def has_raster_suffix(name: bytes) -> bool:
@@ -109,8 +119,31 @@ def _decoded(stream: IO[bytes]) -> Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = Image.open(stream, formats=tuple(RASTERS))
+        _check_size(image)
+        if image.info.get("progressive"):
+            _check_scans(stream)
         image.load()
     return image
+
+
+def _check_size(image: Image) -> None:
+    """Refuse an image that would take more memory than there is for one; nothing of it is decoded yet."""
+    kept, made = _MODES.get(image.mode, (4, 4))
+    kind = "progressive" if image.info.get("progressive") else image.format or ""
+    each, channel = _DECODERS.get(kind, (0, 0))
+    pixel = kept + made + each + channel * len(image.getbands())
+    if image.width * image.height * pixel > MOST_BYTES:
+        raise OSError(TOO_MANY)
+
+
+def _check_scans(stream: IO[bytes]) -> None:
+    """Refuse a JPEG of thousands of scans, which decodes for minutes."""
+    place = stream.tell()
+    stream.seek(0)
+    scans = sum(part.count(b"\xff\xda") for part in iter(lambda: stream.read(1 << 20), b""))
+    stream.seek(place)
+    if scans > _MOST_SCANS:
+        raise OSError(f"{scans:,} scans in a progressive JPEG (a decompression bomb?)")
 
 
 def descriptor(path: str | bytes | os.PathLike[str]) -> int:

@@ -220,9 +220,10 @@ def open_hub(spec: str, split: str | None = None, *, download: bool = False) -> 
                 found = datasets.load_dataset(name)
     except Exception as exc:  # the library raises nearly anything
         reason = next(iter(str(exc).strip().splitlines()), "no message")[:200]
-        hint = "" if download or place.exists() else "; --download lets it be fetched"
+        hint = "check the name" if download else "--download lets it be fetched"
+        hint = "save it anew" if place.exists() else hint
         raise DataError(
-            f"expected a data set at {HUB}{place.name}, found {type(exc).__name__}: {reason}{hint}"
+            f"expected a data set at {HUB}{place.name}, found {type(exc).__name__}: {reason}; {hint}"
         ) from exc
     part = ""
     notes: tuple[str, ...] = ()

@@ -84,7 +84,8 @@ def read_class_names(path: str | Path) -> ClassTable:
     except (ValueError, RecursionError) as exc:
         reason = " ".join(str(exc).split())[:100]
         raise UsageError(
-            f"expected class names ({_FORMATS}) in {path.name}, found what cannot be read ({reason})"
+            f"expected class names ({_FORMATS}) in {path.name}, found what cannot be read ({reason}); "
+            "save it anew"
         ) from exc
     if not names:
         raise UsageError(
@@ -151,6 +152,9 @@ def _literal(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as exc:
+        # A backslash means other things in the two: damaged JSON would be read as names of nobody.
+        if "\\" in text:
+            raise
         try:
             return ast.literal_eval(text.strip())
         except (SyntaxError, TypeError, MemoryError, ValueError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from seviz.errors import printable
 from seviz.report.names import sentence
 from seviz.tables.markup import to_html
 from seviz.tables.table import Table
@@ -27,6 +28,7 @@ def environment(blocks: Iterable[str] = ()) -> Environment:
         loader=PackageLoader("seviz.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -34,6 +36,15 @@ def environment(blocks: Iterable[str] = ()) -> Environment:
     made.filters["sentence"] = sentence
     made.filters["linked"] = _linker(blocks)
     return made
+
+
+def _visible(value: Any) -> Any:
+    """Return a value of a template; of a text, no character that is not seen or turns what follows it."""
+    from markupsafe import Markup
+
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(printable, value.split("\n")))
 
 
 def _linker(blocks: Iterable[str]) -> Callable[[str], Markup]:
@@ -44,9 +55,10 @@ def _linker(blocks: Iterable[str]) -> Callable[[str], Markup]:
     found = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names))})(?!\w)") if names else None
 
     def linked(text: str) -> Markup:
+        shown = _visible(text)
         if found is None:
-            return escape(text)
-        parts = found.split(text)
+            return escape(shown)
+        parts = found.split(shown)
         return Markup("").join(
             Markup('<a href="#block-{0}">{0}</a>').format(part) if i % 2 else escape(part)
             for i, part in enumerate(parts)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from seviz.errors import DataError
 from seviz.results.files import lively
+from seviz.results.spelling import plain_number
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -189,7 +190,7 @@ def number(text: str, role: str, row: int, name: str) -> float:
         DataError: If it is none.
     """
     try:
-        return float(text)
+        return plain_number(text)
     except ValueError:
         raise DataError(
             f"expected numbers as {role}s in {name}, found {text.strip()!r} in row {row}; write "

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from seviz.errors import DataError, UsageError
 from seviz.results.classes import ClassTable
 from seviz.results.files import plain_file
+from seviz.results.spelling import plain_number
 
 # Of 1,000 classes all pairs are 12 megabytes.
 _MOST_BYTES = 2**25
@@ -87,14 +88,14 @@ def _pairs(lines: list[list[str]], path: str | Path) -> list[tuple[str, str, str
 
 def _is_number(words: str) -> bool:
     try:
-        float(words)
+        plain_number(words)
     except ValueError:
         return False
     return True
 
 
 def _number(words: str, path: str | Path) -> float:
-    value = float(words) if _is_number(words) else -1.0
+    value = plain_number(words) if _is_number(words) else -1.0
     if not 0 <= value < np.inf:
         raise DataError(
             f"expected distances of 0 or more in {path}, found {words[:40]!r}; write numbers"

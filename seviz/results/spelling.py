@@ -39,6 +39,22 @@ def whole_number(text: str) -> int | None:
     return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
 
 
+def plain_number(text: str) -> float:
+    """Return the number that a cell holds, with blanks around it or not; NaN and infinity are numbers.
+
+    Python also reads ``1_5`` and digits of other scripts as numbers; no other reader of tables does.
+
+    Raises:
+        ValueError: If it is none.
+
+    >>> plain_number(" 1e-3")
+    0.001
+    """
+    if "_" in text or not text.strip().isascii():
+        raise ValueError(text)
+    return float(text)
+
+
 def class_names(true: Iterable[str], predicted: Iterable[str], file: str) -> dict[str, str]:
     """Return the name of the class that each text of two columns stands for.
 

@@ -23,6 +23,7 @@ class NetworkCost:
         se_blocks: How many SE blocks it has, as far as SE was looked for.
         gates: How many blocks of each kind that was looked for, by its word (`seviz.results.mechanisms`).
         gate_params: The parameters of all of them.
+        readable: The kinds whose gates can be read in it, looked for or not.
     """
 
     params: int
@@ -31,6 +32,7 @@ class NetworkCost:
     se_blocks: int
     gates: Mapping[str, int] = field(default_factory=dict)
     gate_params: int = 0
+    readable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

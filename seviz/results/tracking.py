@@ -7,6 +7,7 @@ Which epoch a checkpoint is of is read off its name, so that a shell's ``epoch_*
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ from pathlib import Path
 from seviz.errors import DataError, UsageError
 from seviz.results.files import RECORD_NAME, plain_file
 from seviz.results.record import Record
+from seviz.results.spelling import plain_number
 
 # epoch_10, epoch=3-step=400 (Lightning), ep7: the number behind such a word, else the last one.
 _NAMED = re.compile(r"(?<![a-z])ep(?:och)?[-_=. ]{0,2}(\d{1,9})(?!\d)", re.IGNORECASE)
@@ -231,7 +233,9 @@ def read_log(path: str | Path) -> TrainingLog:
     except csv.Error:
         separator = ","
     try:
-        return _read_epochs(csv.DictReader(text.splitlines(), delimiter=separator), source)
+        return _read_epochs(
+            csv.DictReader(io.StringIO(text, newline=""), delimiter=separator), source
+        )
     except csv.Error as exc:
         raise DataError(
             f"expected CSV in {source}, found damage ({exc}); name another file"
@@ -245,6 +249,11 @@ def _read_epochs(reader: csv.DictReader[str], source: Path) -> TrainingLog:
         some = ", ".join(t[:40] for t in titles[:8]) or "nothing"
         raise DataError(
             f"expected a column epoch in {source}, found {some}; name a CSV file with one row per epoch"
+        )
+    twice = next((t for t, n in Counter(t.strip() for t in titles).items() if n > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"expected each column once in {source}, found {twice[:40]!r} twice; leave one out"
         )
     rows: dict[float, dict[str, float]] = {}
     for number, row in enumerate(reader):
@@ -273,6 +282,6 @@ def _read_epochs(reader: csv.DictReader[str], source: Path) -> TrainingLog:
 
 def _number(text: str | None) -> float:
     try:
-        return float((text or "").strip())
+        return plain_number(text or "")
     except ValueError:
         return math.nan

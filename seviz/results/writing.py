@@ -136,14 +136,14 @@ def release_folder(folder: Path) -> None:
         os.close(_claimed.pop((status.st_dev, status.st_ino), -1))
 
 
-def _forget_claims() -> None:
-    """Close what a worker process inherited: it would hold the claim when its parent is gone."""
+def release_folders() -> None:
+    """Give up all claims; in a worker process those that it inherited, which it would hold for its parent."""
     while _claimed:
         os.close(_claimed.popitem()[1])
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_claims)
+    os.register_at_fork(after_in_child=release_folders)
 
 
 def _remove_if_abandoned(path: str) -> None:

@@ -1,7 +1,12 @@
-"""Tables and sentences on a terminal: as wide as it is, broken at spaces and nowhere else."""
+"""Tables and sentences on a terminal: as wide as it is, broken at spaces and nowhere else.
+
+A word that no line has room for, such as the name of a class of thousands of letters, lacks its middle there;
+in a file or a pipe nothing is left out.
+"""
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +27,14 @@ def to_text(table: Table, width: int | None = None, mark: Mark | None = None) ->
 
     Where the lines would be wider than ``width``, titles are broken, then columns left out, the last to be
     missed first, then sentences broken; and where that is not enough, each row becomes a list. Words stay
-    whole.
+    whole, unless one alone is wider than the terminal.
 
     Args:
         table: The table.
         width: Columns of the terminal; ``None`` for a file or a pipe, in which lines are as long as they are.
         mark: Marks the line of titles, and lines with a faint or a strong cell.
     """
-    columns = [_Shown.of(table, i) for i, c in enumerate(table.columns) if c.title]
+    columns = [_Shown.of(table, i, width) for i, c in enumerate(table.columns) if c.title]
     left = []
     if width is not None:
         while _least(columns) > width and (most := max(c.column.rank for c in columns)):
@@ -97,6 +102,41 @@ def columns_of(text: str) -> int:
     )
 
 
+def shortened(text: str, most: int, left: int | None = None) -> str:
+    """Return a text in which words wider than ``most`` columns lack their middle.
+
+    Args:
+        text: The text.
+        most: Columns up to which a word stays whole.
+        left: Columns of what is left of a wider one; ``most`` by default.
+
+    >>> shortened("a class " + "x" * 1000, 9)
+    'a class xxxx…xxxx'
+    """
+    if len(text) <= most // 2 or max(map(columns_of, text.split()), default=0) <= most:
+        return text
+    room = (most if left is None else left) - 1
+
+    def short(found: re.Match[str]) -> str:
+        word = found[0]
+        if columns_of(word) <= most:
+            return word
+        end = _first(word[::-1], room // 2)[::-1]
+        return f"{_first(word, room - room // 2)}…{end}"
+
+    return re.sub(r"\S+", short, text)
+
+
+def _first(word: str, width: int) -> str:
+    """Return the beginning of a word that takes at most so many columns."""
+    taken = 0
+    for place, letter in enumerate(word):
+        taken += columns_of(letter)
+        if taken > width:
+            return word[:place]
+    return word
+
+
 @dataclass(frozen=True)
 class _Shown:
     """A column as it is shown, each cell as text."""
@@ -105,9 +145,12 @@ class _Shown:
     cells: list[str]
 
     @classmethod
-    def of(cls, table: Table, place: int) -> _Shown:
+    def of(cls, table: Table, place: int, width: int | None) -> _Shown:
         column = table.columns[place]
-        return cls(column, [column.shown(row[place], brief=column.brief) for row in table.rows])
+        cells = [column.shown(row[place], brief=column.brief) for row in table.rows]
+        if width is not None:
+            cells = [shortened(cell, width, max(NARROWEST, width // 2)) for cell in cells]
+        return cls(column, cells)
 
     @property
     def widest(self) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -113,6 +115,36 @@ def _yaml_of_references() -> bytes:
     for i in range(1, 9):
         lines.append(f"a{i}: &a{i} [" + ", ".join([f"*a{i - 1}"] * 9) + "]")
     return "\n".join([*lines, "names: *a8"]).encode()
+
+
+def _jpeg_of_many_scans() -> bytes:
+    """The last scan of a progressive JPEG over and over: each takes as long as the first."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.new("RGB", (2000, 2000)).save(stream, "JPEG", progressive=True)
+    whole = stream.getvalue()
+    last, end = whole.rindex(b"\xff\xda"), whole.rindex(b"\xff\xd9")
+    return whole[:end] + whole[last:end] * 5000 + whole[end:]
+
+
+def _png_of_many_pixels() -> bytes:
+    """Half a megabyte that takes a gigabyte and a half: a palette with transparency, 13,300 x 13,300."""
+    side = 13_300
+    row = bytes(side + 1)
+    packing = zlib.compressobj(9)
+    pixels = b"".join(packing.compress(row * 100) for _ in range(side // 100)) + packing.flush()
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", side, side, 8, 3, 0, 0, 0),
+        b"PLTE": bytes(768),
+        b"tRNS": b"\0",
+        b"IDAT": pixels,
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts.items()
+    )
 
 
 def _json_too_deep() -> bytes:
@@ -225,4 +257,13 @@ CASES: dict[str, Case] = {
     "a record of other counts": Case("record", _edited_record("count.npy", lambda a: a * 2)),
     "a record of 5,000 images": Case("record", _record_with(images=5000)),
     "a record with a field of tomorrow": Case("record", _record_with(weather={"rain": 1})),
+    "names with an escape of Python's": Case(
+        "classes.json", lambda: rb'["ant", "\u010d\10d", "cat", "dog"]'
+    ),
+    "a log with a column twice": Case(
+        "training log of steps", lambda: b"epoch;step;loss;step\n0;9;1.5;\n"
+    ),
+    "a number with an underscore": Case("distances.csv", lambda: b"ant,bee,1_5\nbee,cat,2\n"),
+    "a JPEG of thousands of scans": Case("JPEG", _jpeg_of_many_scans),
+    "a PNG of many pixels": Case("PNG", _png_of_many_pixels),
 }

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fuzz import checkpoints, images, results
+from fuzz import checkpoints, images, results, tables
 
-READERS = (*checkpoints.READERS, *results.READERS, *images.READERS)
+READERS = (*checkpoints.READERS, *results.READERS, *tables.READERS, *images.READERS)

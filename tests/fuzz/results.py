@@ -1,15 +1,15 @@
-"""Files of results: records, states of passes, audits, ablations, tables of predictions."""
+"""Files of results: records, states of passes, audits, ablations."""
 
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
 import mutants
 import numpy as np
 
+from fuzz.packed import packed_sums
 from fuzz.reader import Content, Reader
 
 
@@ -68,21 +68,22 @@ def _make_packed(folder: Path) -> Path:
         tables.PACKED_FROM = usual
 
 
-def _read_packed(path: Path) -> Content:
-    return {name: value for name, value in _read_record(path).items() if "mean of" not in name}
-
-
 def _judge_packed(path: Path) -> Content:
     content = mutants.members(path)
     meta = json.loads(content["meta.json"])
     count, confusion = (mutants.unpack_array(content[f"{n}.npy"]) for n in ("count", "confusion"))
     right = confusion[range(len(count)), [entry["index"] for entry in meta["classes"]]]
-    return {
+    found: dict[str, Any] = {
         "count": count,
         "images": int(count.sum()),
         "labels": [entry["label"] for entry in meta["classes"]],
         "top1": int(right.sum()) / int(count.sum()),
     }
+    for block in meta["blocks"]:
+        with np.errstate(all="ignore"):
+            mean = packed_sums(content, block["name"], count) / count[:, None]
+        found[f"mean of {block['name']}"] = mean
+    return found
 
 
 def _make_features(folder: Path) -> Path:
@@ -105,35 +106,6 @@ def _read_features(path: Path) -> Content:
 def _judge_features(path: Path) -> Content:
     content = mutants.members(path)
     return {name: mutants.unpack_array(content[f"{name}.npy"]) for name in ("index", "values")}
-
-
-_CLASSES = ("ant", "bee", "cat")
-
-
-def _make_distances(folder: Path) -> Path:
-    path = folder / "distances.csv"
-    path.write_text("class,other,distance\nant,bee,1.5\nbee,cat,2\nant,cat,0.25\n")
-    return path
-
-
-def _read_distances(path: Path) -> Content:
-    from seviz.results.classes import ClassTable
-    from seviz.results.distances import read_distances
-
-    return {"distances": read_distances(path, ClassTable.from_labels(_CLASSES))}
-
-
-def _make_log(folder: Path) -> Path:
-    path = folder / "log.csv"
-    path.write_text("epoch,loss,top1\n1,0.5,40\n2,0.25,60\n3,0.125,\n")
-    return path
-
-
-def _read_log(path: Path) -> Content:
-    from seviz.results.tracking import read_log
-
-    log = read_log(path)
-    return {"epochs": log.epochs, **log.columns}
 
 
 def _make_state(folder: Path) -> Path:
@@ -231,59 +203,11 @@ def _judge_ablation(path: Path) -> Content:
     return {**found, "single": [(s["name"], s["lost"], s["won"]) for s in values["single"]]}
 
 
-def _table(file: str) -> Any:
-    def make(folder: Path) -> Path:
-        from seviz.results.predictions import PredictionTable, write_predictions
-
-        rng = random.Random(1)
-        labels = ("ant", "bee", "čáp", "=dog")
-        true = np.array([rng.randrange(4) for _ in range(40)])
-        other = np.array([rng.randrange(4) for _ in range(40)])
-        sure = np.array([rng.random() for _ in range(40)])
-        paths = tuple(f"{labels[t]}/{i}.png" for i, t in enumerate(true))
-        table = PredictionTable(labels, true, np.where(sure < 0.6, true, other), sure, paths)
-        return write_predictions(table, folder / file)
-
-    return make
-
-
-def _read_table(path: Path) -> Content:
-    from seviz.analysis import scores
-    from seviz.results.predictions import read_predictions
-
-    table = read_predictions(path)
-    evaluation = table.evaluation()
-    scores(evaluation)
-    return {"rows": len(table), "top1": float(np.mean(table.true == table.predicted))}
-
-
-def _judge_table(path: Path) -> Content:
-    import pandas
-
-    from seviz.results.spelling import composed
-
-    if path.suffix == ".parquet":
-        frame = pandas.read_parquet(path)
-    else:
-        frame = pandas.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    frame.columns = [str(name).strip().lower() for name in frame.columns]
-    frame = frame[(frame != "").any(axis=1)]
-    true, predicted = ([composed(str(v).strip()) for v in frame[n]] for n in ("true", "predicted"))
-    return {
-        "rows": len(frame),
-        "top1": float(np.mean([a == b for a, b in zip(true, predicted, strict=True)])),
-    }
-
-
 READERS = (
     Reader("record", "result", _make_record, _read_record, _judge_record, "meta.json"),
-    Reader("packed record", "result", _make_packed, _read_packed, _judge_packed, "meta.json"),
+    Reader("packed record", "result", _make_packed, _read_record, _judge_packed, "meta.json"),
     Reader("features.npz", "result", _make_features, _read_features, _judge_features),
-    Reader("distances.csv", "table", _make_distances, _read_distances, None),
-    Reader("training log", "table", _make_log, _read_log, None),
     Reader("resume file", "result", _make_state, _read_state, _judge_state, "state.json"),
     Reader("audit.json", "result", _make_audit, _read_audit, _judge_audit),
     Reader("ablation.json", "result", _make_ablation, _read_ablation, _judge_ablation),
-    Reader("predictions.csv", "table", _table("p.csv"), _read_table, _judge_table),
-    Reader("predictions.parquet", "table", _table("p.parquet"), _read_table, _judge_table),
 )
