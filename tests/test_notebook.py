@@ -115,13 +115,13 @@ def test_networks_and_what_is_made_of_them_are_small_tables(
     found = seviz.find(network.model, (3, 12, 12))
     folded = seviz.fold(network, [record.blocks[-1].name], record)
     block = record.blocks[-1]
-    shown = {
-        network: ("tiny.pt", f"{network.params:,}", "se_resnet14", "12 x 12"),
-        found: (block.name, block.path, str(block.channels)),
-        folded: (block.name, f"{folded.params_after:,} after"),
-        record: ("tiny.pt", "pictures", f"{record.header.images} of"),
-    }
-    for result, words in shown.items():
+    shown: list[tuple[Any, tuple[str, ...]]] = [
+        (network, ("tiny.pt", f"{network.params:,}", "se_resnet14", "12x12")),
+        (found, (block.name, block.path, str(block.channels))),
+        (folded, (block.name, f"{folded.params_after:,} after")),
+        (record, ("tiny.pt", "pictures", f"{record.header.images} of")),
+    ]
+    for result, words in shown:
         html, line = result._repr_html_(), repr(result)
         assert html.startswith("<table")
         assert html.count("<tr") <= 2 * 13

@@ -191,7 +191,7 @@ class _Writing:
 
     def _tensor(self, value: Array, kind: int, name: str) -> Any:
         dtype = self._onnx.helper.tensor_dtype_to_np_dtype(kind)
-        return self._onnx.numpy_helper.from_array(np.ascontiguousarray(value).astype(dtype), name)
+        return self._onnx.numpy_helper.from_array(np.asarray(value).astype(dtype), name)
 
     def _free(self, name: str) -> str:
         taken = {t.name for t in self._graph.initializer}
