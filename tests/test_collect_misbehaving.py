@@ -211,11 +211,14 @@ class Changing:
         return iter(now)
 
 
+SAME = "expected the same images in every pass, found others; .*a loader that does not change"
+
+
 @pytest.mark.parametrize(
     ("later", "line"),
     [
-        (BATCHES[:3], "as many images in every pass|found 12"),
-        ([*BATCHES, BATCHES[0]], "as many images in every pass|found 25"),
+        (BATCHES[:3], SAME),
+        ([*BATCHES, BATCHES[0]], SAME),
         (BATCHES[::-1], "the same images in every pass, found others: the loader shuffles"),
     ],
     ids=["fewer", "more", "others"],

@@ -43,12 +43,15 @@ def gates_of(content: bytes) -> tuple[int, ...]:
     """Return the tensors that multiply maps and are no maps, in the order of the graph."""
     graph = read_graph(content, "converted")
     found: list[Any] = []
+    constants = {n for n, t in enumerate(graph.tensors) if t.numbers is not None}
     for operator in graph.operators:
-        if operator.kind != "MUL":
+        if operator.kind == "DEQUANTIZE" and constants.issuperset(operator.inputs):
+            constants.update(operator.outputs)
+        if operator.kind != "MUL" or constants.intersection(operator.inputs):
             continue
         pair = [graph.tensors[t] for t in operator.inputs]
         sizes = [int(np.prod(t.shape)) for t in pair]
-        if all(t.numbers is None for t in pair) and sizes[0] != sizes[1]:
+        if sizes[0] != sizes[1]:
             found.append(operator.inputs[int(np.argmin(sizes))])
     return tuple(found)
 
