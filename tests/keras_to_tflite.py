@@ -14,7 +14,7 @@ import numpy as np
 
 SIZE, CLASSES = 96, 10
 NETWORKS = ("MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0")
-KINDS = ("float", "float16", "int8", "dynamic")
+KINDS = ("float", "float16", "int8")
 
 
 def images(number: int, seed: int) -> Any:

@@ -43,7 +43,8 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     _check(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Not mapped: PyTorch then believes where its storages lie, also of one that is missing or longer.
+        content = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(content, tuple | list) and len(content) <= len(_PLACES):
         content = dict(zip(_PLACES, content, strict=False))
     elif not isinstance(content, Mapping):
