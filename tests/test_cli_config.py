@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Refuses, Run
+from conftest import Refuses, Run, Tiny
 
 import seviz
 from seviz.cli.config import built_in, config_file, kinds, read_settings, variable
@@ -94,6 +95,27 @@ def test_flag_variable_file_default(
     said = run("collect", SAMPLE, "--data", "nowhere")
     assert said.code == 4
     assert "nowhere" in said.err
+
+
+def test_a_project_says_once_where_its_images_are(
+    project: Path, run: Run, tiny: Tiny, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint and the classes are all that is left to say, also from a folder of the project."""
+    shutil.copy(tiny.path, project / "ckpt.pt")
+    shutil.copytree(pictures, project / "images" / "val")
+    (project / "pyproject.toml").write_text(
+        '[tool.seviz]\ndata = "images/val"\nnum-samples = 3\nstyle = "lines"\nworkers = 0\n'
+    )
+    (project / "work").mkdir()
+    for place in (project, project / "work"):
+        monkeypatch.chdir(place)
+        words = os.path.relpath(project / "ckpt.pt", place), "--classes", "cat", "dog"
+        said = run("activations", *words)
+        assert said.code == 0, said.err
+        folder = place / "reports" / "ckpt"
+        assert (folder / "activations.png").exists() or (folder / "activations_lines.png").exists()
+        record = seviz.Record.load(folder)
+        assert (record.header.images, record.classes.labels) == (9, ["ant", "cat", "dog"])
 
 
 def test_a_default_is_no_flag(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

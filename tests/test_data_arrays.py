@@ -1,4 +1,4 @@
-"""Images in NumPy's files."""
+"""Images in the array files of NumPy and PyTorch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from seviz.data import open_source
 from seviz.errors import DataError
@@ -139,3 +140,58 @@ def test_labels_that_do_not_fit(tmp_path):
         assert "a label" in refusal(tmp_path / "x.npz")
     np.savez(tmp_path / "x.npz", images=PIXELS, labels=np.arange(5), names=["a", "b"])
     assert "found 0 to 4" in refusal(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("stored", "folders", "labels"),
+    [
+        (lambda x: x, ("all",), [0] * 5),
+        (lambda x: x.permute(0, 3, 1, 2), ("all",), [0] * 5),
+        (lambda x: (x, torch.tensor([7, 0, 7, 10, 0])), ("0", "7", "10"), [1, 0, 1, 2, 0]),
+        (lambda x: [x, list("babca")], ("a", "b", "c"), [1, 0, 1, 2, 0]),
+        (lambda x: {"x": x, "y": torch.tensor([0, 1, 1, 0, 1])}, ("0", "1"), [0, 1, 1, 0, 1]),
+        (
+            lambda x: {"images": x, "labels": [2, 0, 2, 2, 0], "names": ["x", "y", "z"], "note": 1},
+            ("x", "y", "z"),
+            [2, 0, 2, 2, 0],
+        ),
+    ],
+)
+def test_tensors(tmp_path, stored, folders, labels):
+    torch.save(stored(torch.from_numpy(PIXELS)), tmp_path / "x.pt")
+    source = open_source(str(tmp_path / "x.pt"))
+    assert np.array_equal(images(source), PIXELS)
+    assert (source.folders, source.labels.tolist()) == (folders, labels)
+    assert source.labelled == (folders != ("all",))
+
+
+class Harmful:
+    def __reduce__(self):
+        return bytearray, (1 << 40,)
+
+
+@pytest.mark.parametrize(
+    ("stored", "how", "why"),
+    [
+        (Harmful(), {}, "found Python objects"),
+        (torch.nn.Linear(2, 2), {}, "found Python objects"),
+        (torch.zeros(3), {"_use_new_zipfile_serialization": False}, "what cannot be read"),
+        (torch.zeros(1, 1, 1, dtype=torch.uint8).expand(1 << 20, 1 << 10, 1), {}, "cannot be read"),
+        ({"weight": torch.zeros(3, 3)}, {}, r"found weight \[3, 3\]"),
+        ({"optimizer": 1}, {}, "found no arrays"),
+    ],
+)
+def test_files_of_torch_that_hold_no_images(tmp_path, stored, how, why):
+    torch.save(stored, tmp_path / "x.pt", **how)
+    with pytest.raises(DataError, match=why) as caught:
+        open_source(str(tmp_path / "x.pt"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_of_another_checksum(tmp_path):
+    torch.save(torch.from_numpy(PIXELS), tmp_path / "x.pt")
+    content = (tmp_path / "x.pt").read_bytes()
+    place = content.index(PIXELS.tobytes())
+    (tmp_path / "x.pt").write_bytes(content[:place] + b"\xff\x00" + content[place + 2 :])
+    with pytest.raises(DataError, match="found what cannot be read"):
+        open_source(str(tmp_path / "x.pt"))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import gc
-import io
-import json
 import os
 import pickle
 import tarfile
@@ -16,151 +13,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Run, Tiny, crossed
-from PIL import Image
-from torch.utils.data import DataLoader
-from torchvision.datasets import ImageFolder
+from conftest import Run, Tiny
+from picture_forms import LABELLED, add, as_shards, as_zip, files
 
 import seviz
-from seviz.data import build_transform, open_source
+from seviz.data import open_source
 from seviz.data.shards import Window, expanded, members
 from seviz.errors import DataError
 
 pyarrow = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
+# Of a loader nothing is known but its batches.
+FORMS = {name: form for name, form in LABELLED.items() if name != "loader_of_a_function"}
 OPTIONS = seviz.PassOptions(fast=False, batch_size=8, workers=0)
-
-
-def files(pictures: Path) -> list[tuple[Path, str]]:
-    return [(f, f.parent.name) for f in sorted(pictures.rglob("*.png"))]
-
-
-def as_folder(pictures: Path, out: Path) -> str:
-    return str(pictures)
-
-
-def as_list(pictures: Path, out: Path) -> str:
-    with (out / "list.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "label"], *files(pictures)])
-    return str(out / "list.csv")
-
-
-def as_parquet_list(pictures: Path, out: Path) -> str:
-    rows = {"path": [str(f) for f, _ in files(pictures)], "label": [n for _, n in files(pictures)]}
-    parquet.write_table(pyarrow.table(rows), out / "list.parquet")
-    return str(out / "list.parquet")
-
-
-def as_shards(pictures: Path, out: Path) -> str:
-    writers = pytest.importorskip("webdataset")
-    with writers.ShardWriter(f"file:{out}/pets-%03d.tar", maxcount=25, verbose=0) as sink:
-        for n, (file, name) in enumerate(files(pictures)):
-            sink.write({"__key__": f"{n:06}", "png": file.read_bytes(), "cls": name.encode()})
-    return str(out / "pets-{000..002}.tar")
-
-
-def as_glob(pictures: Path, out: Path) -> str:
-    for shard in range(3):
-        with tarfile.open(out / f"p{shard}.tar", "w", format=tarfile.PAX_FORMAT) as tar:
-            for n, (file, name) in enumerate(files(pictures)[shard * 20 : shard * 20 + 20]):
-                add(tar, f"a/{n:03}.meta.json", json.dumps({"label": name}).encode())
-                add(tar, f"a/{n:03}.png", file.read_bytes())
-    return str(out / "p*.tar")
-
-
-def as_parquet(pictures: Path, out: Path) -> str:
-    found = files(pictures)
-    table = pyarrow.table(
-        {
-            "image": [{"bytes": f.read_bytes(), "path": f.name} for f, _ in found],
-            "label": [name for _, name in found],
-        }
-    )
-    parquet.write_table(table, out / "pets.parquet", row_group_size=7)
-    return str(out / "pets.parquet")
-
-
-def as_hub(pictures: Path, out: Path) -> str:
-    datasets = pytest.importorskip("datasets")
-    datasets.disable_progress_bars()
-    names = ["ant", "cat", "dog"]
-    found = files(pictures)
-    features = datasets.Features(
-        {"image": datasets.Image(), "label": datasets.ClassLabel(names=names)}
-    )
-    columns = {
-        "image": [{"bytes": f.read_bytes(), "path": None} for f, _ in found],
-        "label": [names.index(n) for _, n in found],
-    }
-    datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(out / "hub"))
-    return f"hf:{out / 'hub'}"
-
-
-def as_zip(pictures: Path, out: Path) -> str:
-    with zipfile.ZipFile(out / "pets.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for file, name in reversed(files(pictures)):
-            archive.write(file, f"pets/val/{name}/{file.name}")
-            archive.write(file, f"pets/train/{name}/{file.name}")
-            archive.writestr(f"__MACOSX/pets/val/{name}/._{file.name}", b"x")
-    return str(out / "pets.zip")
-
-
-def as_arrays(pictures: Path, out: Path) -> str:
-    found = files(pictures)
-    pixels = np.stack([np.asarray(Image.open(f)) for f, _ in found])
-    np.savez(out / "pets.npz", x=pixels, y=np.array([n for _, n in found]))
-    return str(out / "pets.npz")
-
-
-def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    tar.addfile(info, io.BytesIO(content))
-
-
-FORMS: dict[str, Callable[[Path, Path], str]] = {
-    function.__name__[3:]: function
-    for function in (
-        *(as_list, as_parquet_list, as_shards, as_glob, as_parquet, as_hub, as_zip, as_arrays),
-    )
-}
-
-
-def same(one: seviz.Record, other: seviz.Record) -> None:
-    assert one.classes.labels == other.classes.labels
-    assert one.header.missing == other.header.missing
-    assert set(one.arrays) == set(other.arrays)
-    for name, array in one.arrays.items():
-        np.testing.assert_array_equal(array, other.arrays[name], err_msg=name)
 
 
 @pytest.fixture(scope="module")
 def network(tiny: Tiny) -> Any:
     return seviz.load(tiny.path)
-
-
-@pytest.fixture(scope="module")
-def first(network: Any, pictures: Path) -> seviz.Record:
-    return seviz.collect(network, str(pictures), OPTIONS)
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize(("form", "workers"), crossed(FORMS, [0, 2]))
-def test_the_same_images_give_the_same_record(
-    form: str, workers: int, network: Any, pictures: Path, first: seviz.Record, tmp_path: Path
-) -> None:
-    options = seviz.PassOptions(fast=False, batch_size=8, workers=workers)
-    record = seviz.collect(network, FORMS[form](pictures, tmp_path), options)
-    same(first, record)
-    assert record.top1 is not None
-
-
-def test_a_loader_of_the_same_images_gives_the_same_record(
-    network: Any, pictures: Path, first: seviz.Record
-) -> None:
-    data = ImageFolder(str(pictures), build_transform(network.preprocessing))
-    same(first, seviz.collect(network, DataLoader(data, 8), OPTIONS))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -166,13 +166,17 @@ WITH_PYTHON = [p for p in PAGES if p not in {TUTORIAL, GUIDE} and blocks(p, "pyt
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=short)
 def test_python_on_the_pages_runs(page: Path, like_a_clone: Path) -> None:
+    seen: dict[str, Any] = {}
     for block in blocks(page, "python"):
         needs = re.match(r"# needs (\w+)\n", block.text)  # what is no part of a check-out
         if needs and find_spec(needs[1]) is None:
             continue
         lines = "\n" * block.line + block.text
+        # A block with a library of others goes on with what stands above it; every other runs by itself.
+        names = dict(seen) if needs else {"__name__": "__main__"}
         with redirect_stdout(io.StringIO()):
-            exec(compile(lines, str(page), "exec"), {"__name__": "__main__"})
+            exec(compile(lines, str(page), "exec"), names)
+        seen |= names
 
 
 def test_the_tutorial_runs(

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from conftest import Tiny
 from PIL import Image
 
 import seviz
+from seviz.analysis import Comparison, Scores, SeveralComparison, Shift, Track
 from seviz.figures import comparison, cost, depth
 from seviz.figures.shown import Figure
+from seviz.gates import Found
+from seviz.networks import LoadedModel
+from seviz.report.folder import Written
+from seviz.report.thumbnails import Thumbnails
+from seviz.results.predictions import PredictionTable
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,70 @@ def test_results_are_small_tables(record: seviz.Record, network: Any, pictures: 
         assert html.count("<tr") <= 2 * 13, name
 
 
+def test_networks_and_what_is_made_of_them_are_small_tables(
+    network: Any, record: seviz.Record
+) -> None:
+    found = seviz.find(network.model, (3, 12, 12))
+    folded = seviz.fold(network, [record.blocks[-1].name], record)
+    block = record.blocks[-1]
+    shown: list[tuple[Any, tuple[str, ...]]] = [
+        (network, ("tiny.pt", f"{network.params:,}", "se_resnet14", "12x12")),
+        (found, (block.name, block.path, str(block.channels))),
+        (folded, (block.name, f"{folded.params_after:,} after")),
+        (record, ("tiny.pt", "pictures", f"{record.header.images} of")),
+    ]
+    for result, words in shown:
+        html, line = result._repr_html_(), repr(result)
+        assert html.startswith("<table")
+        assert html.count("<tr") <= 2 * 13
+        for word in words:
+            assert word in html, (line, word, html)
+        assert "\n" not in line
+        assert len(line) < 200
+    nothing = seviz.find(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), (3, 8, 8))
+    assert "no SE block" in nothing._repr_html_()
+    assert repr(nothing) == "<Found 0 SE blocks>"
+
+
+# What a notebook prints well by itself: a file's name, a network's layers, a dict of numbers, a list of rows
+# (each one line; `tables_of` takes selective channels).
+ELSEWHERE: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        *(
+            Comparison,
+            Figure,
+            Found,
+            LoadedModel,
+            PredictionTable,
+            Scores,
+            SeveralComparison,
+            Shift,
+        ),
+        *(Thumbnails, Track, Written),
+    )
+}
+PLAIN = ("Path", "nn.Module", "dict[str, float]", "list[")
+
+
+def test_every_public_function_returns_what_shows_itself() -> None:
+    """Told by its annotation: a class of the module that it is from, or one that all have."""
+    seen = set()
+    for name in seviz.__all__:
+        function = getattr(seviz, name)
+        if isinstance(function, type):
+            continue
+        home = import_module(seviz._HOMES[name])
+        function = vars(home).get(name, function)
+        for kind in str(inspect.signature(function).return_annotation).split(" | "):
+            if kind.startswith(PLAIN):
+                continue
+            made = vars(home).get(kind) or getattr(seviz, kind, None) or ELSEWHERE[kind]
+            assert hasattr(made, "_repr_html_") or hasattr(made, "_repr_png_"), (name, kind)
+            seen.add(kind)
+    assert {"Record", "Audit", "Ablation", "Figure", "Findings", "Folded", "Results"} <= seen
+
+
 def test_names_are_text_and_long_tables_end() -> None:
     from seviz.results.evaluation import Evaluation
 
@@ -111,8 +184,6 @@ def test_names_are_text_and_long_tables_end() -> None:
 
 
 def _record(labels: list[str]) -> seviz.Record:
-    import torch
-
     from seviz.networks.architectures.registry import build
 
     x = torch.rand(41, 3, 8, 8, generator=torch.Generator().manual_seed(0))

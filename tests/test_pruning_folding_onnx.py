@@ -167,6 +167,67 @@ def test_weights_of_whole_numbers_take_no_gate_up(
     assert apart(reference(slim, IMAGES)[0], reference(expected, IMAGES)[0]) < 1e-5
 
 
+class Calibration:
+    """What onnxruntime's quantiser looks at."""
+
+    def __init__(self) -> None:
+        self._left = iter([{"images": IMAGES}])
+
+    def get_next(self) -> Any:
+        return next(self._left, None)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("names", [["SE_2_1"], ["all"]])
+def test_multiplications_of_whole_numbers_get_whole_numbers(
+    signed: bool, names: list[str], tmp_path: Path
+) -> None:
+    """Against constants quantised by hand, with a scale of their own, in the same multiplications."""
+    from onnxruntime import quantization
+
+    plain = exported(trained(Small()), tmp_path / "plain.onnx", SIZE, new=False, opset=13)
+    file = tmp_path / "small.onnx"
+    kind = quantization.QuantType.QInt8 if signed else quantization.QuantType.QUInt8
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantization.quantize_static(
+            *(plain, file, Calibration()),
+            quant_format=quantization.QuantFormat.QOperator,
+            activation_type=kind,
+            weight_type=quantization.QuantType.QInt8,
+        )
+    loaded = load(file)
+    gates = gates_of(loaded)
+    folded = fold(loaded, names, gates)
+    slim = folded.save(tmp_path / "slim.onnx")
+    model = onnx.load(slim)
+    left = 3 - len(folded.blocks)
+    assert sum("Sigmoid" in n.op_type for n in model.graph.node) == left
+    # By hand: the gates in 127 or 255 steps of the largest.
+    by_hand = onnx.load(file)
+    most, dtype = (127, np.int8) if signed else (255, np.uint8)
+    products = [n for n in by_hand.graph.node if n.op_type == "QLinearMul" and "/se/" in n.name]
+    assert len(products) == 3
+    blocks = {b.name: b.path for b in find(loaded.model, SIZE).blocks}
+    for block in folded.blocks:
+        place = blocks[block.name].rpartition(".")[0][-1]
+        (product,) = (n for n in products if f"{place}/se/" in n.name)
+        gate = gates[block.name].astype(np.float32).reshape(1, -1, 1, 1)
+        scale = gate.max() / most
+        for position, value in enumerate(
+            (np.round(gate / scale).astype(dtype), np.float32(scale), dtype(0))
+        ):
+            name = f"{block.name}_{position}"
+            by_hand.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+            product.input[3 + position] = name
+    assert np.array_equal(reference(slim, IMAGES)[0], reference(by_hand, IMAGES)[0])
+    # Read again it is the network that was folded, to the rounding of its gates.
+    with torch.no_grad():
+        again = load(slim).model(torch.from_numpy(IMAGES)).numpy()
+        ours = folded.loaded.model(torch.from_numpy(IMAGES)).numpy()
+    assert apart(again, ours) < 1 / most
+
+
 def test_scales_that_are_known_as_it_runs_take_no_gate_up(tmp_path: Path) -> None:
     """A scale for each column, times that of the map: the constant that stands for both is not the file's."""
     rng = np.random.default_rng(0)

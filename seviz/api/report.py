@@ -16,6 +16,7 @@ from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
 from seviz.results.files import record_path
 from seviz.results.mechanisms import DEFAULT_KIND
 from seviz.results.mechanisms import chosen as kinds_of
+from seviz.results.notebook import summary_html
 from seviz.results.record import Record
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Results:
     record: Record
     record_file: Path
     written: Written
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: where the page is, and what lies beside it."""
+        here = {"page": str(self.page), "record": str(self.record_file)}
+        return summary_html(self.record.header.checkpoint, here) + self.written._repr_html_()
 
 
 def report(

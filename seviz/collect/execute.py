@@ -183,6 +183,11 @@ def _run(batches: AnyBatches, passing: Callable[[], Passed]) -> Passed:
         return passing()
     try:
         return passing()
+    except CheckpointError as exc:  # gates of one batch that are no numbers
+        if not batches.before:
+            raise
+        batches.trouble = CheckpointError(f"batch {batches.number - 1} of the loader: {exc}")
+        return Passed(batches.before, interrupted=False)
     except SevizError:
         raise
     except Exception as exc:

@@ -104,6 +104,10 @@ def open_stream(
     names = parameters_of(loaded.model)
     parts = take_apart(opened.first(), loader.inputs, names)
     images, changed = fed(parts, loaded.model, loader.output)
+    if not len(images):
+        raise DataError(
+            "expected images in the first batch of the loader, found an empty one; leave it out"
+        )
     kind, note = _kind(parts.labels, len(images))
     notes = [f"images come from a {type(loader.batches).__name__}, prepared as it gives them"]
     if changed:
@@ -147,8 +151,15 @@ def _kind(labels: Any, images: int) -> tuple[str, str | None]:
         one = (values == 1).sum(1)
         if bool((one == 1).all()) and bool(((values == 0).sum(1) == values.shape[1] - 1).all()):
             return "one-hot", None
-    shape = "x".join(map(str, values.shape))
-    return "", _no_classes(f"{str(values.dtype).removeprefix('torch.')} {shape}", labels)
+    return "", _no_classes(_described(values), labels)
+
+
+def _described(labels: Any) -> str:
+    """Return type and shape of labels that are no classes."""
+    values = _array(labels)
+    if values is None:
+        return type(labels).__name__
+    return f"{str(values.dtype).removeprefix('torch.')} {'x'.join(map(str, values.shape))}"
 
 
 def _no_classes(what: str, labels: Any) -> str:
@@ -303,20 +314,19 @@ class StreamBatches:
         batches = iter(opened)
         while True:
             try:
-                raw = next(batches)
+                images, rows = self._read(next(batches))
             except StopIteration:
                 break
             except SevizError:
                 raise
-            except Exception as exc:
+            except Exception as exc:  # of the loader, or of a tensor that cannot be looked at
                 raise failed(exc, self.number) from exc
-            images, rows = self._read(raw)
-            del raw
             place, start = start, start + len(rows)
             self.number += 1
             if place >= end:
                 return
-            if place < begin:
+            # A loader's last batch may be empty, or one of which all was left out.
+            if place < begin or place == start:
                 continue
             indices = torch.arange(place, start)
             kept = rows >= 0
@@ -348,6 +358,8 @@ class StreamBatches:
         images, _ = fed(parts, self.network.model, stream.loader.output)
         _check_like(images, stream.example, where)
         count = len(images)
+        if not count:
+            return images, torch.zeros(0, dtype=torch.int64)
         if stream.labelled:
             labels = self._numbers(parts.labels, count, where)
         else:
@@ -360,7 +372,7 @@ class StreamBatches:
         """Return labels as positions in the list of names, int64 [N], on the host."""
         kind, _ = _kind(labels, count)
         if kind != self.stream.kind:
-            found = "none" if labels is None else f"others ({kind or type(labels).__name__})"
+            found = "none" if labels is None else f"others ({kind or _described(labels)})"
             raise DataError(
                 f"expected labels that are {self.stream.kind} for {count} images in {where}, as in its first "
                 f"batch, found {found}; give every image a label"

@@ -1,4 +1,4 @@
-"""Images in NumPy's files: ``.npy``, and ``.npz`` with labels beside the pixels."""
+"""Images in array files: ``.npy``, and ``.npz`` or ``.pt`` with labels beside the pixels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from seviz.data import tensors
 from seviz.data.base import UNLABELLED, ArraySource
 from seviz.data.splits import named_split, split_kinds
 from seviz.errors import DataError
 
-SUFFIXES = (".npy", ".npz")
+SUFFIXES = (".npy", ".npz", *tensors.SUFFIXES)
 _PIXELS = ("images", "image", "x", "data", "pixels", "imgs", "arr_0")
 _LABELS = ("labels", "label", "y", "targets", "target", "arr_1")
 _NAMES = ("names", "classes", "class_names", "label_names")
@@ -29,7 +30,8 @@ def open_arrays(path: Path, split: str | None = None) -> ArraySource:
     Args:
         path: ``.npy`` with images [N, H, W], [N, H, W, C] or [N, C, H, W]; or ``.npz`` with such an array
             (``images``, ``x``, ``data``), and if there are classes ``labels`` or ``y`` [N] (numbers or
-            names) and ``names`` [classes]. ``x_test`` and ``test_images`` are those of a part.
+            names) and ``names`` [classes]. ``x_test`` and ``test_images`` are those of a part. ``.pt`` with
+            the same in a dict, or with a tensor of images alone, or with ``(images, labels)``.
         split: The part; ``test``, else ``val``, where there are parts.
 
     Raises:
@@ -62,6 +64,8 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         if path.suffix.lower() == ".npy":
             # Mapped, so that a header that claims more than the file holds is refused by the system.
             return {"images": np.load(path, mmap_mode="r", allow_pickle=False)}
+        if path.suffix.lower() in tensors.SUFFIXES:
+            return tensors.read_tensors(path)
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(i.file_size for i in archive.infolist())
         if unpacked > max(_MOST_BYTES, _MOST_TIMES * path.stat().st_size):
@@ -80,8 +84,11 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     except Exception as exc:  # what a damaged header makes NumPy do is anybody's guess
         objects = re.search(r"pickle|object", str(exc), re.IGNORECASE)
         why = "Python objects" if objects else "what cannot be read"
+        ways = (
+            "torch.save" if path.suffix.lower() in tensors.SUFFIXES else "numpy.save or numpy.savez"
+        )
         raise DataError(
-            f"expected plain arrays in {path.name}, found {why}; save them with numpy.save or numpy.savez"
+            f"expected plain arrays in {path.name}, found {why}; save them with {ways}"
         ) from exc
 
 

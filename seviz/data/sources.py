@@ -179,7 +179,9 @@ FORMS = (
     ),
     Form("list.csv|.tsv", lambda a: a.suffix in (".csv", ".tsv") and a.path.is_file(), _open_list),
     Form(
-        "arrays.npz|.npy", lambda a: a.suffix in (".npz", ".npy") and a.path.is_file(), _open_arrays
+        "arrays.npz|.npy|.pt",
+        lambda a: a.suffix in (".npz", ".npy", ".pt", ".pth") and a.path.is_file(),
+        _open_arrays,
     ),
     Form("shard-{000..099}.tar", lambda a: a.suffix in (".tar", ".gz", ".tgz"), _open_shards),
     Form("images.parquet", lambda a: a.suffix == ".parquet" and a.path.is_file(), _open_parquet),

@@ -22,6 +22,7 @@ from seviz.gates.seen import look
 from seviz.gates.tap import evaluating, require_weights, unwrap
 from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock
 from seviz.results.mechanisms import BY_KEY, chosen, word_of
+from seviz.results.notebook import summary_html, tables_html
 
 _BATCH = 2
 # Channels of images, by which a size is seen to have them last.
@@ -91,6 +92,24 @@ class Found:
         """Return the readings of these blocks."""
         return {b.name: self.readings[b.name] for b in blocks}
 
+    def __repr__(self) -> str:
+        """Return one line: what was found."""
+        seen = [f"{len(self.blocks)} {self.word} blocks", *self._instead()]
+        return f"<Found {', '.join(seen)}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the blocks, and what else is there."""
+        others = {"other gates": ", ".join(self._instead())}
+        if not self.blocks:
+            return summary_html(f"no {self.word} block", others)
+        more = summary_html("beside these", others) if others["other gates"] else ""
+        return tables_html(self.blocks) + more
+
+    def _instead(self) -> list[str]:
+        """Return what there is beside the blocks."""
+        seen = [f"{len(self.without_squeeze)} x {WITHOUT_SQUEEZE}"] if self.without_squeeze else []
+        return [*seen, *(f"{o.count} x {o.kind}" for o in self.others)]
+
     def require_se(self) -> Found:
         """Return itself.
 
@@ -101,9 +120,7 @@ class Found:
         if self.blocks:
             return self
         kinds = chosen(self.mechanism)
-        seen = [f"{len(self.without_squeeze)} x {WITHOUT_SQUEEZE}"] if self.without_squeeze else []
-        seen += [f"{o.count} x {o.kind}" for o in self.others]
-        instead = ", ".join(seen) if seen else "no other gate or attention either"
+        instead = ", ".join(self._instead()) or "no other gate or attention either"
         hint = (
             "; --mechanism gate (--without-squeeze) reads the spatial mean of those"
             if self.without_squeeze

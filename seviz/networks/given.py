@@ -92,13 +92,20 @@ def fed(parts: Parts, model: nn.Module, output: Chosen | None) -> tuple[Tensor |
     changed = any(a is not b for a, b in zip(made, cast, strict=True))
     args, rest = cast[: len(parts.args)], cast[len(parts.args) :]
     if not any(isinstance(value, Tensor) and value.dim() for value in cast):
+        found = _described((*parts.args, *rest)[0])
         raise DataError(
-            f"expected tensors or arrays in each batch, found {type((*parts.args, *rest)[0]).__name__}; "
+            f"expected tensors or arrays of numbers in each batch, found {found}; "
             "change what the loader gives, or its collate_fn"
         )
     if len(args) == 1 and not rest and output is None:
         return args[0], changed
     return Inputs(args, dict(zip(parts.kwargs, rest, strict=True)), output), changed
+
+
+def _described(value: Any) -> str:
+    """Return what a value is that is no tensor."""
+    dtype = getattr(value, "dtype", None)
+    return type(value).__name__ if dtype is None else f"{type(value).__name__} of {dtype}"
 
 
 def example_of(images: Tensor | Inputs) -> Example:

@@ -10,6 +10,7 @@ from torch import nn
 
 from seviz.networks.folds import Fold
 from seviz.results.classes import ClassTable
+from seviz.results.notebook import summary_html
 from seviz.results.preprocessing import Preprocessing
 
 
@@ -53,6 +54,22 @@ class LoadedModel:
     def params(self) -> int:
         """Return the number of parameters."""
         return sum(p.numel() for p in self.model.parameters())
+
+    def __repr__(self) -> str:
+        """Return one line: what was loaded; ``model`` itself prints its layers."""
+        return f"<LoadedModel {self.name}: {self.architecture}, {self.params:,} parameters>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what was loaded, and what it expects."""
+        numbers = {
+            "architecture": self.architecture,
+            "format": self.format,
+            "parameters": f"{self.params:,}",
+            "classes": f"{len(self.classes.labels):,}" if self.classes is not None else "",
+            "images": self.preprocessing.describe(),
+            "notes": "; ".join(self.notes),
+        }
+        return summary_html(self.name, numbers, "seviz.find(model); seviz.collect(model, data)")
 
     def with_preprocessing(self, **parts: Any) -> LoadedModel:
         """Return the same network with the parts of its preprocessing that the user gives.

@@ -34,6 +34,7 @@ from seviz.results.ablation import Ablation
 from seviz.results.blocks import select_blocks
 from seviz.results.cost import Audit
 from seviz.results.evaluation import Evaluation
+from seviz.results.notebook import summary_html
 from seviz.results.record import Record
 
 
@@ -58,6 +59,17 @@ class Written:
     selective: tuple[SelectiveChannel, ...] = ()
     replaced: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: where the files are, and what is in them."""
+        files = (*self.figures, *self.tables)
+        numbers = {
+            "figures": ", ".join(file.name for file in self.figures),
+            "tables": ", ".join(file.name for file in self.tables),
+            "classes": ", ".join(self.classes),
+            "blocks": ", ".join(self.blocks),
+        }
+        return summary_html(str(files[0].parent) if files else "nothing written", numbers)
 
     def __add__(self, other: Written) -> Written:
         return Written(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))

@@ -14,6 +14,7 @@ import numpy as np
 from seviz.analysis.channel_overview import ENDS, channel_overview
 from seviz.report.findings import selectivity
 from seviz.report.names import prose_without_folders, shown
+from seviz.results.notebook import summary_html
 from seviz.results.predictions import PredictionTable
 from seviz.results.record import Record
 from seviz.results.sample import INDEX
@@ -46,6 +47,11 @@ class Thumbnails:
     names: Mapping[int, str]
     links: Mapping[int, str] = field(default_factory=dict)
     confused: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how many images there are of what."""
+        numbers = {"pictures": f"{len(self.pictures):,}", "names": f"{len(self.names):,}"}
+        return summary_html("single images", numbers, "seviz.write_report(..., thumbnails=...)")
 
     def page_data(self) -> dict[str, Any]:
         """Return what the page is told of each image, by its position."""

@@ -16,9 +16,14 @@ class Shown:
 
     def _repr_html_(self) -> str:
         """Return the beginning of the tables."""
-        package: Any = sys.modules["seviz"]  # the views are above what this part may import
-        shown: str = package.shown_in_notebook(self)
-        return shown
+        return tables_html(self)
+
+
+def tables_html(result: object) -> str:
+    """Return the beginning of a result's tables."""
+    package: Any = sys.modules["seviz"]  # the views are above what this part may import
+    shown: str = package.shown_in_notebook(result)
+    return shown
 
 
 def summary_html(title: str, values: Mapping[str, str], hint: str = "") -> str:

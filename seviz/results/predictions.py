@@ -24,8 +24,10 @@ from seviz.results.files import (
     is_predictions,
     written_whole,
 )
+from seviz.results.notebook import summary_html
 from seviz.results.parquet import pyarrow_for, read_parquet
 from seviz.results.record import CALIBRATION_BINS, TOP
+from seviz.results.shares import shown_share
 from seviz.results.spelling import class_names, composed, whole_number
 
 MOST_CLASSES = 10_000
@@ -77,6 +79,17 @@ class PredictionTable:
 
     def __len__(self) -> int:
         return len(self.true)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how many answers to how many classes, and how many are right."""
+        right = float((self.true == self.predicted).mean()) if len(self) else None
+        numbers = {
+            "images": f"{len(self):,}",
+            "classes": f"{len(self.labels):,}",
+            "top-1": shown_share(right, ".2%") if right is not None else "",
+        }
+        hint = "seviz.scores(table.evaluation()); seviz.confusion(table.evaluation())"
+        return summary_html(self.subject or "answers", numbers, hint)
 
     def evaluation(self) -> Evaluation:
         """Return the counts of the classes that occur, as true class or as predicted one.

@@ -161,6 +161,26 @@ def _make_npy(folder: Path) -> Path:
     return path
 
 
+def _make_pt(folder: Path) -> Path:
+    import torch
+
+    path = folder / "x.pt"
+    images = torch.from_numpy(np.stack([pixels(i) for i in range(6)]))
+    torch.save({"images": images, "labels": torch.arange(6) % 2, "names": CLASSES}, path)
+    return path
+
+
+def _judge_pt(path: Path) -> Content:
+    import torch
+
+    loaded = torch.load(path, weights_only=True)
+    images = loaded["images"].numpy()
+    labels = loaded["labels"].tolist() if "labels" in loaded else ["all"] * len(images)
+    if "labels" in loaded and "names" in loaded:
+        labels = [loaded["names"][i] for i in labels]
+    return {"labels": [str(label) for label in labels], **_numbered(images)}
+
+
 def _judge_npy(path: Path) -> Content:
     images = np.load(path)
     return {"labels": ["all"] * len(images), **_numbered(images)}
@@ -323,6 +343,7 @@ READERS = (
     ),
     Reader("images.npz", "data", _make_npz, _read, _judge_npz, fits=_fits_arrays),
     Reader("images.npy", "data", _make_npy, _read, _judge_npy, fits=_fits_arrays),
+    Reader("images.pt", "data", _make_pt, _read, _judge_pt, fits=_fits_arrays),
     Reader("shard.tar", "data", _make_tar, _read, _judge_tar, fits=_fits_first),
     Reader("images.zip", "data", _make_zip, _read, _judge_zip, fits=_fits_first),
     Reader("list.csv", "data", _make_list, _read, _judge_list, fits=_fits_first),

@@ -12,11 +12,17 @@ from typing import Any
 from seviz.collect.fast.together import Together
 
 # Parameters of mallopt(3).
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
-# What glibc begins with (mappings), and where its own adjustment ends in a process that has freed a block
-# of 32 MiB (thresholds): a network's maps are larger.
-_DEFAULTS = ((_MMAP_MAX, 65_536), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20))
-_NEVER = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1))
+_FAST_MOST, _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = 1, -1, -3, -4
+# What glibc begins with (mappings, the largest block of its fast bins), and where its own adjustment ends in
+# a process that has freed a block of 32 MiB (thresholds): a network's maps are larger.
+_DEFAULTS = (
+    *((_MMAP_MAX, 65_536), (_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, 64 << 20)),
+    (_FAST_MOST, 128),
+)
+# PyTorch's maps are aligned, which leaves a few bytes over beside each. In the fast bins those are not joined
+# with what is free on both sides, so that the next map does not fit there: the heap would grow by a map now
+# and then, by half of a pass's memory in two dozen batches.
+_NEVER = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1), (_FAST_MOST, 0))
 
 
 def keeping_memory() -> AbstractContextManager[None]:

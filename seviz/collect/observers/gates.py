@@ -103,10 +103,17 @@ class GateSums(Tables):
         self._low, self._high = table(torch.int32), table(torch.int32)
 
     def update(self, batch: Observation) -> None:
-        """Add the gates of one batch."""
+        """Add the gates of one batch.
+
+        Raises:
+            CheckpointError: If a gate is no number, where that can be seen without waiting for a device.
+        """
         rows = batch.rows.to(self._device)
         gates = torch.cat([batch.gates[b.name].float() for b in self._blocks], dim=1)
         gates = gates.to(self._device)
+        # Before anything is added, so that what came before is kept; a GPU is not waited for.
+        if self._device.type == "cpu" and not bool(gates.sum().isfinite()):
+            self._check({b.name: batch.gates[b.name] for b in self._blocks})
         exact = gates.double()
         self._count.index_add_(0, rows, torch.ones_like(rows))
         places = places_of(rows, self._sum.spare)
@@ -146,9 +153,14 @@ class GateSums(Tables):
             begin += block.channels
             for name, table in host.items():
                 arrays[f"gates/{block.name}/{name}"] = np.ascontiguousarray(table[:, columns])
-            if not np.isfinite(arrays[f"gates/{block.name}/sum"]).all():
+        self._check({b.name: torch.from_numpy(arrays[f"gates/{b.name}/sum"]) for b in self._blocks})
+        return arrays
+
+    def _check(self, numbers: Mapping[str, Tensor]) -> None:
+        """Refuse numbers by block that are none."""
+        for block in self._blocks:
+            if not bool(numbers[block.name].isfinite().all()):
                 raise CheckpointError(
                     f"expected finite gates, found NaN or Inf in {block.name} ({block.path}); check "
-                    "the weights, the preprocessing and --amp"
+                    "the images, the weights, the preprocessing and --amp"
                 )
-        return arrays

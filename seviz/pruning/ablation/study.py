@@ -195,6 +195,8 @@ class Study:
                 for place, blocks in enumerate(rest, 1):
                     output = self._rerun.further({name: new[name] for name in blocks})
                     tally.add(place, output, step.rows, before)
+        if not self.partial and next(seen, None) is not None:
+            raise _others()
         return tally.changes()
 
     def _sums(self) -> GateSums:
@@ -288,11 +290,15 @@ def _same_images(step: _Step, seen: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
     """
     indices, right = next(seen, (None, None))
     if indices is None or right is None or not torch.equal(indices, step.indices):
-        raise DataError(
-            "expected the same images in every pass, found others; leave the files alone while they are "
-            "read"
-        )
+        raise _others()
     return right
+
+
+def _others() -> DataError:
+    return DataError(
+        "expected the same images in every pass, found others; leave the files alone while they are read, or "
+        "give a loader that does not change"
+    )
 
 
 def _observe(sums: GateSums, step: _Step, output: Tensor, gates: Gates) -> None:

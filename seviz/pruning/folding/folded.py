@@ -38,6 +38,7 @@ from seviz.pruning.folding.planning import FoldPlan, Planner
 from seviz.results.blocks import GateBlock, select_blocks
 from seviz.results.mechanisms import ALL, word_of
 from seviz.results.mechanisms import chosen as kinds_of
+from seviz.results.notebook import summary_html
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 from seviz.results.stats import Floats
@@ -86,6 +87,19 @@ class Folded:
     original: LoadedModel
     blocks: tuple[FoldedBlock, ...]
     difference: float
+
+    def __repr__(self) -> str:
+        """Return one line: what is gone."""
+        names = ", ".join(block.name for block in self.blocks)
+        before, after = self.params_before, self.params_after
+        return f"<Folded {self.loaded.name}: without {names}, {before:,} -> {after:,} parameters>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what became of each block."""
+        numbers = {block.name: block.how for block in self.blocks}
+        numbers["parameters"] = f"{self.params_before:,} before, {self.params_after:,} after"
+        numbers["largest difference of an output"] = f"{self.difference:.1e}"
+        return summary_html(self.loaded.name, numbers, "folded.save(path)")
 
     @property
     def params_before(self) -> int:

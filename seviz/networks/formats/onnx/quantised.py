@@ -25,6 +25,8 @@ NOT_ROUNDED = (
     "the network is quantised: it was computed with the numbers that its whole numbers stand for, not "
     "rounded between layers"
 )
+# What an operator on whole numbers makes before its result is rounded, after the name of that.
+BEFORE_ROUNDING = ":whole"
 # Whole numbers of 8 bits where no zero point tells which.
 _DEFAULT = np.dtype(np.uint8)
 _TYPES = {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32}
@@ -142,11 +144,12 @@ class _Rewriting:
     ) -> None:
         """Add an operator, and the range of its output: ``last`` is scale and zero point."""
         (made,) = node.outputs
-        self._put(node, operator, inputs, outputs=(f"{made}:whole",))
+        whole = f"{made}{BEFORE_ROUNDING}"
+        self._put(node, operator, inputs, outputs=(whole,))
         self._put(
             node,
             "QuantizeLinear",
-            (f"{made}:whole", *last),
+            (whole, *last),
             attributes={},
             name=f"{node.name}/range",
         )

@@ -16,11 +16,14 @@ from seviz.errors import CheckpointError, printable
 from seviz.networks.formats.graph_network import Edit, GraphNetwork
 from seviz.networks.formats.onnx.graph import whole_model
 from seviz.networks.formats.onnx.proto import TensorReader
+from seviz.networks.formats.onnx.quantised import BEFORE_ROUNDING
 from seviz.results.files import written_whole
 from seviz.results.stats import Array
 
 # What a protocol buffer holds; weights beyond it would have to lie beside the file.
 _MOST_BYTES = (1 << 31) - (1 << 20)
+# Inputs of an operator on whole numbers for each map: numbers, scale, zero point.
+_EACH = 3
 
 
 def write(source: Path, before: GraphNetwork, after: GraphNetwork, target: Path) -> Path:
@@ -101,7 +104,10 @@ class _Writing:
 
     def give(self, output: str, position: int, value: Array) -> None:
         """Give a node other numbers for one of its inputs."""
-        node = self._maker(output)
+        node = self._maker(output.removesuffix(BEFORE_ROUNDING))
+        if node.op_type == "QLinearMul":
+            self._give_whole(node, position, value)
+            return
         taken = node.input[position]
         name = self._free(f"{taken}_folded")
         kind = self._types.get(taken, self._onnx.TensorProto.FLOAT)
@@ -113,6 +119,29 @@ class _Writing:
             kind = self._onnx.TensorProto.FLOAT
         self._graph.initializer.append(self._tensor(value, kind, name))
         node.input[position] = name
+
+    def _give_whole(self, node: Any, position: int, value: Array) -> None:
+        """Give a multiplication of whole numbers others, with a scale by which the largest is kept.
+
+        Its inputs are twice numbers, scale and zero point, so that the constant has a scale of its own: it
+        is rounded to a step of 255, or 127 where the whole numbers have signs.
+        """
+        first = _EACH * position
+        zero = self._types.get(node.input[first + 2], self._onnx.TensorProto.UINT8)
+        most = np.iinfo(self._onnx.helper.tensor_dtype_to_np_dtype(zero)).max
+        lowest = value.min(initial=0.0)
+        scale = np.float32(max(float(np.abs(value).max(initial=0.0)), 1e-6) / most)
+        if zero == self._onnx.TensorProto.UINT8 and lowest < 0:
+            raise CheckpointError(
+                f"expected gates of at least 0 for {printable(node.name)} of {self._name}, whose numbers "
+                f"have no sign, found {lowest:g}; write a .pt2"
+            )
+        float32 = self._onnx.TensorProto.FLOAT
+        numbers = (np.rint(value / scale), zero), (np.array(scale), float32), (np.zeros(()), zero)
+        for place, (array, kind) in enumerate(numbers, first):
+            name = self._free(f"{node.input[place]}_folded")
+            self._graph.initializer.append(self._tensor(array, kind, name))
+            node.input[place] = name
 
     def edit(self, edit: Edit) -> None:
         """Take a node out, or give it a constant."""
@@ -162,7 +191,7 @@ class _Writing:
 
     def _tensor(self, value: Array, kind: int, name: str) -> Any:
         dtype = self._onnx.helper.tensor_dtype_to_np_dtype(kind)
-        return self._onnx.numpy_helper.from_array(np.ascontiguousarray(value).astype(dtype), name)
+        return self._onnx.numpy_helper.from_array(np.asarray(value).astype(dtype), name)
 
     def _free(self, name: str) -> str:
         taken = {t.name for t in self._graph.initializer}
