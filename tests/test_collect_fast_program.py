@@ -156,6 +156,19 @@ class Twice(nn.Module):
         return y
 
 
+class Squeezed(nn.Module):
+    """Maps of more than 65,536 numbers, whose means are poolings; and one of few channels."""
+
+    def __init__(self, *, linear: bool) -> None:
+        super().__init__()
+        self.wide, self.gate = nn.Conv2d(16, 256, 1), Gate(256, nn.Sigmoid(), linear=linear)
+        self.back, self.few = nn.Conv2d(256, 16, 1), Gate(16, nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.few(self.back(self.gate(self.wide(x) + 1000)))
+        return y
+
+
 # With how many convolutions something is fused, counted by hand.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "residual": (lambda: Residual(gated=False), 2),
@@ -176,6 +189,20 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "written into": (Written, 0),
     "used twice": (Twice, 1),
 }
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_means_of_large_maps_are_poolings(linear: bool) -> None:
+    model = settle(Net(Squeezed(linear=linear)))
+    given = nodes(model, SIZE)
+    means = [n for n in given.todo if n.name == "mean"]
+    fuse(given, 2)
+    pooled = [n for n in given.todo if n.name == "mean" and n not in means]
+    assert (len(means), len(pooled)) == (3, 1)  # the head and the small map stay
+    x = torch.rand(3, 256, 16, 16).contiguous(memory_format=torch.channels_last) + 1000
+    expected = x.double().mean((2, 3), keepdim=not linear).float()
+    # A sum of all 256 pixels one by one would be off by 1e-3 and more.
+    torch.testing.assert_close(pooled[0].run(x), expected, atol=2e-4, rtol=0)
 
 
 def made(body: nn.Module, **options: Any) -> tuple[nn.Module, Eager, Program]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seviz.collect.fast.program.nodes import Node, Nodes, Ref, Slot
+from seviz.collect.fast.program.squeezing import pool
 
 _aten = torch.ops.aten
 # Activations by what oneDNN calls them, with the places of their arguments after the map.
@@ -63,6 +64,7 @@ def fuse(given: Nodes, images: int) -> int:
         given: The network.
         images: In a batch: weights are stored as kernels want them for so many.
     """
+    pool(given)
     _scale_and_add(given)
     count = 0
     for node in list(given.todo):
