@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seviz.gates.elementwise import function_name, starts
@@ -95,6 +96,8 @@ def shift(site: Site, found: Excitation) -> Op | None:
 
 def _comes_from(value: Value, layers: set[int]) -> bool:
     """Whether ``value`` is another part of the output of one of ``layers``."""
+    if not any(op.name in SELECT for op in _chain(value)):
+        return False  # of most maps: nobody has to walk through all that leads to them
     selected = False
     for begin in starts(value, lambda v: False):
         current: Value | None = value
@@ -104,6 +107,14 @@ def _comes_from(value: Value, layers: set[int]) -> bool:
         if selected and begin.op is not None and id(begin.op) in layers:
             return True
     return False
+
+
+def _chain(value: Value) -> Iterator[Op]:
+    """Yield the operators that lead to a value, along the first map that each takes."""
+    current: Value | None = value
+    while current is not None and current.op is not None:
+        yield current.op
+        current = current.op.activations[0] if current.op.activations else None
 
 
 def _uses(value: Value) -> list[Op]:

@@ -15,6 +15,7 @@ from torch import nn
 from seviz.data.foreign import callable_in, import_code
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.architectures.registry import BUILDERS
+from seviz.networks.importing import without_compiler
 from seviz.networks.zoo import build_torchvision, check_zoo_name, is_zoo_name, zoo_names
 from seviz.results.header import without_folders
 
@@ -103,7 +104,8 @@ def _from_zoo(name: str) -> Callable[..., Any]:
     zoo, _, entry = name.partition(":")
     check_zoo_name(zoo, entry)
     if zoo == "timm":
-        import timm
+        with without_compiler():
+            import timm
 
         def build(pretrained: bool = False, checkpoint_path: str = "", **kwargs: Any) -> Any:
             return timm.create_model(entry, **kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+from seviz.networks.importing import without_compiler
 from seviz.results.classes import ClassInfo, ClassTable
 
 NUM_CLASSES = 1000
@@ -21,7 +22,8 @@ def imagenet_classes() -> ClassTable:
     >>> imagenet_classes().classes[404].describe()
     'airliner (index 404, n02690373: a commercial airplane that carries passengers)'
     """
-    from timm.data.imagenet_info import ImageNetInfo
+    with without_compiler():
+        from timm.data.imagenet_info import ImageNetInfo
 
     info = ImageNetInfo("imagenet-1k")
     classes = []

@@ -15,6 +15,7 @@ from torch import nn
 
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.imagenet import imagenet_classes
+from seviz.networks.importing import without_compiler
 from seviz.networks.model import LoadedModel
 from seviz.networks.written import crop_share
 from seviz.results.classes import ClassTable
@@ -104,8 +105,9 @@ def state_hash(model: nn.Module) -> str:
 
 def zoo_names() -> list[str]:
     """Return ``timm:NAME`` and ``torchvision:NAME`` of every network that classifies images."""
-    import timm
-    import torchvision
+    with without_compiler():
+        import timm
+        import torchvision
 
     others = torchvision.models.list_models(module=torchvision.models)
     return [f"timm:{n}" for n in timm.list_models()] + [f"torchvision:{n}" for n in others]
@@ -118,14 +120,16 @@ def check_zoo_name(zoo: str, name: str) -> None:
         UsageError: If it has none; the closest names are listed.
     """
     if zoo == "timm":
-        import timm
+        with without_compiler():
+            import timm
 
         known = timm.list_models()
         base = name.partition(".")[0]
         if base in known or name.startswith(HUBS):
             return
     else:
-        import torchvision
+        with without_compiler():
+            import torchvision
 
         known = torchvision.models.list_models()  # detectors and segmenters too
         base = name
@@ -141,7 +145,8 @@ def check_zoo_name(zoo: str, name: str) -> None:
 def _build(zoo: str, name: str, pretrained: bool, args: dict[str, Any]) -> nn.Module:
     model: nn.Module
     if zoo == "timm":
-        import timm
+        with without_compiler():
+            import timm
 
         model = timm.create_model(name, pretrained=pretrained, **args)
     else:
@@ -159,7 +164,8 @@ def build_torchvision(name: str, weights: str | None, args: Mapping[str, Any]) -
     """
     import inspect
 
-    import torchvision
+    with without_compiler():
+        import torchvision
 
     builder = torchvision.models.get_model_builder(name)
     more = dict(args)
@@ -182,8 +188,9 @@ def _quiet_hub() -> Iterator[None]:
 
 
 def _timm_config(model: nn.Module) -> tuple[Preprocessing, ClassTable | None]:
-    from timm.data.config import resolve_model_data_config
-    from timm.data.imagenet_info import infer_imagenet_subset
+    with without_compiler():
+        from timm.data.config import resolve_model_data_config
+        from timm.data.imagenet_info import infer_imagenet_subset
 
     config = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     preprocessing = Preprocessing(
@@ -224,7 +231,8 @@ def _uncropped(shown: Any) -> Preprocessing:
 
 
 def _torchvision_config(name: str, model: nn.Module) -> tuple[Preprocessing, ClassTable | None]:
-    import torchvision
+    with without_compiler():
+        import torchvision
 
     weights = torchvision.models.get_model_weights(name)
     default = getattr(weights, "DEFAULT", None)
