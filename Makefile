@@ -55,7 +55,7 @@ docs: $(READY) ## Build the pages of docs/ into docs/_build/html; a warning is a
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations with CIFAR10=folder (an hour and a half)
+bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations with CIFAR10=folder (two hours)
 	$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/large.py
@@ -63,6 +63,7 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/confusion.py
 	$(BIN)/python benchmarks/collect.py --images 256 1024 4096
 	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/engines.py --held AVX2
 	$(BIN)/python benchmarks/loaders.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/endtoend.py
