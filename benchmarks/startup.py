@@ -10,6 +10,7 @@ puts it into ``README.md`` beside this file.
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ RECORD = HERE.parent / "reports" / "se_resnet20_cifar10"
 CHECKPOINT = HERE.parent / "sample_checkpoints" / "se_resnet20_cifar10.pt"
 DRAWING = "import numpy, matplotlib.figure"
 NETWORKS = "import torch"
+ZOOS = "import torch, torchvision"
 
 
 @dataclass(frozen=True)
@@ -35,28 +37,35 @@ class Case:
         what: In words.
         words: Of the command line, after ``seviz``.
         imports: What it is held against.
-        target: The most that it may take, in processor times of those imports.
+        target: The most that it may take, in processor times of those imports; ``None`` for no wish.
+        made: A folder that it makes, and would use again; it is removed before each run.
     """
 
     what: str
     words: tuple[str, ...]
     imports: str
-    target: float
+    target: float | None
+    made: Path | None = None
+
+    def spent(self) -> Spent:
+        """Return what one run of it took."""
+        if self.made is not None:
+            shutil.rmtree(self.made, ignore_errors=True)
+        return spent([sys.executable, "-m", "seviz", *self.words])
 
     def row(self) -> tuple[str, ...]:
         """Measure it, and return its row of the table."""
-        seviz = [sys.executable, "-m", "seviz", *self.words]
         imports = [sys.executable, "-c", self.imports]
         spent(imports)  # not counted: files are read into the cache of the system
-        spent(seviz)
-        pairs = [(spent(seviz), spent(imports)) for _ in range(PAIRS)]
+        self.spent()
+        pairs = [(self.spent(), spent(imports)) for _ in range(PAIRS)]
         cpu = [own.cpu / other.cpu for own, other in pairs]
         wall = [own.wall / other.wall for own, other in pairs]
         return (
             self.what,
             f"`{self.imports}`",
             f"{statistics.median(cpu):.2f} ({min(cpu):.2f} to {max(cpu):.2f})",
-            f"{self.target:.2f}",
+            f"{self.target:.2f}" if self.target is not None else "",
             f"{statistics.median(wall):.2f}",
             f"{_seconds([own for own, _ in pairs])} against {_seconds([o for _, o in pairs])}",
         )
@@ -74,6 +83,7 @@ def cases(demo: Path, output: Path) -> list[Case]:
         output: Where files go.
     """
     to = ("-q", "-o", str(output))
+    fresh = output.with_name("fresh")
     drawn = ("--classes", "2", "5", "--blocks", "all", *to)
     return [
         Case("`seviz --help`", ("--help",), DRAWING, 0.4),
@@ -90,6 +100,14 @@ def cases(demo: Path, output: Path) -> list[Case]:
             6.0,
         ),
         Case("inspect of an own checkpoint", ("inspect", str(CHECKPOINT), "-q"), NETWORKS, 1.25),
+        Case("audit of an own checkpoint", ("audit", str(CHECKPOINT), *to), NETWORKS, None),
+        Case(
+            "`seviz demo` after set-up",
+            ("demo", "--no-open", "-q", "-o", str(fresh)),
+            ZOOS,
+            3.0,
+            fresh,
+        ),
     ]
 
 
