@@ -106,7 +106,7 @@ def test_the_error_names_the_option(run: Run, eca: Written, pictures: Path) -> N
 def test_the_error_names_the_option_in_every_command(
     run: Run, eca: Written, pictures: Path
 ) -> None:
-    data = ["--data", pictures, "--labels", "data", "-j", "0"]
+    data = ["--data", pictures, "--labels", "sorted", "-j", "0"]
     commands = {
         "activations": data,
         "ablate": data,

@@ -75,7 +75,6 @@ LOOKS = {
     ),
     "image": Command(("image", "net.pt", "images/ant/00.png", "-o", "out"), "out"),
     "swap": Command(("swap", "net.pt", *DATA, "--pairs", "8", *SVG, "-o", "out"), "out"),
-    "track": Command(("track", "net.pt", "other.pt", *DATA, *SVG, "-o", "out"), "out"),
 }
 EVERY = {**COMMANDS, **LOOKS}
 
