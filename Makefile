@@ -66,6 +66,7 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/engines.py --held AVX2
 	$(BIN)/python benchmarks/loaders.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/exported.py
 	$(BIN)/python benchmarks/endtoend.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/records.py

@@ -273,3 +273,12 @@ def test_cifar10(tmp_path, absent):
         assert found.top1.value == 0.8817
         assert again.counts.tolist() == full.tolist()
     assert scores(again).calibration.ece == pytest.approx(found.calibration.ece, abs=1e-6)
+
+
+@pytest.mark.parametrize("images", [3, 5, 7, 49])
+def test_where_all_is_right_every_average_is_one(images: int) -> None:
+    """Ten shares of a tenth add up to less."""
+    labels = tuple(str(n) for n in range(10))
+    found = scores(Evaluation(labels, np.eye(10, dtype=np.int64) * images))
+    for average in (found.macro, found.weighted):
+        assert (average.precision, average.recall, average.f1) == (1.0, 1.0, 1.0)

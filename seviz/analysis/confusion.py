@@ -124,7 +124,8 @@ def scores(evaluation: Evaluation) -> Scores:
     f1 = _ratio(2 * correct, support + predicted)
     seen = support > 0
     parts = [np.nan_to_num(part[seen]) for part in (precision, recall, f1)]
-    weights = support[seen] / evaluation.images
+    # Divided last, so that where all is right the average is 1 and not a rounding below it.
+    weights = support[seen].astype(np.float64)
     top5 = evaluation.top5
     return Scores(
         images=evaluation.images,
@@ -132,7 +133,7 @@ def scores(evaluation: Evaluation) -> Scores:
         top5=None if top5 is None else wilson(int(top5.sum()), evaluation.images),
         balanced_accuracy=float(recall[seen].mean()),
         macro=Average(*(float(part.mean()) for part in parts)),
-        weighted=Average(*(float(part @ weights) for part in parts)),
+        weighted=Average(*(float(part @ weights / evaluation.images) for part in parts)),
         per_class=tuple(
             ClassScores(name, int(n), int(p), int(c), *map(_known, values))
             for name, n, p, c, *values in zip(
