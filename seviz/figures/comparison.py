@@ -11,7 +11,7 @@ from seviz.errors import UsageError
 from seviz.figures.captions import set_caption
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.legend import add_entries
-from seviz.figures.letters import letter_titles
+from seviz.figures.letters import letter_titles, letter_width
 from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import GREY, INK, PALE, SMALL, STILL, TEXT, class_colours, figure_style
 from seviz.figures.text import fitting, inches, set_plain, shown_name, text_width
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ALL = "all images"
 _ROW = 0.19  # inches for a class or a block
+_APART = 0.21  # of a row, between its middle and either of two markers, which then do not touch
 _NAME = 1.3  # inches for a name, at most
 _GAP, _ACROSS = 0.28, 0.2  # between classes and blocks, and between panels of blocks
 _NARROWEST = 1.2  # a panel; where there is no room, blocks stand below classes
@@ -205,7 +206,9 @@ def _draw_classes(
         panel.plot(100 * recall.delta, row, "o", color=colour, markersize=3.4)
     panel.axhline(0.5, color=PALE, linewidth=0.8)
     panel.get_yticklabels()[0].set_fontweight("bold")
-    panel.set_title("change of recall", loc="left", pad=_TITLE_PAD)
+    room = inches(panel)[0] + 0.1 - look.letters * letter_width(3, TEXT)
+    said = fitting(("change of recall", "recall"), room, text_width(TEXT))
+    panel.set_title(said, loc="left", pad=_TITLE_PAD)
     _label(panel, "points, with 95 % interval", "points")
     reach = max(abs(x) for x in panel.get_xlim())
     panel.set_xlim(-reach, reach)
@@ -226,11 +229,11 @@ def _draw_classes(
 
 
 def _draw_alike(panel: Axes, blocks: Sequence[BlockComparison]) -> None:
-    for values, look, name in (
-        ([b.correlation for b in blocks], _CHANNELS, "channel by channel"),
-        ([b.geometry for b in blocks], GEOMETRY, "class geometry"),
+    for values, look, name, apart in (
+        ([b.correlation for b in blocks], _CHANNELS, "channel by channel", -_APART),
+        ([b.geometry for b in blocks], GEOMETRY, "class geometry", _APART),
     ):
-        known = [(v, row) for row, v in enumerate(values) if v is not None]
+        known = [(v, row + apart) for row, v in enumerate(values) if v is not None]
         if known:
             panel.plot(*zip(*known, strict=True), linestyle="none", label=name, **look)  # type: ignore[arg-type]
     panel.axvline(0, color=INK, linewidth=0.6)
@@ -250,7 +253,7 @@ def _draw_shares(
             if block is None or block.class_share is None:
                 continue
             share, colour = block.class_share, moving if block.moves else STILL
-            at = row + (0.13 if side else -0.13)
+            at = row + (_APART if side else -_APART)
             if share.low is not None and share.high is not None:
                 panel.plot((share.low, share.high), (at, at), color=colour, linewidth=1.1)
             panel.plot(

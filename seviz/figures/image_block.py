@@ -24,7 +24,7 @@ from seviz.figures.style import (
     class_colours,
     figure_style,
 )
-from seviz.figures.text import fitting, set_plain, shown_name, text_width, wrapped
+from seviz.figures.text import fitting, inches, set_plain, shown_name, text_width, wrapped
 from seviz.results.image import (
     MEAN,
     NEUTRAL,
@@ -45,7 +45,7 @@ _SIDE = 192
 _MARGIN, _LEFT, _GAP, _HEAD, _LINES = 0.08, 0.34, 0.06, 0.3, 0.34
 _BETWEEN, _GATES, _FOOT = 0.2, 1.25, 0.3
 _WIDEST = 1.2  # a name in the legend
-_NARROWEST = 0.62  # a picture; channels that have less room stand below the others
+_NARROWEST = 0.58  # a picture; channels that have less room stand below the others
 _MANY = 128  # channels, from which on dots are small
 
 
@@ -75,8 +75,10 @@ class _Grid:
     def columns(self) -> int:
         """Return how many pictures stand side by side: all, or those that are not too small."""
         every = 1 + self.up + self.down
-        fits = int((self.width - _LEFT - _MARGIN - 2 * _BETWEEN) / (_NARROWEST + _GAP))
-        return max(2, min(every, fits))
+        least = _NARROWEST + _GAP
+        if int((self.width - _LEFT - _MARGIN - 2 * _BETWEEN) / least) >= every:
+            return every
+        return max(2, min(every, int((self.width - _LEFT - _MARGIN - _BETWEEN) / least)))
 
     @property
     def wide(self) -> float:
@@ -300,6 +302,7 @@ def _beside(
     name = f"{letter} {image.name}" if letter else image.name
     above = rows[0] + grid.tall + 0.02
     canvas.write(grid.left(0), above, shown_name(name, room, width), color=INK)
+    room = grid.wide + _BETWEEN - 0.14
     for number, line in enumerate(_answer_lines(image, block, look)):
         y = rows[0] - 0.1 - 0.115 * number
         colour = GREY if number else INK
@@ -358,7 +361,8 @@ def _gates(
                 places, block.own_class[order], color=colour, linewidth=0.7, label=label, zorder=2
             )
     panel.set_xlim(-0.5, len(order) - 0.5)
-    panel.set_xlabel(f"channels, by their {'mean ' * by_mean}gate")
+    said = (f"channels, by their {'mean ' * by_mean}gate", "channels")
+    panel.set_xlabel(fitting(said, inches(panel)[0], text_width(TEXT)))
     panel.set_ylabel("gate")
     panel.set_xticks([])
     legend = panel.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=columns, frameon=False,

@@ -210,7 +210,8 @@ def _answers(panel: Axes, image: ExplainedImage, look: Look) -> None:
                    markerfacecolor=colour if how == MEAN else "white", linestyle="none")  # fmt: skip
     panel.set_xlim(0, most)
     panel.set_ylim(-0.6, len(listed) - 0.4)
-    panel.set_xlabel(fitting(("probability, %", "%"), inches(panel)[0] + 0.1, text_width(TEXT)))
+    said = ("probability, %", "%")
+    panel.set_xlabel(fitting(said, inches(panel)[0] + 0.1, text_width(TEXT)))
     _title(panel, "answer; all blocks held", "answer", "")
     panel.tick_params(axis="y", length=0, pad=5)
 

@@ -103,7 +103,8 @@ class _Grid:
     @property
     def stacked(self) -> bool:
         """Return whether the second matrix stands below the first one."""
-        return 2 * self.side + self.names + 1.6 > self.width
+        second = self.width / 2 + 0.3
+        return 0.24 + self.names + self.side + 0.1 > second or second + self.side + 0.1 > self.width
 
     @property
     def matrices(self) -> float:
