@@ -361,8 +361,8 @@ def _gates(
                 places, block.own_class[order], color=colour, linewidth=0.7, label=label, zorder=2
             )
     panel.set_xlim(-0.5, len(order) - 0.5)
-    said = (f"channels, by their {'mean ' * by_mean}gate", "channels")
-    panel.set_xlabel(fitting(said, inches(panel)[0], text_width(TEXT)))
+    named = (f"channels, by their {'mean ' * by_mean}gate", "channels")
+    panel.set_xlabel(fitting(named, inches(panel)[0], text_width(TEXT)))
     panel.set_ylabel("gate")
     panel.set_xticks([])
     legend = panel.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=columns, frameon=False,
