@@ -12,6 +12,7 @@ from conftest import Refuses, Run
 from matplotlib.figure import Figure
 from measuring import check_readable, texts
 
+import seviz
 from seviz.errors import UsageError
 from seviz.figures import comparison, shift_figure, stripes_figure, swap_figure, track_figure
 from seviz.figures.captions import caption
@@ -146,3 +147,20 @@ def test_what_cannot_be_is_refused_before_the_work(run: Run, command: str) -> No
         done = run(command, *given, *wrong)
         assert done.code == 2, (command, wrong, done.err)
         assert part in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [(("--rename", "nine=9"), "names of classes to rename"), (("--classes", "0", "nine"), "nine")],
+)
+def test_classes_are_refused_before_any_image_passes(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], part: str
+) -> None:
+    def passed(*_: Any) -> None:
+        raise AssertionError("an image passed")
+
+    monkeypatch.setattr("seviz.collect.swap.check_input", passed)
+    monkeypatch.setattr("seviz.collect.swap.trace", passed)
+    done = run("swap", seviz.sample("se_resnet_digits"), "--data", "digits", *words)
+    assert done.code == 2, done.err
+    assert part in done.err
