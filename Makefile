@@ -58,6 +58,7 @@ docs: $(READY) ## Build the pages of docs/ into docs/_build/html; a warning is a
 bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations with CIFAR10=folder (two hours)
 	$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/singles.py
 	$(BIN)/python benchmarks/large.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/confusion.py

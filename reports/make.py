@@ -3,10 +3,12 @@
 
     python reports/make.py path/to/cifar10
     python reports/make.py --comparisons path/to/cifar10
+    python reports/make.py --worlds path/to/cifar10
     python reports/make.py --redraw
 
 The folder holds CIFAR-10 as torchvision unpacks it, or as ``test/<class>/*`` image files. Without it
-only the digits are made. With ``--comparisons`` only the comparisons of the twins are made. With
+only the digits are made. With ``--comparisons`` only the comparisons of the twins are made, with ``--worlds``
+only what SE does in other images and with the gates of others. With
 ``--redraw`` everything is drawn and written again from the records and ablations that are here: the same
 numbers, without a pass. No image of a data set is written.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -89,6 +92,18 @@ def compared(name: str, networks: tuple[str, ...], data: str, text: tuple[str, s
         record.parent.rmdir()
 
 
+def worlds(data: str) -> None:
+    """Let the SE-ResNet-20 and its twin see worse images, and images the gates of others; keep no record."""
+    name = "se_resnet20_cifar10"
+    kinds = ("brightness", "contrast", "noise", "blur", "jpeg")
+    asked = ("--corrupt", *kinds, "--twin", checkpoint("resnet20_cifar10"), "--num-samples", "200")
+    place = f"{name}/shift"
+    told(place, "shift", "shift", checkpoint(name), "--data", data, *asked, "-o", folder(place))
+    shutil.rmtree(HERE / place / "shift", ignore_errors=True)
+    place = f"{name}/swap"
+    told(place, "swap", "swap", checkpoint(name), "--data", data, "-o", folder(place))
+
+
 def redraw(name: str, classes: tuple[str, ...] = (), spread: tuple[str, ...] = ()) -> None:
     """Write everything again that follows from the record and the ablations in a folder."""
     own = Path(folder(name))
@@ -155,6 +170,8 @@ if __name__ == "__main__" and sys.argv[1:] == ["--redraw"]:
 elif __name__ == "__main__" and sys.argv[1:2] == ["--comparisons"]:
     compare_pair(f"cifar10:{sys.argv[2]}")
     compare_twins(f"cifar10:{sys.argv[2]}")
+elif __name__ == "__main__" and sys.argv[1:2] == ["--worlds"]:
+    worlds(f"cifar10:{sys.argv[2]}")
 elif __name__ == "__main__":
     make("se_resnet_digits", "digits", ("0", "1", "4", "7"), ("1", "4"))
     if len(sys.argv) > 1:
@@ -172,6 +189,7 @@ elif __name__ == "__main__":
         run("report", folder(twin))
         compare_pair(cifar10)
         compare_twins(cifar10)
+        worlds(cifar10)
     else:
         print("CIFAR-10 left out: give the folder that holds it", file=sys.stderr)
     write_index(HERE)

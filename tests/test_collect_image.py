@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+import torchvision
 from conftest import Refuses, Tiny, sampled
+from dialects import SETTABLE, Dialect, set_by_hand, true_gates
 from mechanisms import FOREIGN
 from PIL import Image
+from test_gates_sites import ZOO, hooked
 from torch import Tensor, nn
 
 import seviz
@@ -342,3 +346,47 @@ def test_what_is_refused(
         seviz.explain_image(digits, torch.zeros(1, 32, 32), record=record)
     with pytest.raises(NoSEBlockError):
         seviz.explain_image(nn.Sequential(nn.Conv2d(3, 3, 1)), torch.zeros(3, 8, 8))
+
+
+# Volumes, which two dialects take, are no pictures.
+PICTURED = [d for d in SETTABLE if len(d.input_size) == 3]
+
+
+@pytest.mark.parametrize("dialect", sampled(PICTURED, 9), ids=lambda d: d.name)
+def test_every_dialect_can_be_explained(dialect: Dialect) -> None:
+    """Gates are those that the network itself notes down, and answers those with a gate set by hand."""
+    model, images = dialect.build(), dialect.example(1, seed=5)
+    found = seviz.explain_image(model, images[0], channels=1)
+    (image,) = found.images
+    with torch.no_grad():
+        gates = true_gates(model, images)
+    assert len(image.blocks) == len(gates)
+    for place, (block, gate) in enumerate(zip(image.blocks, gates, strict=True)):
+        np.testing.assert_allclose(block.gates, gate[0].float(), rtol=1e-5, atol=1e-6)
+        if image.top and "neutral" in block.held:
+            with torch.no_grad(), set_by_hand({place: torch.ones_like(gate)}):
+                expected = model(images)[0].double().softmax(0)
+            assert block.held["neutral"].kept == pytest.approx(
+                float(expected[image.top[0].index]), abs=1e-5
+            )
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.nightly) for n in ZOO])
+def test_networks_of_the_zoos_can_be_explained(name: str) -> None:
+    """Gates and maps are what hooks of ours on the modules of both zoos see."""
+    zoo, _, of = name.partition(":")
+    torch.manual_seed(0)
+    made: Any = timm.create_model if zoo == "timm" else torchvision.models.get_model
+    model = made(of).eval()
+    example = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    options = seviz.PassOptions(mechanism="all")
+    (image,) = seviz.explain_image(model, example[0], options=options, channels=2).images
+    truth = hooked(model, example)
+    assert len(truth) == len(image.blocks) > 3
+    for (given, got), block in zip(truth, image.blocks, strict=True):
+        before, after = (m[0].double().numpy() for m in (given, got))
+        gates = block.gates[:, None, None]
+        np.testing.assert_allclose(gates * before, after, rtol=1e-4, atol=1e-5)
+        for maps in (*block.up, *block.down):
+            np.testing.assert_allclose(maps.before, before[maps.channel], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(maps.after, after[maps.channel], rtol=1e-4, atol=1e-5)

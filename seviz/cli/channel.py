@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
-from seviz.cli.options import DataOptions, Formats, ModelOptions, OutputOptions
-from seviz.cli.output import check_folder, check_formats, claim
+from seviz.cli.options import DataOptions, Formats, ModelOptions, OutputOptions, PrintOptions
+from seviz.cli.output import check_folder, check_formats, claim, look_of
 from seviz.cli.shared import INTERRUPTED, kind_of, load_model, pass_options
 from seviz.errors import UsageError
 from seviz.results.spec import Spec, open_spec
@@ -23,6 +23,7 @@ def channel(
     channel: str,
     ckpt: str | None = None,
     *,
+    shown: PrintOptions = PrintOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     formats: Formats = ("png", "svg"),
@@ -41,6 +42,7 @@ def channel(
         run: A record.
         channel: Block and number: SE_4_3:243.
         ckpt: The checkpoint that the record is of.
+        shown: How it looks in print.
         model: How the checkpoint becomes a network.
         data: The images of the record.
         formats: Formats of the figure.
@@ -50,12 +52,14 @@ def channel(
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     check_formats(formats)
+    look = look_of(shown)
     spec = open_record(run)
     folder = Path(output.output) if output.output is not None else spec.file.parent
     check_folder(folder)
+    look.check_names(spec.record.classes.labels)
     view = _view(spec, channel, ckpt, model, data, speaker)
     claim(folder, speaker)
-    written = write_channel(view, folder, formats)
+    written = write_channel(view, folder, formats, look=look, dpi=shown.dpi)
     speaker.document(_document(view, written))
     _say(view, written, speaker)
     return INTERRUPTED if view.effects is not None and view.effects.partial else 0

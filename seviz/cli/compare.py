@@ -13,8 +13,15 @@ from cyclopts import Parameter
 from seviz.cli.compare_several_text import document_of_several, say_several
 from seviz.cli.compare_text import document, say
 from seviz.cli.console import Speaker
-from seviz.cli.options import DRAWING, DataOptions, Formats, ModelOptions, OutputOptions
-from seviz.cli.output import check_folder, check_formats, claim, default_folder
+from seviz.cli.options import (
+    DRAWING,
+    DataOptions,
+    Formats,
+    ModelOptions,
+    OutputOptions,
+    PrintOptions,
+)
+from seviz.cli.output import check_folder, check_formats, claim, default_folder, look_of
 from seviz.cli.pass_text import say_what_happened
 from seviz.cli.process import for_networks
 from seviz.cli.record_text import ablation_beside
@@ -26,6 +33,7 @@ from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Comparison, SeveralComparison
+    from seviz.figures.look import Look
     from seviz.results.subject import Subject
 
 
@@ -47,6 +55,7 @@ def compare(
     b: str,
     *more: str,
     figure: ComparisonOptions = ComparisonOptions(),
+    shown: PrintOptions = PrintOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     threshold: LeastTop1AndDrop = LeastTop1AndDrop(),
@@ -66,6 +75,7 @@ def compare(
         b: Another one.
         more: Any number of others.
         figure: What is output and drawn.
+        shown: How it looks in print.
         model: How checkpoints become networks.
         data: The images, the same for all.
         threshold: What the top-1 of all but the first must not be below, and how far below that of A
@@ -76,6 +86,7 @@ def compare(
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     check_formats(figure.formats)
+    look = look_of(shown)
     if figure.top < 1:
         raise UsageError(f"expected --top as at least 1, found {figure.top}; give a larger number")
     threshold.check()
@@ -107,7 +118,7 @@ def compare(
             speaker.remark("not compared: the pass was interrupted")
             return INTERRUPTED
     _say_others(subjects, speaker)
-    exceeded = _finish(told_apart(subjects), folder, figure, threshold, speaker)
+    exceeded = _finish(told_apart(subjects), folder, figure, (look, shown.dpi), threshold, speaker)
     for what in exceeded:
         speaker.remark(f"exceeded: {what}")
     return FAILED if exceeded else 0
@@ -130,6 +141,7 @@ def _finish(
     subjects: Sequence[Subject],
     folder: Path,
     figure: ComparisonOptions,
+    drawn: tuple[Look, float | None],
     threshold: LeastTop1AndDrop,
     speaker: Speaker,
 ) -> list[str]:
@@ -137,20 +149,31 @@ def _finish(
     from seviz.analysis import compare_several
     from seviz.report.compare import write_comparison, write_several
 
+    look, dpi = drawn
+    look.check_names(_named(subjects))
     claim(folder, speaker)
     if len(subjects) > 2:
         several = compare_several(subjects)
         exceeded = _exceeded_of_several(several, threshold)
-        written = write_several(several, folder, formats=figure.formats).files
+        written = write_several(several, folder, look=look, dpi=dpi, formats=figure.formats).files
         speaker.document({**document_of_several(several, written), "exceeded": exceeded})
         say_several(several, figure.top, written, speaker)
         return exceeded
     compared = _compared(*subjects)
-    written = write_comparison(compared, folder, top=figure.top, formats=figure.formats).files
+    written = write_comparison(
+        compared, folder, top=figure.top, look=look, dpi=dpi, formats=figure.formats
+    ).files
     exceeded = _exceeded(compared, threshold)
     speaker.document({**document(compared, written), "exceeded": exceeded})
     say(compared, figure.top, written, speaker)
     return exceeded
+
+
+def _named(subjects: Sequence[Subject]) -> list[str]:
+    """Return what a figure may name: networks, and their classes."""
+    records = [subject.record for subject in subjects if subject.record is not None]
+    classes = [label for record in records for label in record.classes.labels]
+    return [*(subject.name for subject in subjects), *classes]
 
 
 def _count(names: Sequence[str]) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
-from seviz.cli.options import LOOKING, Blocks, ModelOptions, OutputOptions, Words
-from seviz.cli.output import check_formats, claim, output_folder
+from seviz.cli.options import LOOKING, Blocks, ModelOptions, OutputOptions, PrintOptions, Words
+from seviz.cli.output import check_formats, claim, look_of, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
 from seviz.cli.shared import kind_of, load_model, record_beside
@@ -18,6 +18,7 @@ from seviz.errors import UsageError
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
+    from seviz.figures.look import Look
     from seviz.report.folder import Written
     from seviz.results.image import ImageExplanation
     from seviz.results.record import Record
@@ -53,7 +54,7 @@ class ImageOptions:
         tuple[str, ...],
         Words,
         Parameter(
-            help="Formats of the figures: any of png, svg, pdf; png by default.",
+            help="Formats of the figures: any of png, svg, pdf, eps, tiff; png by default.",
             name=("--format", "--formats"),
         ),
     ] = ("png",)
@@ -64,6 +65,7 @@ def image(
     images: Annotated[tuple[str, ...], Parameter(name="IMAGE", negative=())],
     *,
     looking: ImageOptions = ImageOptions(),
+    shown: PrintOptions = PrintOptions(),
     model: ModelOptions = ModelOptions(),
     output: OutputOptions = OutputOptions(),
 ) -> int:
@@ -79,18 +81,20 @@ def image(
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
         images: Image files; with --data, names or positions in it.
         looking: What is looked at.
+        shown: How it looks in print.
         model: How the checkpoint becomes a network.
         output: Where results go.
     """
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
+    look = look_of(shown)
     spec = open_spec(ckpt)
     _check(spec, images, looking)
     folder = output_folder(spec, output.output)
-    explained = _explain(spec, images, looking, model, folder, speaker)
+    explained = _explain(spec, images, looking, model, folder, speaker, look)
     from seviz.report.image import write_image
 
     claim(folder, speaker)
-    written = write_image(explained, folder, looking.formats)
+    written = write_image(explained, folder, looking.formats, look=look, dpi=shown.dpi)
     speaker.document({**explained.to_dict(), "files": [str(path) for path in written.files]})
     _say(explained, written, speaker)
     return 0
@@ -119,6 +123,7 @@ def _explain(
     model: ModelOptions,
     folder: Path,
     speaker: Speaker,
+    look: Look,
 ) -> ImageExplanation:
     for_networks()
     from seviz.collect.image import explain_image
@@ -126,6 +131,8 @@ def _explain(
 
     loaded = load_model(spec.name, model)
     say_network(loaded, speaker)
+    if loaded.classes is not None:
+        look.check_names(loaded.classes.labels)
     record = _record(spec, looking, folder, speaker)
     explained = explain_image(
         loaded,
@@ -136,6 +143,8 @@ def _explain(
         blocks=looking.blocks or ("all",),
         options=PassOptions(device=looking.device, mechanism=kind_of(model, record)),
     )
+    if loaded.classes is None:  # names that its outputs were given by their number
+        look.check_names([a.label for image in explained.images for a in image.top])
     for note in explained.notes:
         if note not in loaded.notes:
             speaker.remark(f"note: {note}")

@@ -340,8 +340,8 @@ class PageOptions:
 
 @Parameter(name="*", group=PRINT)
 @dataclass(frozen=True)
-class PrintOptions(PageOptions):
-    """How figures of classes look in print."""
+class ColourOptions(PageOptions):
+    """How figures of several things look in print: in which colours, and with which letters."""
 
     palette: Annotated[
         tuple[str, ...],
@@ -351,15 +351,22 @@ class PrintOptions(PageOptions):
             "default can be told apart with any colour vision."
         ),
     ] = ()
+    letters: Annotated[
+        bool,
+        Parameter(help="Letter the panels (a), (b), ...", negative=(), show_default=False),
+    ] = False
+
+
+@Parameter(name="*", group=PRINT)
+@dataclass(frozen=True)
+class PrintOptions(ColourOptions):
+    """How figures of classes look in print."""
+
     rename: Annotated[
         tuple[str, ...],
         Words,
         Parameter(help="Names to show in place of those of classes, as words OLD=NEW."),
     ] = ()
-    letters: Annotated[
-        bool,
-        Parameter(help="Letter the panels (a), (b), ...", negative=(), show_default=False),
-    ] = False
 
 
 @Parameter(name="*", group=OUTPUT)

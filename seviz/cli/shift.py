@@ -16,9 +16,10 @@ from seviz.cli.options import (
     Formats,
     ModelOptions,
     OutputOptions,
+    PrintOptions,
     Words,
 )
-from seviz.cli.output import check_formats, claim, output_folder
+from seviz.cli.output import check_formats, claim, look_of, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
 from seviz.cli.shared import INTERRUPTED, Asked, load_model, require_data
@@ -79,6 +80,7 @@ def shift(
     *,
     world: WorldOptions = WorldOptions(),
     figure: ShiftOptions = ShiftOptions(),
+    shown: PrintOptions = PrintOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     earlier: EarlierOptions = EarlierOptions(),
@@ -95,6 +97,7 @@ def shift(
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME; or a record, with another after --against.
         world: What the images are compared with.
         figure: What is drawn.
+        shown: How it looks in print.
         model: How the checkpoint becomes a network.
         data: The clean images.
         earlier: What becomes of earlier passes.
@@ -105,6 +108,9 @@ def shift(
 
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     check_formats(figure.formats)
+    look = look_of(shown)
+    if world.corrupt:
+        look.check_names(world.corrupt)
     spec = open_spec(ckpt)
     folder = output_folder(spec, output.output)
     twin: list[World] = []
@@ -119,8 +125,9 @@ def shift(
             speaker.remark("not compared: a pass was interrupted; what was collected is used again")
             return INTERRUPTED
     found = shift_of(worlds[0], worlds[1:], twin)
+    look.check_names(found.kinds)
     claim(folder, speaker)
-    written = write_shift(found, folder, formats=figure.formats)
+    written = write_shift(found, folder, look=look, dpi=shown.dpi, formats=figure.formats)
     speaker.document(_document(found, written))
     _say(found, written, speaker)
     return 0

@@ -15,9 +15,10 @@ from seviz.cli.options import (
     Formats,
     ModelOptions,
     OutputOptions,
+    PrintOptions,
     Words,
 )
-from seviz.cli.output import check_formats, claim, output_folder
+from seviz.cli.output import check_formats, claim, look_of, output_folder
 from seviz.cli.pass_text import say_network
 from seviz.cli.process import for_networks
 from seviz.cli.shared import load_model, pass_options, require_data, shown_command
@@ -26,6 +27,7 @@ from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
     from seviz.analysis import Swap
+    from seviz.figures.look import Look
     from seviz.report.folder import Written
 
 
@@ -59,6 +61,7 @@ def swap(
     ckpt: str,
     *,
     asked: SwapOptions = SwapOptions(),
+    shown: PrintOptions = PrintOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     output: OutputOptions = OutputOptions(),
@@ -74,12 +77,14 @@ def swap(
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.
         asked: Which gates are exchanged.
+        shown: How it looks in print.
         model: How the checkpoint becomes a network.
         data: The images.
         output: Where results go.
     """
     speaker = Speaker(as_json=output.json, quiet=output.quiet)
     check_formats(asked.formats)
+    look = look_of(shown)
     spec = open_spec(ckpt)
     if spec.is_record:
         raise UsageError(
@@ -88,18 +93,23 @@ def swap(
         )
     require_data(spec.name, data)
     folder = output_folder(spec, output.output)
-    found = _swapped(spec, asked, model, data, speaker)
+    found = _swapped(spec, asked, model, data, speaker, look)
     from seviz.report.folder import write_swap
 
     claim(folder, speaker)
-    written = write_swap(found, folder, formats=asked.formats)
+    written = write_swap(found, folder, look=look, dpi=shown.dpi, formats=asked.formats)
     speaker.document(_document(found, written))
     _say(found, written, speaker)
     return 0
 
 
 def _swapped(
-    spec: Spec, asked: SwapOptions, model: ModelOptions, data: DataOptions, speaker: Speaker
+    spec: Spec,
+    asked: SwapOptions,
+    model: ModelOptions,
+    data: DataOptions,
+    speaker: Speaker,
+    look: Look,
 ) -> Swap:
     for_networks()
     from seviz.api.swap import swap_gates
@@ -120,6 +130,7 @@ def _swapped(
         seed=asked.seed,
         command=shown_command(),
         progress=progress,
+        check=look.check_names,
     )
     for note in found.swapped.notes:
         if note not in loaded.notes:

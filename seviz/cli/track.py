@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from seviz.cli.console import Speaker
 from seviz.cli.options import (
     DRAWING,
+    ColourOptions,
     DataOptions,
     EarlierOptions,
     Formats,
@@ -19,7 +20,7 @@ from seviz.cli.options import (
     OutputOptions,
     Words,
 )
-from seviz.cli.output import check_folder, check_formats, claim, default_folder
+from seviz.cli.output import check_folder, check_formats, claim, default_folder, look_of
 from seviz.cli.shared import INTERRUPTED, Asked, obtain_record, require_data, with_default
 from seviz.errors import UsageError
 from seviz.results.files import is_record
@@ -77,6 +78,7 @@ def track(
     ckpts: Annotated[tuple[str, ...], Parameter(name="CKPT", negative=())],
     *,
     figure: TrackOptions = TrackOptions(),
+    shown: ColourOptions = ColourOptions(),
     model: ModelOptions = ModelOptions(),
     data: DataOptions = DataOptions(),
     earlier: EarlierOptions = EarlierOptions(),
@@ -93,6 +95,7 @@ def track(
     Args:
         ckpts: Checkpoint files or records, in any order.
         figure: What is drawn.
+        shown: How it looks in print.
         model: How checkpoints become networks.
         data: The images, the same for all.
         earlier: What becomes of earlier passes.
@@ -104,6 +107,7 @@ def track(
 
     speaker = _Once(as_json=output.json, quiet=output.quiet)
     check_formats(figure.formats)
+    look = look_of(shown)
     names = epochs_of(ckpts)
     if not names:
         raise UsageError("expected checkpoints of a training, found none; name them: epoch_*.pt")
@@ -127,7 +131,13 @@ def track(
     tracked = track_of(series(files, [both[1] for both in in_order], tell=speaker.remark), log)
     claim(folder, speaker)
     written = write_track(
-        tracked, folder, epochs=figure.epochs, blocks=figure.blocks, formats=figure.formats
+        tracked,
+        folder,
+        epochs=figure.epochs,
+        blocks=figure.blocks,
+        look=look,
+        dpi=shown.dpi,
+        formats=figure.formats,
     )
     speaker.document(_document(tracked, written))
     _say(tracked, written, speaker)

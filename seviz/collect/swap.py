@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +46,7 @@ def swapped_gates(
     seed: int = 0,
     command: str = "",
     progress: Progress | None = None,
+    check: Callable[[Sequence[str]], None] | None = None,
 ) -> SwappedGates:
     """Let images pass with the gates of other images, and keep every answer; `seviz.swap_gates` counts them.
 
@@ -62,6 +63,7 @@ def swapped_gates(
         seed: Of the sample of images and pairs.
         command: The command line, for the result.
         progress: As for `seviz.ablate`.
+        check: Is called with the labels of all classes, before any image passes.
 
     Raises:
         NoSEBlockError: If the network has no such block.
@@ -74,11 +76,13 @@ def swapped_gates(
     require_whole(options)
     ready = prepare(network, data, replace(options, require_se=True))
     loaded, device = ready.loaded, ready.device
+    ready, wanted = _restricted(ready, classes, seed)
+    if check is not None:
+        check(_labels(ready))
     traced = trace(loaded.model, ready.example, options.mechanism)
     names = {b.name for b in select_blocks(ready.blocks, blocks)}
     own = [t for t in traced.blocks if t.block.name in names]
     fit = check_input(ready)
-    ready, wanted = _restricted(ready, classes, seed)
     rng = np.random.default_rng(seed)
     reduced = ready.reduced
     precise = nullcontext() if reduced is None else reduced.computing(device, cached=False)
@@ -193,6 +197,12 @@ def _restricted(
         (match.row_of_folder >= 0) & kept[match.row_of_folder], match.row_of_folder, -1
     )
     return replace(ready, match=replace(match, row_of_folder=row_of_folder)), frozenset(named)
+
+
+def _labels(ready: Prepared) -> list[str]:
+    """Return what classes are called, those of the network and those of the data."""
+    network = ready.classes.labels if ready.classes is not None else ()
+    return [*network, *ready.match.table.labels]
 
 
 @dataclass(frozen=True)

@@ -188,19 +188,21 @@ def _several(compared: SeveralComparison, asked: Choices) -> Figure | None:
 
 
 def _track(track: Track, asked: Choices) -> Figure | None:
-    return figures.track_figure(track) if track.blocks else None
+    return figures.track_figure(track, look=asked.look) if track.blocks else None
 
 
 def _stripes(track: Track, asked: Choices) -> Figure | None:
-    return figures.stripes_figure(track, asked.epochs, asked.blocks) if track.blocks else None
+    if not track.blocks:
+        return None
+    return figures.stripes_figure(track, asked.epochs, asked.blocks, look=asked.look)
 
 
 def _shift(shift: Shift, asked: Choices) -> Figure | None:
-    return figures.shift_figure(shift)
+    return figures.shift_figure(shift, look=asked.look)
 
 
 def _swap(swap: Swap, asked: Choices) -> Figure | None:
-    return figures.swap_figure(swap)
+    return figures.swap_figure(swap, look=asked.look)
 
 
 # A new figure is a row here and a module beside.

@@ -11,9 +11,10 @@ from seviz.errors import UsageError
 from seviz.figures.captions import set_caption
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.legend import add_entries
+from seviz.figures.letters import letter_titles, letter_width
 from seviz.figures.look import PLAIN, Look
-from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, STILL, figure_style
-from seviz.figures.text import set_plain, shown_name, text_width
+from seviz.figures.style import GREY, INK, PALE, SMALL, STILL, TEXT, class_colours, figure_style
+from seviz.figures.text import fitting, inches, set_plain, shown_name, text_width
 from seviz.results.subject import Subject
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 
 ALL = "all images"
 _ROW = 0.19  # inches for a class or a block
+_APART = 0.21  # of a row, between its middle and either of two markers, which then do not touch
 _NAME = 1.3  # inches for a name, at most
 _GAP, _ACROSS = 0.28, 0.2  # between classes and blocks, and between panels of blocks
 _NARROWEST = 1.2  # a panel; where there is no room, blocks stand below classes
 _WIDEST = 3.2
 _TITLE_PAD = 15.0  # points: between title and panel there is a line of small text
 _ABOVE, _BELOW, _LEGEND, _MARGIN = 0.42, 0.42, 0.08, 0.06
-_BLUE, _ORANGE = COLOURS[0], COLOURS[1]
 GEOMETRY = {"color": INK, "marker": "D", "markersize": 3.4}  # in every figure that has it
 _CHANNELS = {"color": GREY, "marker": "o", "markersize": 3.4}
 
@@ -64,7 +65,7 @@ def comparison(
         compared: What `seviz.compare` returned.
         top: Classes to draw, half of them those that gained most and half those that lost most; and
             blocks.
-        look: Width, font, names.
+        look: Width, font, palette (its first two colours), names of classes and networks, letters.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default.
 
     Raises:
@@ -97,6 +98,8 @@ def comparison(
             top_edge -= _ABOVE
             _draw_line(figure, line, top_edge)
             top_edge -= _ROW * count + _BELOW
+        if look.letters:
+            letter_titles(figure.axes, _TITLE_PAD)
     set_caption(figure, *_caption(compared))
     return figure
 
@@ -130,7 +133,7 @@ def _parts(compared: Comparison, top: int, look: Look) -> list[_Part]:
     classes, blocks = _most(compared.classes, top), compared.blocks[:top]
     if classes:
         names = (ALL, *(look.named(c.name) for c in classes))
-        parts.append(_Part(names, (lambda panel: _draw_classes(panel, classes, compared),)))
+        parts.append(_Part(names, (lambda panel: _draw_classes(panel, classes, compared, look),)))
     shares = _shares(compared)
     drawn: list[Draw] = []
     rows = [b.block for b in blocks]
@@ -142,7 +145,7 @@ def _parts(compared: Comparison, top: int, look: Look) -> list[_Part]:
         rows = list(dict.fromkeys(name for side in shares for name in side))[:top]
         colours = [INK] * len(rows)
     if shares is not None and rows:
-        drawn.append(lambda panel: _draw_shares(panel, rows, shares))
+        drawn.append(lambda panel: _draw_shares(panel, rows, shares, look))
     if drawn:
         parts.append(_Part(tuple(rows), tuple(drawn), tuple(colours)))
     return parts
@@ -178,22 +181,41 @@ def _rows(panel: Axes, part: _Part, *, named: bool) -> None:
     panel.spines["left"].set_visible(False)
 
 
-def _draw_classes(panel: Axes, classes: Sequence[ClassChange], compared: Comparison) -> None:
+def _label(panel: Axes, *said: str) -> None:
+    """Name the horizontal axis, as fully as there is room."""
+    panel.set_xlabel(fitting(said, inches(panel)[0] + _ACROSS / 2, text_width(TEXT)))
+
+
+def _two(look: Look) -> tuple[Any, Any]:
+    """Return the colour of what is better in B, and of what is better in A."""
+    more, less = (class_colours(look) * 2)[:2]
+    return more, less
+
+
+def _draw_classes(
+    panel: Axes, classes: Sequence[ClassChange], compared: Comparison, look: Look
+) -> None:
+    more, less = _two(look)
     panel.axvline(0, color=INK, linewidth=0.6)
     rows = [(c.recall, c.significant) for c in classes]
     if compared.top1 is not None:
         rows.insert(0, (compared.top1, compared.top1.significant))
     for row, (recall, significant) in enumerate(rows):
-        colour = GREY if not significant else _BLUE if recall.delta > 0 else _ORANGE
+        colour = GREY if not significant else more if recall.delta > 0 else less
         panel.plot([100 * recall.low, 100 * recall.high], [row, row], color=colour, linewidth=1.2)
         panel.plot(100 * recall.delta, row, "o", color=colour, markersize=3.4)
     panel.axhline(0.5, color=PALE, linewidth=0.8)
     panel.get_yticklabels()[0].set_fontweight("bold")
-    panel.set_title("change of recall", loc="left", pad=_TITLE_PAD)
-    panel.set_xlabel("points, with 95 % interval")
+    room = inches(panel)[0] + 0.1 - look.letters * letter_width(3, TEXT)
+    said = fitting(("change of recall", "recall"), room, text_width(TEXT))
+    panel.set_title(said, loc="left", pad=_TITLE_PAD)
+    _label(panel, "points, with 95 % interval", "points")
     reach = max(abs(x) for x in panel.get_xlim())
     panel.set_xlim(-reach, reach)
-    for name, x, side in (("← better in A", -0.02, "right"), ("better in B →", 0.02, "left")):
+    sides = (("← better in A", -0.02, "right"), ("better in B →", 0.02, "left"))
+    if max(text_width(SMALL)(name) for name, _, _ in sides) > inches(panel)[0] / 2:
+        sides = (("← A", -0.02, "right"), ("B →", 0.02, "left"))
+    for name, x, side in sides:
         panel.annotate(
             name,
             (0.5 + x, 1.0),
@@ -207,30 +229,31 @@ def _draw_classes(panel: Axes, classes: Sequence[ClassChange], compared: Compari
 
 
 def _draw_alike(panel: Axes, blocks: Sequence[BlockComparison]) -> None:
-    for values, look, name in (
-        ([b.correlation for b in blocks], _CHANNELS, "channel by channel"),
-        ([b.geometry for b in blocks], GEOMETRY, "class geometry"),
+    for values, look, name, apart in (
+        ([b.correlation for b in blocks], _CHANNELS, "channel by channel", -_APART),
+        ([b.geometry for b in blocks], GEOMETRY, "class geometry", _APART),
     ):
-        known = [(v, row) for row, v in enumerate(values) if v is not None]
+        known = [(v, row + apart) for row, v in enumerate(values) if v is not None]
         if known:
             panel.plot(*zip(*known, strict=True), linestyle="none", label=name, **look)  # type: ignore[arg-type]
     panel.axvline(0, color=INK, linewidth=0.6)
     known_values = [v for b in blocks for v in (b.correlation, b.geometry) if v is not None]
     panel.set_xlim(min(-0.05, min(known_values, default=0) - 0.08), 1.05)
-    panel.set_xlabel("correlation of A and B")
+    _label(panel, "correlation of A and B", "correlation")
     panel.set_title("gates alike", loc="left", pad=_TITLE_PAD)
 
 
 def _draw_shares(
-    panel: Axes, rows: Sequence[str], shares: Sequence[dict[str, BlockFindings]]
+    panel: Axes, rows: Sequence[str], shares: Sequence[dict[str, BlockFindings]], look: Look
 ) -> None:
+    moving = _two(look)[0]
     for side, (known, filled) in enumerate(zip(shares, (False, True), strict=True)):
         for row, name in enumerate(rows):
             block = known.get(name)
             if block is None or block.class_share is None:
                 continue
-            share, colour = block.class_share, _BLUE if block.moves else STILL
-            at = row + (0.13 if side else -0.13)
+            share, colour = block.class_share, moving if block.moves else STILL
+            at = row + (_APART if side else -_APART)
             if share.low is not None and share.high is not None:
                 panel.plot((share.low, share.high), (at, at), color=colour, linewidth=1.1)
             panel.plot(
@@ -243,13 +266,18 @@ def _draw_shares(
                 markerfacecolor=colour if filled else "white",
             )
     panel.set_xlim(0, max(0.1, panel.get_xlim()[1]))
-    panel.set_xlabel("share of gate variance")
+    _label(panel, "share of gate variance", "of variance")
     panel.set_title("class share", loc="left", pad=_TITLE_PAD)
 
 
 def _add_legend(figure: Figure, compared: Comparison, available: float, look: Look) -> float:
     """Add the one legend, and return its height: both networks, and how alike blocks are."""
-    dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 4, "color": _BLUE}
+    dot: dict[str, Any] = {
+        "marker": "o",
+        "linestyle": "none",
+        "markersize": 4,
+        "color": _two(look)[0],
+    }
     faces: tuple[dict[str, Any], ...] = ({"markerfacecolor": "white"}, {})
     entries = [
         (f"{letter}: {look.named(subject.name)}", {**dot, **face})

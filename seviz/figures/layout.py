@@ -70,8 +70,7 @@ class Layout:
         """Return the number of panels side by side."""
         if self.wide is None:
             return columns_for(self.panels)
-        fits = int((self.inner_width + self.across) / (_NARROWEST + self.across))
-        return max(1, min(columns_for(self.panels), fits))
+        return columns_in(self.panels, self.inner_width, self.across)
 
     @property
     def rows(self) -> int:
@@ -143,6 +142,16 @@ class Layout:
     def note_edges(self) -> tuple[float, float]:
         """Return left and bottom of the small print, as shares of the figure."""
         return _LEFT / self.width, _MARGIN / self.height
+
+
+def columns_in(panels: int, available: float, gap: float, narrowest: float = _NARROWEST) -> int:
+    """Return how many panels stand side by side in a width that is given.
+
+    >>> [columns_in(5, width, 0.16) for width in (6.6, 2.7, 1.4)]
+    [3, 2, 1]
+    """
+    fits = int((available + gap) / (narrowest + gap))
+    return max(1, min(columns_for(panels), fits))
 
 
 def legend_columns(widths: Sequence[float], gap: float, available: float) -> int:

@@ -31,6 +31,17 @@ def letter_width(count: int, size: float) -> float:
     return 1.2 * max(map(text_width(size), lettered(count)), default=0.0) + _GAP
 
 
+def letter_titles(panels: Sequence[Axes], pad: float | None = None) -> None:
+    """Begin the title of each panel, which stands at its left, with its letter.
+
+    Args:
+        panels: In order.
+        pad: Points between title and panel; the usual ones by default.
+    """
+    for letter, panel in zip(lettered(len(panels)), panels, strict=True):
+        panel.set_title(f"{letter} {panel.get_title(loc='left')}", loc="left", pad=pad)
+
+
 def letter_panels(panels: Sequence[Axes], width: float) -> None:
     """Write a letter before the title of each panel.
 

@@ -14,7 +14,7 @@ from seviz.figures.captions import set_caption
 from seviz.figures.comparison import GEOMETRY
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.legend import add_entries
-from seviz.figures.letters import lettered
+from seviz.figures.letters import letter_titles
 from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import GREY, INK, PALE, STILL, curve_styles, figure_style
 
@@ -95,8 +95,7 @@ def several(
             drawn.append(figure.add_axes(box))
             _draw_depth(drawn[-1], compared, styles)
         if look.letters:
-            for letter, axes in zip(lettered(len(drawn)), drawn, strict=True):
-                axes.set_title(f"{letter} {axes.get_title(loc='left')}", loc="left")
+            letter_titles(drawn)
     set_caption(figure, *_caption(compared))
     return figure
 

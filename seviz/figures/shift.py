@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from seviz.analysis.shift import Shift, WorldShift
+from seviz.errors import UsageError
 from seviz.figures.captions import set_caption
-from seviz.figures.layout import PAGE_WIDTH, columns_for
-from seviz.figures.style import COLOURS, GREY, INK, MARKERS, PALE, SMALL, figure_style
+from seviz.figures.layout import PAGE_WIDTH, columns_in
+from seviz.figures.legend import add_entries
+from seviz.figures.letters import letter_titles
+from seviz.figures.look import PLAIN, Look
+from seviz.figures.style import GREY, INK, MARKERS, PALE, SMALL, class_colours, figure_style
+from seviz.figures.text import add_notes, inches, set_plain, text_width, thinned, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,64 +21,112 @@ if TYPE_CHECKING:
 
 # In inches.
 _LEFT, _RIGHT, _ACROSS = 0.52, 0.1, 0.16
-_PANEL, _GAP, _FOOT, _HEAD, _LINE = 1.75, 0.5, 0.32, 0.42, 0.13
-_TURNED = 0.3  # more below panels whose blocks are named upright
-_NAME = 0.46  # of the name of a block
-_NOTE_CHARACTER = 0.050
+_PANEL, _GAP, _FOOT, _HEAD, _LINE = 1.75, 0.5, 0.32, 0.3, 0.13
+_NAMES = 0.12  # between two names side by side
 _DOTS = (0, (1, 1.6))
 _LEAST = 1e-3  # of a drift, below which the axis is linear
-_TICKS = 14  # blocks that are named below a panel, at most; of more each second, third...
+
+_Styles = dict[int | None, tuple[Any, str]]
 
 
-def shift_figure(shift: Shift) -> Figure:
+def shift_figure(
+    shift: Shift,
+    *,
+    look: Look = PLAIN,
+    figure: Figure | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
     """Draw how far the gates of each block move, from the first block to the last.
 
     Args:
         shift: From `seviz.shift`.
+        look: Width, font, palette, letters; new names are of corruptions.
+        figure: A figure to draw on: it is cleared, and its size set. A new one by default.
+        axes: Panels of your own, one for each of ``shift.kinds``, in place of a figure: they keep their
+            size; a legend is yours to add (``axes[0].legend()``), and small print is in `caption`.
 
     Returns:
         The figure; `save_figure` writes it.
+
+    Raises:
+        UsageError: If there are more or fewer panels of your own than kinds of other images.
     """
+    kinds, sentence = shift.kinds, _note(shift)
+    with figure_style(look):
+        if axes is None:
+            made, panels = _frame(shift, look, sentence, figure)
+        else:
+            panels, made = _own(axes, len(kinds)), axes[0].get_figure(root=True)  # type: ignore[assignment]
+        bounds, styles = _bounds(shift), _styles(shift, look)
+        for kind, panel in zip(kinds, panels, strict=True):
+            set_plain(panel.set_title("", loc="left"), look.named(kind))
+            _draw(panel, shift.of(kind), bounds, styles)
+        if look.letters:
+            letter_titles(panels)
+        set_caption(made, sentence, *(f"{first}." for first in shift.first))
+    return made
+
+
+def _own(axes: Sequence[Axes], kinds: int) -> list[Axes]:
+    if len(axes) != kinds:
+        raise UsageError(
+            f"expected a panel for each of {kinds} kinds of images, found {len(axes)}; give as many"
+        )
+    for panel in axes:
+        panel.set_ylabel("drift, variances")
+    return list(axes)
+
+
+def _frame(
+    shift: Shift, look: Look, sentence: str, figure: Figure | None
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with its legend and its small print, and its panels, still empty."""
     from seviz.figures.shown import Figure
 
-    kinds = shift.kinds
-    columns = columns_for(len(kinds))
+    kinds, width = shift.kinds, look.width or PAGE_WIDTH
+    available = width - _LEFT - _RIGHT
+    columns = columns_in(len(kinds), available, _ACROSS)
     rows = -(-len(kinds) // columns)
-    wide = (PAGE_WIDTH - _LEFT - _RIGHT - (columns - 1) * _ACROSS) / columns
-    sentence = _note(shift)
-    notes = textwrap.wrap(sentence, int((PAGE_WIDTH - _LEFT - _RIGHT) / _NOTE_CHARACTER))
-    turned = wide < _NAME * min(len(shift.worlds[0].measured), _TICKS)
-    foot = _FOOT + turned * _TURNED + _LINE * len(notes)
-    gap = _GAP + turned * _TURNED
-    tall = foot + rows * _PANEL + (rows - 1) * gap + _HEAD
-    bounds = _bounds(shift)
-    with figure_style():
-        figure = Figure(figsize=(PAGE_WIDTH, tall))
-        for place, kind in enumerate(kinds):
-            row, column = divmod(place, columns)
-            left = _LEFT + column * (wide + _ACROSS)
-            bottom = foot + (rows - 1 - row) * (_PANEL + gap)
-            panel = figure.add_axes(
-                (left / PAGE_WIDTH, bottom / tall, wide / PAGE_WIDTH, _PANEL / tall)
-            )
-            panel.set_title(kind, loc="left")
-            _draw(panel, shift.of(kind), bounds)
-            panel.tick_params(axis="x", rotation=90 if turned else 0)
-            if column:
-                panel.tick_params(labelleft=False)
-            else:
-                panel.set_ylabel("drift, variances")
-        _legend(figure, shift, tall)
-        figure.text(
-            _LEFT / PAGE_WIDTH,
-            0.06 / tall,
-            "\n".join(notes),
-            fontsize=SMALL,
-            color=GREY,
-            linespacing=1.15,
-        )
-        set_caption(figure, sentence, *(f"{first}." for first in shift.first))
-    return figure
+    wide = (available - (columns - 1) * _ACROSS) / columns
+    names = [b.block for b in shift.worlds[0].measured]
+    below = _names_room(names) if _upright(names, wide) else 0.0
+    notes = wrapped([sentence], width - 0.2)
+    foot, gap = _FOOT + below + _LINE * len(notes), _GAP + below
+    made = figure or Figure()
+    made.clear()
+    made.set_layout_engine("none")
+    made.set_size_inches(width, 4)  # a first size, to measure the legend on
+    entries = _entries(shift, look)
+    legend, head = add_entries(
+        made, [name for name, _ in entries], [style for _, style in entries], width - 0.2
+    )
+    tall = foot + rows * _PANEL + (rows - 1) * gap + head + _HEAD
+    made.set_size_inches(width, tall)
+    legend.set_bbox_to_anchor((0.5, 1 - 0.05 / tall), made.transFigure)
+    panels = []
+    for place in range(len(kinds)):
+        row, column = divmod(place, columns)
+        left = _LEFT + column * (wide + _ACROSS)
+        bottom = foot + (rows - 1 - row) * (_PANEL + gap)
+        panel = made.add_axes((left / width, bottom / tall, wide / width, _PANEL / tall))
+        if column:
+            panel.tick_params(labelleft=False)
+        else:
+            panel.set_ylabel("drift, variances")
+        panels.append(panel)
+    add_notes(made, notes)
+    return made, panels
+
+
+def _names_room(names: Sequence[str]) -> float:
+    """Return how far names that stand upright reach below those that lie, in inches."""
+    return max(map(text_width(SMALL), names)) - SMALL / 72
+
+
+def _upright(names: Sequence[str], wide: float) -> bool:
+    """Return whether the names have no room side by side below a panel."""
+    measure = text_width(SMALL)
+    return wide / len(names) < max(map(measure, names)) + _NAMES
 
 
 def _bounds(shift: Shift) -> tuple[float, float]:
@@ -83,7 +136,9 @@ def _bounds(shift: Shift) -> tuple[float, float]:
     return linear, max(1.6 * max((d.value for d in drifts), default=0.0), 3 * linear)
 
 
-def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, float]) -> None:
+def _draw(
+    panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, float], styles: _Styles
+) -> None:
     drawn = [w.measured for w in worlds]
     names = [b.block for b in drawn[0]]
     blocks = len(worlds[0].blocks)
@@ -99,10 +154,17 @@ def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, floa
     if blocks < len(names):  # the features stand apart
         panel.axvline(blocks - 0.5, color=GREY, linewidth=0.4)
     for world, own, band in zip(worlds, drawn, bands, strict=True):
-        colour, marker = _look(world)
+        colour, marker = styles[world.severity if world.corruption else None]
         panel.plot(edges, band, color=colour, linewidth=0.9, linestyle=_DOTS, zorder=2)
         values = [max(b.drift.value, -linear) for b in own]
-        panel.plot(places[:blocks], values[:blocks], color=colour, linewidth=1.1, zorder=3)
+        panel.plot(
+            places[:blocks],
+            values[:blocks],
+            color=colour,
+            linewidth=1.1,
+            zorder=3,
+            label=_called(world),
+        )
         for filled in (True, False):
             chosen = [p for p in places if own[p].significant is filled]
             panel.plot(
@@ -115,46 +177,52 @@ def _draw(panel: Axes, worlds: tuple[WorldShift, ...], bounds: tuple[float, floa
                 markeredgewidth=0.8,
                 zorder=4,
             )
-    step = -(-blocks // _TICKS)
+    _name(panel, names, blocks)
+
+
+def _name(panel: Axes, names: Sequence[str], blocks: int) -> None:
+    """Name blocks, and the features after them: as many as have room, upright where they lie too close."""
+    places, wide = range(len(names)), inches(panel)[0]
+    upright = _upright(names, wide)
+    step = thinned(len(names), wide) if upright else 1
     shown = [*places[:blocks:step], *places[blocks:]]
-    panel.set_xticks(shown, [names[p] for p in shown])
+    if blocks < len(names) and len(shown) > 2 and shown[-1] - shown[-2] < step:
+        del shown[-2]
+    panel.set_xticks(shown, [names[p] for p in shown], rotation=90 if upright else 0)
     panel.set_xlim(-0.5, len(names) - 0.5)
 
 
-def _look(world: WorldShift) -> tuple[str, str]:
-    """Return colour and marker: the same for a severity in every panel."""
-    if not world.corruption:
-        return INK, MARKERS[0]
-    place = world.severity % len(COLOURS)
-    return COLOURS[place], MARKERS[place]
+def _styles(shift: Shift, look: Look) -> _Styles:
+    """Return colour and marker of each severity, the same in every panel; ``None`` is for other images."""
+    colours = class_colours(look)
+    severities = sorted({w.severity for w in shift.worlds if w.corruption})
+    found: _Styles = {
+        severity: (colours[i % len(colours)], MARKERS[i % len(MARKERS)])
+        for i, severity in enumerate(severities)
+    }
+    return {**found, None: (INK, MARKERS[0])}
 
 
-def _legend(figure: Figure, shift: Shift, tall: float) -> None:
-    from matplotlib.lines import Line2D
+def _called(world: WorldShift) -> str:
+    return f"severity {world.severity}" if world.corruption else "drift"
 
-    entries: list[tuple[object, str]] = []
-    for severity in sorted({w.severity for w in shift.worlds if w.corruption}):
-        world = next(w for w in shift.worlds if w.corruption and w.severity == severity)
-        colour, marker = _look(world)
-        line = Line2D([], [], color=colour, marker=marker, markersize=3.2, linewidth=1.1)
-        entries.append((line, f"severity {severity}"))
-    dots = Line2D([], [], color=GREY, linewidth=0.9, linestyle=_DOTS)
-    entries.append((dots, "chance, 95 %"))
-    hollow = Line2D([], [], color=GREY, marker="o", markersize=3.2, linestyle="none")
-    hollow.set_markerfacecolor("white")
-    entries.append((hollow, "chance explains it"))
-    figure.legend(
-        *zip(*entries, strict=True),
-        loc="upper left",
-        bbox_to_anchor=(_LEFT / PAGE_WIDTH, 1 - 0.05 / tall),
-        ncols=len(entries),
-        frameon=False,
-        fontsize=SMALL,
-        handlelength=1.5,
-        columnspacing=1.4,
-        borderaxespad=0,
-        borderpad=0,
-    )
+
+def _entries(shift: Shift, look: Look) -> list[tuple[str, dict[str, Any]]]:
+    """Return what the legend names, and how that looks."""
+    found: list[tuple[str, dict[str, Any]]] = [
+        (
+            f"severity {severity}",
+            {"color": colour, "marker": marker, "markersize": 3.2, "linewidth": 1.1},
+        )
+        for severity, (colour, marker) in _styles(shift, look).items()
+        if severity is not None
+    ]
+    hollow = {"color": GREY, "marker": "o", "markersize": 3.2, "markerfacecolor": "white"}
+    return [
+        *found,
+        ("chance, 95 %", {"color": GREY, "linewidth": 0.9, "linestyle": _DOTS}),
+        ("chance explains it", {**hollow, "linestyle": "none"}),
+    ]
 
 
 def _note(shift: Shift) -> str:

@@ -77,6 +77,13 @@ def shown_name(name: str, available: float, measure: Callable[[str], float]) -> 
     return cut(fits)
 
 
+def fitting(texts: Sequence[str], available: float, measure: Callable[[str], float]) -> str:
+    """Return the first of some ways to say a thing that has room; the last, shortened, where none has."""
+    return next((t for t in texts if measure(t) <= available), "") or shown_name(
+        texts[-1], available, measure
+    )
+
+
 def set_plain(text: Text, name: str) -> None:
     """Show a name as it is: it is no markup, "$" starts no formula in it."""
     text.set_parse_math(False)
@@ -116,6 +123,21 @@ def wrapped(notes: Sequence[str], width: float, size: float = SMALL) -> list[str
             most -= 2
         lines += found
     return lines
+
+
+def thinned(count: int, room: float, size: float = SMALL) -> int:
+    """Return of how many upright names of this size one is written, so that none touches the next.
+
+    Args:
+        count: Names there are, evenly spaced.
+        room: Inches that they share.
+        size: Of the text, in points.
+
+    >>> [thinned(n, 1.4) for n in (3, 10, 50)]
+    [1, 1, 5]
+    """
+    each = 1.25 * size / 72
+    return max(1, math.ceil(count * each / room))
 
 
 def two_digits(value: float) -> str:

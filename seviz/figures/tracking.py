@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,87 +11,124 @@ import numpy.typing as npt
 from seviz.analysis.class_share import MOVES
 from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.tracking import BlockMoment, Track
-from seviz.errors import NoSEBlockError
-from seviz.figures.layout import PAGE_WIDTH, by_row
-from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, figure_style
+from seviz.errors import NoSEBlockError, UsageError
+from seviz.figures.captions import set_caption
+from seviz.figures.layout import PAGE_WIDTH
+from seviz.figures.legend import add_entries
+from seviz.figures.letters import letter_titles, letter_width
+from seviz.figures.look import PLAIN, Look
+from seviz.figures.style import (
+    INK,
+    PALE,
+    SMALL,
+    TEXT,
+    class_colours,
+    figure_style,
+)
+from seviz.figures.text import add_notes, fitting, inches, text_width, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_CONSTANT = "share of variance between channels"
+_SHORT = {_CONSTANT: "variance between channels"}
 _BANDS = 8  # blocks, up to which intervals are drawn as bands
 _NAMED = 12  # blocks, up to which each is named in the legend; of more the first, the last, and some between
-_ACROSS = 7  # entries of the legend side by side
 _STILL = "#A8A8A8"
 # In inches.
 _LEFT, _RIGHT, _BETWEEN = 0.58, 0.12, 0.62
 _PANEL, _GAP, _FOOT, _LINE = 1.2, 0.34, 0.36, 0.13
-_NOTE_CHARACTER = 0.050
+_HEAD = 0.3  # title of the upper panels
+_TWO = 4.6  # from which width on panels stand side by side
 
 
-def track_figure(track: Track) -> Figure:
+def track_figure(
+    track: Track,
+    *,
+    look: Look = PLAIN,
+    figure: Figure | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
     """Draw accuracy, the training's own log, and each block's numbers over the epochs, with intervals.
 
     Args:
         track: From `seviz.track`.
+        look: Width, font, palette, letters.
+        figure: A figure to draw on: it is cleared, and its size set. A new one by default.
+        axes: Panels of your own, one for each of `track_panels`, in place of a figure: they keep their size;
+            a legend is yours to add, and small print is in `caption`.
 
     Returns:
         The figure; `save_figure` writes it.
 
     Raises:
         NoSEBlockError: If there is no block.
+        UsageError: If there are more or fewer panels of your own than there are to draw.
     """
-    from seviz.figures.shown import Figure
-
     check_gates(track)
-    panels = _panels(track)
-    rows = -(-len(panels) // 2)
-    notes = textwrap.wrap(_note(track), int((PAGE_WIDTH - _LEFT - _RIGHT) / _NOTE_CHARACTER))
-    colours = _colours(len(track.names))
-    legend = _legend_entries(track, colours)
-    columns = min(len(legend), _ACROSS)
-    legend = by_row(legend, columns)
-    head = 0.34 + _LINE * (-(-len(legend) // columns))
-    foot = _FOOT + 0.06 + _LINE * len(notes)
-    tall = foot + rows * _PANEL + (rows - 1) * _GAP + head
-    wide = (PAGE_WIDTH - _LEFT - _RIGHT - _BETWEEN) / 2
-    with figure_style():
-        figure = Figure(figsize=(PAGE_WIDTH, tall))
-        # Down the first column, then down the second.
-        for place, (title, draw) in enumerate(panels):
-            column, row = divmod(place, rows)
-            left = _LEFT + column * (wide + _BETWEEN)
-            bottom = foot + (rows - 1 - row) * (_PANEL + _GAP)
-            panel = figure.add_axes(
-                (left / PAGE_WIDTH, bottom / tall, wide / PAGE_WIDTH, _PANEL / tall)
+    with figure_style(look):
+        drawn = _panels(track, look)
+        if axes is not None and len(axes) != len(drawn):
+            raise UsageError(
+                f"expected a panel for each of {', '.join(track_panels(track))}, found {len(axes)}; give "
+                f"{len(drawn)}"
             )
-            panel.set_title(title, loc="left")
+        if axes is None:
+            made, panels = _frame(track, len(drawn), look, figure)
+        else:
+            made, panels = axes[0].get_figure(root=True), list(axes)  # type: ignore[assignment]
+        for (title, draw), panel in zip(drawn, panels, strict=True):
+            room = inches(panel)[0] + 0.1 - look.letters * letter_width(len(panels), TEXT)
+            said = fitting((title, _SHORT.get(title, title)), room, text_width(TEXT))
+            panel.set_title(said, loc="left")
             panel.grid(axis="y", color=PALE, linewidth=0.5)
             draw(panel)
             _epoch_axis(panel, track)
-            if row == rows - 1 or place == len(panels) - 1:
-                panel.set_xlabel("epoch")
-        figure.legend(
-            *zip(*legend, strict=True),
-            loc="upper left",
-            bbox_to_anchor=(_LEFT / PAGE_WIDTH, 1 - 0.05 / tall),
-            ncols=columns,
-            frameon=False,
-            fontsize=SMALL,
-            handlelength=1.3,
-            columnspacing=1.4,
-            borderaxespad=0,
-            borderpad=0,
-        )
-        figure.text(
-            _LEFT / PAGE_WIDTH,
-            0.06 / tall,
-            "\n".join(notes),
-            fontsize=SMALL,
-            color=GREY,
-            linespacing=1.15,
-        )
-    return figure
+        if look.letters:
+            letter_titles(panels)
+        set_caption(made, _note(track))
+    return made
+
+
+def track_panels(track: Track) -> tuple[str, ...]:
+    """Return the titles of the panels of `track_figure`, in their order."""
+    return tuple(title for title, _ in _panels(track, PLAIN))
+
+
+def _frame(
+    track: Track, count: int, look: Look, figure: Figure | None
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with its legend and its small print, and its panels, still empty."""
+    from seviz.figures.shown import Figure
+
+    width = look.width or PAGE_WIDTH
+    columns = 2 if width >= _TWO else 1
+    rows = -(-count // columns)
+    notes = wrapped([_note(track)], width - 0.2)
+    made = figure or Figure()
+    made.clear()
+    made.set_layout_engine("none")
+    made.set_size_inches(width, 4)  # a first size, to measure the legend on
+    entries = _entries(track, look)
+    legend, head = add_entries(
+        made, [name for name, _ in entries], [style for _, style in entries], width - 0.2
+    )
+    foot = _FOOT + 0.06 + _LINE * len(notes)
+    tall = foot + rows * _PANEL + (rows - 1) * _GAP + head + _HEAD
+    made.set_size_inches(width, tall)
+    legend.set_bbox_to_anchor((0.5, 1 - 0.05 / tall), made.transFigure)
+    wide = (width - _LEFT - _RIGHT - (columns - 1) * _BETWEEN) / columns
+    panels = []
+    for place in range(count):  # down the first column, then down the second
+        column, row = divmod(place, rows)
+        left = _LEFT + column * (wide + _BETWEEN)
+        bottom = foot + (rows - 1 - row) * (_PANEL + _GAP)
+        panels.append(made.add_axes((left / width, bottom / tall, wide / width, _PANEL / tall)))
+        if row == rows - 1 or place == count - 1:
+            panels[-1].set_xlabel("epoch")
+    add_notes(made, notes)
+    return made, panels
 
 
 def check_gates(track: Track) -> None:
@@ -108,29 +144,31 @@ def check_gates(track: Track) -> None:
         )
 
 
-def _panels(track: Track) -> list[tuple[str, Callable[[Axes], None]]]:
+def _panels(track: Track, look: Look) -> list[tuple[str, Callable[[Axes], None]]]:
     """Return what stands in each panel."""
     found: list[tuple[str, Callable[[Axes], None]]] = []
     log = track.log
     if log is not None and log.losses:
-        found.append(("loss, of the log", lambda panel: _draw_log(panel, log.losses, log.epochs)))
+        found.append(
+            ("loss, of the log", lambda panel: _draw_log(panel, log.losses, log.epochs, look))
+        )
     if any(share is not None for share in track.top1):
-        found.append(("top-1", lambda panel: _draw_top1(panel, track)))
+        found.append(("top-1", lambda panel: _draw_top1(panel, track, look)))
     found.append(
-        ("spread over images", lambda panel: _draw_blocks(panel, track, lambda b: b.spread))
+        ("spread over images", lambda panel: _draw_blocks(panel, track, lambda b: b.spread, look))
     )
     if any(b.class_share is not None for b in track.blocks):
-        found.append(("class share", lambda panel: _draw_share(panel, track)))
+        found.append(("class share", lambda panel: _draw_share(panel, track, look)))
     found.append(
         (
-            "share of variance between channels",
-            lambda panel: _draw_blocks(panel, track, lambda b: b.between_channels),
+            _CONSTANT,
+            lambda panel: _draw_blocks(panel, track, lambda b: b.between_channels, look),
         )
     )
     found.append(
         (
             "saturated gates, %",
-            lambda panel: _draw_blocks(panel, track, lambda b: b.saturated.mapped(100, 0), 5),
+            lambda panel: _draw_blocks(panel, track, lambda b: b.saturated.mapped(100, 0), look, 5),
         )
     )
     if any(b.dead is not None for b in track.blocks):
@@ -138,60 +176,68 @@ def _panels(track: Track) -> list[tuple[str, Callable[[Axes], None]]]:
             (
                 "dead channels, %",
                 lambda panel: _draw_blocks(
-                    panel, track, lambda b: b.dead and b.dead.mapped(100 / b.channels, 0)
+                    panel, track, lambda b: b.dead and b.dead.mapped(100 / b.channels, 0), look
                 ),
             )
         )
     return found
 
 
-def _colours(count: int) -> list[str]:
+def _colours(count: int, look: Look) -> list[str]:
     """Return a colour for each block, from the first to the last: light to dark, told apart in grey too."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
+    if isinstance(look.palette, tuple):
+        return [to_hex(look.palette[i % len(look.palette)]) for i in range(count)]
     places = np.linspace(0.88, 0.05, count) if count > 1 else np.array([0.4])
-    return [to_hex(colour) for colour in colormaps["viridis"](places)]
+    shades = colormaps[look.palette or "viridis"]
+    if look.palette == "gray":
+        places = 0.85 * places  # its palest end is lost on white
+    return [to_hex(colour) for colour in shades(places)]
 
 
-def _legend_entries(track: Track, colours: Sequence[str]) -> list[tuple[object, str]]:
-    from matplotlib.lines import Line2D
-
+def _entries(track: Track, look: Look) -> list[tuple[str, dict[str, Any]]]:
+    """Return what the legend names, and how that looks."""
     names = track.names
-    places = range(len(names))
+    colours = _colours(len(names), look)
+    places: Sequence[int] = range(len(names))
     if len(names) > _NAMED:
-        places = sorted({round(p) for p in np.linspace(0, len(names) - 1, _NAMED)})  # type: ignore[assignment]
-    found: list[tuple[object, str]] = [
-        (Line2D([], [], color=colours[p], linewidth=1.6), names[p]) for p in places
+        places = sorted({round(p) for p in np.linspace(0, len(names) - 1, _NAMED)})
+    found: list[tuple[str, dict[str, Any]]] = [
+        (names[p], {"color": colours[p], "linewidth": 1.6}) for p in places
     ]
     if any(not b.moves and b.class_share is not None for b in track.blocks):
-        still = Line2D([], [], color=_STILL, marker="o", markersize=2.4, linestyle="none")
-        found.append((still, "hardly moves"))
+        still = {"color": _STILL, "marker": "o", "markersize": 2.4, "linestyle": "none"}
+        found.append(("hardly moves", still))
     return found
 
 
-def _draw_log(panel: Axes, columns: dict[str, tuple[float, ...]], epochs: Sequence[float]) -> None:
+def _draw_log(
+    panel: Axes, columns: dict[str, tuple[float, ...]], epochs: Sequence[float], look: Look
+) -> None:
     """Draw columns of the training's own log."""
+    colours = class_colours(look)
     for number, (name, values) in enumerate(columns.items()):
         known = np.isfinite(values)
         panel.plot(
             np.array(epochs)[known],
             np.array(values)[known],
-            color=COLOURS[number % len(COLOURS)],
+            color=colours[number % len(colours)],
             linewidth=1.1,
-            linestyle=("solid", (0, (4, 1.5)))[number // len(COLOURS) % 2],
+            linestyle=("solid", (0, (4, 1.5)))[number // len(colours) % 2],
             label=name,
             zorder=3.5,
         )
     panel.legend(frameon=False, fontsize=SMALL, handlelength=1.3, borderpad=0, labelspacing=0.2)
 
 
-def _draw_top1(panel: Axes, track: Track) -> None:
+def _draw_top1(panel: Axes, track: Track, look: Look) -> None:
     shares = [Estimate(s.value, s.low, s.high) if s is not None else None for s in track.top1]
     _line(panel, track.epochs, shares, INK, band=True, label="of these images")
     log = track.log
     if log is not None and log.accuracies:
-        _draw_log(panel, log.accuracies, log.epochs)
+        _draw_log(panel, log.accuracies, log.epochs, look)
     panel.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
 
 
@@ -199,20 +245,21 @@ def _draw_blocks(
     panel: Axes,
     track: Track,
     get: Callable[[BlockMoment], Estimate | None],
+    look: Look,
     least: float = 1e-3,
 ) -> None:
     """Draw a number of each block; the axis reaches from 0 to ``least``, or further."""
     names = track.names
-    for name, colour in zip(names, _colours(len(names)), strict=True):
+    for name, colour in zip(names, _colours(len(names), look), strict=True):
         values = [get(moment) for moment in track.of(name)]
         _line(panel, track.epochs, values, colour, band=len(names) <= _BANDS)
     low, high = panel.get_ylim()
     panel.set_ylim(min(0, max(low, -0.02 * high)), max(high, least))
 
 
-def _draw_share(panel: Axes, track: Track) -> None:
+def _draw_share(panel: Axes, track: Track, look: Look) -> None:
     names = track.names
-    for name, colour in zip(names, _colours(len(names)), strict=True):
+    for name, colour in zip(names, _colours(len(names), look), strict=True):
         moments = track.of(name)
         moving = [m.class_share if m.moves else None for m in moments]
         _line(panel, track.epochs, moving, colour, band=len(names) <= _BANDS)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from seviz.analysis.channel import ChannelView
 from seviz.analysis.channels import ChannelRanking
+from seviz.figures.captions import caption
 from seviz.figures.channel import channel_figure
-from seviz.figures.saving import DEFAULT_FORMATS, save_figure
+from seviz.figures.look import PLAIN, Look
+from seviz.figures.saving import DEFAULT_FORMATS, replaced, save_figure
 from seviz.report.folder import Written
 from seviz.tables.channels import (
     channel_classes_table,
@@ -20,7 +22,12 @@ from seviz.tables.csv_files import write_csv
 
 
 def write_channel(
-    view: ChannelView, folder: str | Path, formats: Sequence[str] = DEFAULT_FORMATS
+    view: ChannelView,
+    folder: str | Path,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    *,
+    look: Look = PLAIN,
+    dpi: float | None = None,
 ) -> Written:
     """Draw one channel, and write its tables: ``channel_<block>_<index>*``.
 
@@ -28,6 +35,8 @@ def write_channel(
         view: From `seviz.channel`.
         folder: Where files go.
         formats: Formats of the figure.
+        look: How the figure looks.
+        dpi: Dots per inch.
 
     Raises:
         UsageError: If there is no such format.
@@ -39,8 +48,12 @@ def write_channel(
         ("images", channel_images_table(view)),
         ("companions", channel_companions_table(view)),
     )
+    figure = channel_figure(view, look=look)
+    lost = replaced(figure, target / stem, formats)
     return Written(
-        figures=tuple(save_figure(channel_figure(view), target / stem, formats)),
+        figures=tuple(save_figure(figure, target / stem, formats, dpi=dpi)),
+        replaced=(lost,) if lost else (),
+        captions=(f"{stem}: {caption(figure)}",),
         tables=tuple(write_csv(table, target / f"{stem}_{name}.csv") for name, table in tables),
         blocks=(view.block.name,),
     )

@@ -11,6 +11,7 @@ from seviz.analysis import Comparison, SeveralComparison
 from seviz.figures.captions import caption
 from seviz.figures.catalogue import Choices, drawn_from
 from seviz.figures.layout import COLUMN_WIDTH
+from seviz.figures.look import PLAIN, Look
 from seviz.figures.saving import DEFAULT_FORMATS as FORMATS
 from seviz.report.embedding import stylesheet
 from seviz.report.folder import Written, save_figures
@@ -40,7 +41,13 @@ _MOST = 120
 
 
 def write_comparison(
-    compared: Comparison, folder: Path, *, top: int = 20, formats: Sequence[str] = FORMATS
+    compared: Comparison,
+    folder: Path,
+    *,
+    top: int = 20,
+    look: Look = PLAIN,
+    dpi: float | None = None,
+    formats: Sequence[str] = FORMATS,
 ) -> Written:
     """Write what differs between two networks, class by class and block by block, and draw it.
 
@@ -49,6 +56,8 @@ def write_comparison(
         folder: Where files go: ``compare.html``, the figure, ``compare_classes.csv``,
             ``compare_blocks.csv``.
         top: Classes and blocks to draw.
+        look: How the figure looks.
+        dpi: Dots per inch.
         formats: Formats of the figures.
     """
     tables = []
@@ -56,11 +65,16 @@ def write_comparison(
         tables.append(write_class_changes_csv(compared, folder / "compare_classes.csv"))
     if compared.blocks:
         tables.append(write_block_changes_csv(compared, folder / "compare_blocks.csv"))
-    return _written(compared, folder, Choices(top=top), formats, tables)
+    return _written(compared, folder, Choices(top=top, look=look), formats, tables, dpi)
 
 
 def write_several(
-    compared: SeveralComparison, folder: Path, *, formats: Sequence[str] = FORMATS
+    compared: SeveralComparison,
+    folder: Path,
+    *,
+    look: Look = PLAIN,
+    dpi: float | None = None,
+    formats: Sequence[str] = FORMATS,
 ) -> Written:
     """Write how three networks or more differ, and draw it.
 
@@ -68,9 +82,12 @@ def write_several(
         compared: From `seviz.compare`.
         folder: Where files go: ``compare.html``, the figure, ``compare_networks.csv``,
             ``compare_pairs.csv``, ``compare_depth.csv``, ``compare_geometry.csv``.
+        look: How the figure looks.
+        dpi: Dots per inch.
         formats: Formats of the figures.
     """
-    return _written(compared, folder, Choices(), formats, write_several_csv(compared, folder))
+    tables = write_several_csv(compared, folder)
+    return _written(compared, folder, Choices(look=look), formats, tables, dpi)
 
 
 def _written(
@@ -79,8 +96,9 @@ def _written(
     asked: Choices,
     formats: Sequence[str],
     tables: Sequence[Path],
+    dpi: float | None,
 ) -> Written:
-    drawn = save_figures([compared], folder, formats, asked)
+    drawn = save_figures([compared], folder, formats, asked, dpi=dpi)
     page = folder / PAGE
     with written_whole(page) as temporary:
         temporary.write_text(comparison_page(compared, asked), encoding="utf-8", newline="\n")

@@ -277,6 +277,8 @@ def write_track(
     *,
     epochs: Sequence[int] = (),
     blocks: Sequence[str] = (),
+    look: Look = PLAIN,
+    dpi: float | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> Written:
     """Draw a network over its training, and write the numbers of each epoch and of each block.
@@ -286,6 +288,8 @@ def write_track(
         folder: Where files go.
         epochs: Epochs whose gates are drawn as images by channels.
         blocks: Blocks that are, as in `seviz.activations`.
+        look: How the figures look.
+        dpi: Dots per inch.
         formats: Formats of the figures.
 
     Raises:
@@ -294,17 +298,27 @@ def write_track(
     tables = [figures.write_epochs_csv(track, folder / "track_epochs.csv")]
     if track.blocks:
         tables.append(figures.write_track_csv(track, folder / "track.csv"))
-    drawn = save_figures([track], folder, formats, Choices(epochs=epochs, blocks=blocks))
+    asked = Choices(epochs=epochs, blocks=blocks, look=look)
+    drawn = save_figures([track], folder, formats, asked, dpi=dpi)
     return drawn + Written(tables=tuple(tables))
 
 
-def write_shift(shift: Shift, folder: Path, *, formats: Sequence[str] = FORMATS) -> Written:
+def write_shift(
+    shift: Shift,
+    folder: Path,
+    *,
+    look: Look = PLAIN,
+    dpi: float | None = None,
+    formats: Sequence[str] = FORMATS,
+) -> Written:
     """Draw how far gates move as images change, and write the numbers of each block and each world.
 
     Args:
         shift: From `seviz.shift`.
         folder: Where files go: ``shift.csv``, ``shift_worlds.csv``, ``shift_twin.csv`` where there is a twin,
             and the figure.
+        look: How the figure looks.
+        dpi: Dots per inch.
         formats: Formats of the figure.
     """
     tables = [
@@ -313,16 +327,26 @@ def write_shift(shift: Shift, folder: Path, *, formats: Sequence[str] = FORMATS)
     ]
     if shift.twin is not None:
         tables.append(figures.write_twin_csv(shift, folder / "shift_twin.csv"))
-    return save_figures([shift], folder, formats, Choices()) + Written(tables=tuple(tables))
+    drawn = save_figures([shift], folder, formats, Choices(look=look), dpi=dpi)
+    return drawn + Written(tables=tuple(tables))
 
 
-def write_swap(swap: Swap, folder: str | Path, *, formats: Sequence[str] = FORMATS) -> Written:
+def write_swap(
+    swap: Swap,
+    folder: str | Path,
+    *,
+    look: Look = PLAIN,
+    dpi: float | None = None,
+    formats: Sequence[str] = FORMATS,
+) -> Written:
     """Draw how often the answer follows the gates, and write the numbers of blocks, classes and pairs.
 
     Args:
         swap: From `seviz.swap_gates`.
         folder: Where files go: ``swap.csv``, ``swap_classes.csv`` where there are pairs enough,
             ``swap_pairs.csv`` and the figure.
+        look: How the figure looks.
+        dpi: Dots per inch.
         formats: Formats of the figure.
     """
     folder = Path(folder)
@@ -330,7 +354,8 @@ def write_swap(swap: Swap, folder: str | Path, *, formats: Sequence[str] = FORMA
     if swap.cells:
         tables.append(figures.write_cells_csv(swap, folder / "swap_classes.csv"))
     tables.append(figures.write_swap_pairs_csv(swap, folder / "swap_pairs.csv"))
-    return save_figures([swap], folder, formats, Choices()) + Written(tables=tuple(tables))
+    drawn = save_figures([swap], folder, formats, Choices(look=look), dpi=dpi)
+    return drawn + Written(tables=tuple(tables))
 
 
 def write_results(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seviz.analysis.image import caution, describe_image
 from seviz.figures.image_block import image_block
 from seviz.figures.image_overview import image_overview
+from seviz.figures.look import PLAIN, Look
 from seviz.figures.saving import DPI, save_figure
 from seviz.figures.style import figure_style
 from seviz.report.embedding import stylesheet
@@ -41,7 +42,12 @@ class _Drawn:
 
 
 def write_image(
-    explained: ImageExplanation, folder: str | Path, formats: Sequence[str] = FORMATS
+    explained: ImageExplanation,
+    folder: str | Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    look: Look = PLAIN,
+    dpi: float | None = None,
 ) -> Written:
     """Write what SE does to some images into a folder: ``image.html``, figures and tables.
 
@@ -49,12 +55,14 @@ def write_image(
         explained: From `seviz.explain_image`.
         folder: Where files go: ``image.*``, ``image_<block>.*``, ``image_channels.csv``.
         formats: Formats of the figures.
+        look: How the figures look.
+        dpi: Dots per inch of their files; the page has its own.
 
     Raises:
         UsageError: If there is no such format.
     """
     target = Path(folder)
-    drawn = list(_draw(explained, target, formats))
+    drawn = list(_draw(explained, target, formats, look, dpi))
     tables = (
         write_csv(image_blocks_table(explained), target / "image.csv"),
         write_csv(image_channels_table(explained, every=True), target / "image_channels.csv"),
@@ -67,29 +75,39 @@ def write_image(
     return Written(figures=files, tables=(page, *tables), blocks=names)
 
 
-def _draw(explained: ImageExplanation, folder: Path, formats: Sequence[str]) -> Iterator[_Drawn]:
+def _draw(
+    explained: ImageExplanation,
+    folder: Path,
+    formats: Sequence[str],
+    look: Look,
+    dpi: float | None,
+) -> Iterator[_Drawn]:
     names = ", ".join(image.name for image in explained.images)
     yield _drawn(
         "",
-        image_overview(explained),
+        image_overview(explained, look=look),
         f"{names}: the answer, how far the gates are from their means, and the answer with gates held",
         folder / "image",
         formats,
+        dpi,
     )
     for found in explained.images[0].blocks:
         name = found.block.name
         yield _drawn(
             name,
-            image_block(explained, name),
+            image_block(explained, name, look=look),
             f"{name}: feature maps before and after the gate over {names}, and all gates",
             folder / f"image_{name}",
             formats,
+            dpi,
         )
 
 
-def _drawn(name: str, figure: Figure, text: str, stem: Path, formats: Sequence[str]) -> _Drawn:
-    files = save_figure(figure, stem, formats)
-    png = next((f.read_bytes() for f in files if f.suffix == ".png"), None)
+def _drawn(
+    name: str, figure: Figure, text: str, stem: Path, formats: Sequence[str], dpi: float | None
+) -> _Drawn:
+    files = save_figure(figure, stem, formats, dpi=dpi)
+    png = next((f.read_bytes() for f in files if f.suffix == ".png" and dpi is None), None)
     if png is None:
         file = io.BytesIO()
         with figure_style():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seviz.errors import printable
 from seviz.report.names import sentence
-from seviz.tables.markup import to_html
+from seviz.tables.markup import breakable, to_html
 from seviz.tables.table import Table
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def environment(blocks: Iterable[str] = ()) -> Environment:
     )
     made.filters["as_table"] = _as_table
     made.filters["sentence"] = sentence
+    made.filters["named"] = _named
     made.filters["linked"] = _linker(blocks)
     return made
 
@@ -65,6 +66,12 @@ def _linker(blocks: Iterable[str]) -> Callable[[str], Markup]:
         )
 
     return linked
+
+
+def _named(name: object) -> Markup:
+    from markupsafe import Markup
+
+    return Markup(breakable(str(name)))
 
 
 def _as_table(table: Table, *, sortable: bool = False, most: int | None = None) -> Markup:

@@ -25,6 +25,20 @@ _LATEX = {
 _MARKDOWN = re.compile(r"[\\`*|<>~]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 
 
+# A word that is wider than the column of a phone, and where it may go on in the next line.
+_LONG_WORD = re.compile(r"\S{15,}")
+_BREAK = re.compile(r"(?<=[_./\-])(?=\w)")
+
+
+def breakable(name: str) -> str:
+    """Return a name as HTML; a long word of it may be broken after its marks, and not within its parts.
+
+    >>> breakable("se_resnet20_cifar10.pt"), breakable("SE_2_1 <b>")
+    ('se_<wbr>resnet20_<wbr>cifar10.<wbr>pt', 'SE_2_1 &lt;b&gt;')
+    """
+    return _LONG_WORD.sub(lambda word: _BREAK.sub("<wbr>", word[0]), escape(name))
+
+
 def to_html(table: Table, *, sortable: bool = False, most: int | None = None) -> str:
     """Return a table as the ``<table>`` of a page.
 
@@ -63,7 +77,7 @@ def _html_title(column: Column, place: int, sortable: bool) -> str:
 
 
 def _html_cell(column: Column, value: Any, first: bool) -> str:
-    text = escape(column.shown(value))
+    text = (breakable if column.is_text else escape)(column.shown(value))
     if isinstance(value, Cell) and value.link:
         text = f'<a href="{escape(value.link)}">{text}</a>'
     how = f" {value.how}" if isinstance(value, Cell) else ""
