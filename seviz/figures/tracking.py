@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.analysis.class_share import MOVES
-from seviz.analysis.findings.estimates import Estimate, estimate_of
+from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.tracking import BlockMoment, Track
 from seviz.errors import NoSEBlockError
 from seviz.figures.layout import PAGE_WIDTH, by_row
@@ -187,7 +187,7 @@ def _draw_log(panel: Axes, columns: dict[str, tuple[float, ...]], epochs: Sequen
 
 
 def _draw_top1(panel: Axes, track: Track) -> None:
-    shares = [estimate_of(share) for share in track.top1]
+    shares = [Estimate(s.value, s.low, s.high) if s is not None else None for s in track.top1]
     _line(panel, track.epochs, shares, INK, band=True, label="of these images")
     log = track.log
     if log is not None and log.accuracies:
