@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NEVER_IMPORTED := /site-packages/(.*/)?(tests?|testing/_internal|_inductor|pip|setuptools|mypyc?|hypothesis|statsmodels|onnxruntime$\
 	|playwright|pymupdf|pygments|networkx|keras)/
+PURELIB := $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+COMPILE := $(BIN)/python -m compileall -q -x '$(NEVER_IMPORTED)'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test nightly fuzz check format docs bench gpu reports index clean
@@ -21,11 +23,14 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "expected Python 3.11 or newer, found $$($(PYTHON) --version); set PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
-	@# Compiled once and on all cores, so that runs start fast where no byte code may be written; but not
-	@# what seviz never imports, which is half of it. A file for another Python is no error.
-	$(BIN)/python -m compileall -q -j 0 -x '$(NEVER_IMPORTED)' seviz \
-		$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || true
+	@# Compiled once, so that runs start fast where no byte code may be written; but not what seviz never imports,
+	@# which is half of it. pip unpacks on one core: the other compiles what is there already, and both the
+	@# rest. What was compiled while it was being written has another size, and is compiled again. A file for
+	@# another Python is no error.
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]' & unpacking=$$!; \
+		while sleep 2; kill -0 $$unpacking 2>/dev/null; do $(COMPILE) $(PURELIB) >/dev/null 2>&1; done; \
+		wait $$unpacking
+	$(COMPILE) -j 0 seviz $(PURELIB) || true
 	@touch $(READY)
 
 demo: $(READY) ## Make the report of a small SE network on handwritten digits, and open it

@@ -95,6 +95,7 @@ TOOLTIP = """() => {
 def opened(browser: Any, path: Path, **options: Any) -> Iterator[Opened]:
     """Open a report from disk; any request but the file itself is kept, and fails."""
     options.setdefault("viewport", {"width": 1280, "height": 900})
+    options.setdefault("reduced_motion", "reduce")  # a page that glides is drawn 60 times a second
     context = browser.new_context(accept_downloads=True, **options)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()

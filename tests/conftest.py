@@ -29,26 +29,36 @@ hypothesis.settings.register_profile(
     "seviz", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("seviz")
+PACKAGE = Path(__file__).resolve().parent.parent / "seviz"
 # How many cases of each test are marked nightly; they are collected, but not run.
 NIGHTLY = pytest.StashKey[Counter[str]]()
 
 
 def sampled(cases: Iterable[Any], of: int) -> list[Any]:
     """Return the cases of a test, of which each ``of``-th is always run and the others at night."""
-    return [
-        case if number % of == 0 else pytest.param(case, marks=pytest.mark.nightly)
-        for number, case in enumerate(cases)
-    ]
+    return [case if number % of == 0 else at_night(case) for number, case in enumerate(cases)]
 
 
-def crossed(one: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return every pair; those that show each value of both are always run, the others at night."""
+def at_night(case: Any) -> Any:
+    """Return a case, or a tuple of what makes one, that is run at night alone."""
+    values = case if isinstance(case, tuple) else (case,)
+    return pytest.param(*values, marks=pytest.mark.nightly)
+
+
+def crossed(one: Iterable[Any], other: Iterable[Any], of: int = 1) -> list[Any]:
+    """Return every pair; those that show each value of both are always run, the others at night.
+
+    Of values of ``one`` that are but examples each ``of``-th is shown.
+    """
     first, second = list(one), list(other)
     return [
         pytest.param(a, b, marks=() if by_day else pytest.mark.nightly)
         for i, a in enumerate(first)
         for j, b in enumerate(second)
-        for by_day in (i % len(second) == j if len(first) >= len(second) else j % len(first) == i,)
+        for shown in (
+            i // of % len(second) == j if len(first) >= len(second) else j % len(first) == i,
+        )
+        for by_day in (shown and i % of == 0,)
     ]
 
 
@@ -60,6 +70,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items
         if item.get_closest_marker("nightly") is not None
     )
+
+
+class Everywhere:
+    """What holds for the examples in the package too, which are collected from beside this folder."""
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave the files of the package that hold no example alone: to look takes longer than to see."""
+        if collection_path.suffix != ".py" or PACKAGE not in collection_path.parents:
+            return None
+        return True if ">>>" not in collection_path.read_text(encoding="utf-8") else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Everywhere())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -146,6 +170,21 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+
+
+@contextmanager
+def without_pictures() -> Iterator[None]:
+    """Leave the printed figures out of reports: they take most of the time where a test reads the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seviz.report.build.pictures", lambda inputs: {})
+        yield
+
+
+@pytest.fixture
+def no_pictures() -> Iterator[None]:
+    """Make reports `without_pictures`."""
+    with without_pictures():
+        yield
 
 
 @dataclass(frozen=True)

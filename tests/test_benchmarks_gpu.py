@@ -25,6 +25,7 @@ def main(monkeypatch: pytest.MonkeyPatch) -> Any:
             del sys.modules[name]
 
 
+@pytest.mark.nightly
 def test_the_script_on_a_pretended_gpu(main: Any, tmp_path: Path) -> None:
     words = ["--small", "--device", "cuda:0", "--out", str(tmp_path)]
     with pretended():

@@ -49,7 +49,7 @@ def on_a_terminal(words: list[str], columns: int, **more: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("command", "columns"), crossed(["activations", "confusion"], [60, 80, 120])
+    ("columns", "command"), crossed([60, 80, 120], ["activations", "confusion"], of=2)
 )
 def test_lines_are_no_wider_than_the_terminal(
     command: str, columns: int, digits_record: Path, tmp_path: Path

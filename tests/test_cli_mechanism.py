@@ -219,6 +219,7 @@ def test_compare(run: Run, eca: Written) -> None:
     assert values["a"]["gates"] == {"eca": 2}
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_report(run: Run, eca: Written, pictures: Path) -> None:
     data = ["--data", pictures, "--labels", "sorted", "-o", "out"]
     named = [*eca.words, "--mechanism", "eca"]

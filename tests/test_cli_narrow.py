@@ -58,7 +58,7 @@ COMMANDS: dict[str, Callable[[str], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "columns"), crossed(COMMANDS, [40, 1]))
+@pytest.mark.parametrize(("name", "columns"), crossed(COMMANDS, [40, 1], of=2))
 def test_words_are_whole(
     name: str, columns: int, digits_record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ MEGABYTE = 1e6
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_one_pass_makes_everything(run: Run, tiny: Tiny, pictures: Path, elsewhere: Path) -> None:
     said = run(
         "report", tiny.path, "--data", pictures, "--classes", "cat", "-o", "out", "--formats", "svg",
@@ -58,6 +59,7 @@ def test_from_a_record_without_torch(digits_record: Path, elsewhere: Path) -> No
     assert (elsewhere / "again" / "report.html").exists()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_networks_without_se_get_one_too(run: Run, elsewhere: Path) -> None:
     from seviz.networks import save_checkpoint
     from seviz.networks.architectures.registry import build
@@ -138,6 +140,7 @@ def test_the_demo_opens_for_a_person(
     assert shown == ([made.report.as_uri()] if wanted else [])
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_interrupted_pass_is_marked(
     run: Run, monkeypatch: pytest.MonkeyPatch, digits_record: Path, elsewhere: Path
 ) -> None:

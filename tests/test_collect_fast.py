@@ -85,7 +85,7 @@ def test_every_dialect_is_read_on_its_fast_copy(dialect: Dialect) -> None:
         torch.testing.assert_close(read, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("net", sampled([z for z in ZOO if z.blocks], 4), ids=lambda z: z.name)
+@pytest.mark.parametrize("net", sampled([z for z in ZOO if z.blocks], 8), ids=lambda z: z.name)
 def test_the_zoo_is_read_on_fast_copies(net: ZooNet) -> None:
     model = settle(net.make())
     x = images((3, 96, 96), 2, seed=1)

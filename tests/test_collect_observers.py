@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from seviz.collect.observers import GateSums, Observation, Predictions
 from seviz.errors import CheckpointError, DeviceError
 from seviz.gates import Tap, evaluating, find
 from seviz.networks.architectures.registry import build
+from seviz.results.blocks import GateBlock
 from seviz.results.stats import BlockStats
 
 CPU = torch.device("cpu")
@@ -161,6 +163,11 @@ def assert_equal(a: dict[str, Any], b: dict[str, Any]) -> None:
             )
 
 
+@cache
+def first_block() -> GateBlock:
+    return find(build("se_resnet14"), (3, 32, 32)).blocks[0]
+
+
 @given(
     rows=st.lists(st.integers(0, 2), min_size=1, max_size=40),
     cut=st.integers(0, 40),
@@ -169,7 +176,7 @@ def assert_equal(a: dict[str, Any], b: dict[str, Any]) -> None:
 @settings(max_examples=40)
 def test_any_split_adds_up_to_numpy(rows: list[int], cut: int, seed: int) -> None:
     """Two observers that saw two parts add up to the statistics of the whole."""
-    block = find(build("se_resnet14"), (3, 32, 32)).blocks[0]
+    block = first_block()
     gates = np.random.default_rng(seed).random((len(rows), block.channels), dtype=np.float32)
     halves = []
     for part in (slice(None, cut), slice(cut, None)):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from conftest import Run, Said, Tiny
+from conftest import Run, Said, Tiny, at_night
 from test_cli_process import HELD, environment, wait_for
 
 import seviz
@@ -100,7 +100,7 @@ def command(tiny: Tiny, images: Path, run: Run) -> Callable[..., Said]:
 
 
 @posix
-@pytest.mark.parametrize("after", [1, 7, 16])
+@pytest.mark.parametrize("after", [at_night(1), 7, at_night(16)])
 def test_ctrl_c_and_on(command: Callable[..., Said], after: int) -> None:
     assert command().code == 0
     whole = Record.load("out")
@@ -249,18 +249,22 @@ def unchanged(tiny: Tiny, images: Path) -> list[object]:
     [
         (other_weights, [], 3, "checkpoint (sha256)", ()),
         (touched, [], 4, "images (sha256 of names, sizes, times)", ()),
-        (one_more, [], 4, "images (sha256 of names, sizes, times)", ()),
-        (renamed, [], 4, "images (sha256 of names, sizes, times)", ()),
+        at_night((one_more, [], 4, "images (sha256 of names, sizes, times)", ())),
+        at_night((renamed, [], 4, "images (sha256 of names, sizes, times)", ())),
         (unchanged, ["--crop-pct", "0.9"], 4, "preprocessing: crop_pct", ("0.9", "1.0")),
-        (
-            unchanged,
-            ["--mean", "0.1", "0.2", "0.3"],
-            4,
-            "preprocessing: mean",
-            ("[0.1, 0.2, 0.3]", "[0.5, 0.5, 0.5]"),
+        at_night(
+            (
+                unchanged,
+                ["--mean", "0.1", "0.2", "0.3"],
+                4,
+                "preprocessing: mean",
+                ("[0.1, 0.2, 0.3]", "[0.5, 0.5, 0.5]"),
+            )
         ),
         (unchanged, ["--amp"], 2, "dtype", ("bfloat16 autocast", "float32")),
-        (unchanged, ["--num-samples", "20"], 4, "images (sha256 of names, sizes, times)", ()),
+        at_night(
+            (unchanged, ["--num-samples", "20"], 4, "images (sha256 of names, sizes, times)", ())
+        ),
         (unchanged, ["--num-samples", "40"], 2, "--num-samples", ("40", "null")),
         (unchanged, ["--labels", "data"], 2, "--labels", ("data", "model")),
     ],
@@ -309,7 +313,9 @@ def test_a_strict_pass_does_not_go_on_over_skipped_images(begun: list[object], r
     assert "found ant/00a.png: not an image" in said.err
 
 
-@pytest.mark.parametrize("damage", [b"", b"not an archive", None], ids=["empty", "other", "cut"])
+@pytest.mark.parametrize(
+    "damage", [at_night(b""), at_night(b"not an archive"), None], ids=["empty", "other", "cut"]
+)
 def test_a_damaged_state_is_refused(begun: list[object], run: Run, damage: bytes | None) -> None:
     STATE.write_bytes(STATE.read_bytes()[:-200] if damage is None else damage)
     said = run(*begun, "--resume")

@@ -13,6 +13,7 @@ import timm
 import torch
 import torch.nn.functional as F
 import torchvision
+from conftest import at_night
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -405,19 +406,21 @@ KINDS = {
     *("timm:legacy_seresnext26_32x4d", "torchvision:mobilenet_v3_small", "timm:nf_seresnet26"),
     *("timm:coatnet_0_rw_224", "timm:ghostnet_100"),
 }
-# Tracing these takes half a second and more; smaller ones of their kind are among the others.
+# Tracing these takes a third of a second and more; smaller ones of their kind are among the others.
 LARGE = {
+    *("timm:seresnext50_32x4d", "timm:regnety_008", "timm:semnasnet_100", "timm:rexnet_100"),
+    *("timm:seresnet33ts", "torchvision:efficientnet_b0", "torchvision:regnet_y_400mf"),
     *("timm:seresnet152d", "timm:legacy_senet154", "timm:dm_nfnet_f0", "torchvision:maxvit_t"),
     *("timm:efficientnetv2_rw_t", "timm:hardcorenas_f", "timm:haloregnetz_b", "timm:mixnet_s"),
     *("timm:efficientnet_b0", "timm:tf_efficientnet_b3", "timm:tf_mobilenetv3_large_100"),
 }
 
 
-def at_night(names: Iterable[str]) -> list[Any]:
-    return [pytest.param(n, marks=pytest.mark.nightly) if n in names else n for n in SE_NETWORKS]
+def without(names: Iterable[str]) -> list[Any]:
+    return [at_night(n) if n in names else n for n in SE_NETWORKS]
 
 
-@pytest.mark.parametrize("name", at_night(set(SE_NETWORKS) - KINDS))
+@pytest.mark.parametrize("name", without(set(SE_NETWORKS) - KINDS))
 def test_fvcores_total_of_zoo_networks(name: str) -> None:
     """Small images where the network takes them: fvcore runs the network."""
     zoo, _, entry = name.partition(":")
@@ -438,7 +441,7 @@ def test_fvcores_total_of_zoo_networks(name: str) -> None:
     assert convention.with_se == expected
 
 
-@pytest.mark.parametrize("name", at_night(LARGE))
+@pytest.mark.parametrize("name", without(LARGE))
 def test_zoo_networks(name: str) -> None:
     zoo, _, entry = name.partition(":")
     model = on_meta(zoo, entry)

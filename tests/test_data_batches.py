@@ -365,6 +365,7 @@ def test_a_killed_worker_is_an_error_not_a_wait():
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 @told_anywhere
+@pytest.mark.nightly  # it waits for seconds; one that dies at once is above
 def test_a_worker_killed_while_the_network_computes_is_told_at_the_next_batch():
     handler = signal.getsignal(signal.SIGCHLD)
     batches = iter(deadly_batches(after=0.5))

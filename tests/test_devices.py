@@ -367,9 +367,12 @@ COMMANDS = {
 @pytest.mark.parametrize(
     ("name", "float64"),
     [
-        *((name, True) for name in COMMANDS if name != "ablate-stages"),
+        *((name, True) for name in ("ablate", "confusion", "fold")),
         ("ablate-stages", False),
-        pytest.param("ablate-stages", True, marks=pytest.mark.nightly),
+        *(
+            pytest.param(name, True, marks=pytest.mark.nightly)
+            for name in ("ablate-stages", "ablate-shuffled", "compare")
+        ),
     ],
 )
 def test_a_command_on_a_pretended_gpu(run: Run, name: str, float64: bool) -> None:

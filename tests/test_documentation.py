@@ -19,6 +19,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from conftest import at_night
 from dialects import net, settle
 from matplotlib.figure import Figure
 from mechanisms import LinearContext
@@ -150,7 +151,7 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
 
 
 @pytest.fixture
-def like_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def like_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None) -> Path:
     """Run in a folder that has what a clone has, and is not one: results are to be written there."""
     for name in ("sample_checkpoints", "reports"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -164,7 +165,11 @@ GUIDE = ROOT / "CONTRIBUTING.md"
 WITH_PYTHON = [p for p in PAGES if p not in {TUTORIAL, GUIDE} and blocks(p, "python")]
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=short)
+# Those that make a whole report, explain images or exchange gates: each has its own tests.
+LONG = {DOCS / name for name in ("report.md", "image.md", "swap.md")}
+
+
+@pytest.mark.parametrize("page", [at_night(p) if p in LONG else p for p in WITH_PYTHON], ids=short)
 def test_python_on_the_pages_runs(page: Path, like_a_clone: Path) -> None:
     seen: dict[str, Any] = {}
     for block in blocks(page, "python"):
@@ -179,6 +184,7 @@ def test_python_on_the_pages_runs(page: Path, like_a_clone: Path) -> None:
         seen |= names
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_tutorial_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,7 +104,7 @@ CROWDS = {
 }
 
 
-@pytest.mark.parametrize(("crowd", "width"), crossed(CROWDS, [8.5, None]))
+@pytest.mark.parametrize(("crowd", "width"), crossed(CROWDS, [8.5, None], of=2))
 def test_readable_at_any_size(crowd, width):
     record, first = CROWDS[crowd]
     record = replace(record, header=replace(record.header, partial=True))

@@ -36,6 +36,7 @@ def test_operators_are_seen_without_the_compiler() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.nightly  # that it loads a compiler is what it tests
 def test_torchs_own_mode_would_load_it() -> None:
     """What the class is for; where this fails, a newer torch has made it unnecessary."""
     if not hasattr(TorchDispatchMode, "_should_skip_dynamo"):

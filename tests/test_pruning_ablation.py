@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, Tiny, sampled
+from conftest import Refuses, Tiny, crossed
 from dialects import SETTABLE, Dialect, set_by_hand, true_gates
 from PIL import Image
 from torch import Tensor, nn
@@ -270,8 +270,11 @@ def test_mixed_precision_is_that_of_the_network(case: Case) -> None:
 # Every dialect
 
 
-@pytest.mark.parametrize("dialect", sampled(SETTABLE[::6], 3), ids=lambda d: d.name)
-@pytest.mark.parametrize("what", ["one", "mean", "shuffle"])
+@pytest.mark.parametrize(
+    ("dialect", "what"),
+    crossed(SETTABLE[::6], ["one", "mean", "shuffle"], of=3),
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_dialects(dialect: Dialect, what: str) -> None:
     model = dialect.build()
     example = dialect.example(7, seed=2)

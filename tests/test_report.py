@@ -50,12 +50,6 @@ def page(record: Record, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the printed figures out, which take most of the time, where a test reads words and data."""
-    monkeypatch.setattr("seviz.report.build.pictures", lambda inputs: {})
-
-
 def script(text: str, name: str) -> str:
     found = re.search(
         rf'<script type="[^"]*" id="{re.escape(name)}">(.*?)</script>', text, re.DOTALL
@@ -168,7 +162,14 @@ def test_full_embeds_every_channel(tmp_path: Path) -> None:
         assert len(unpacked(text, "gates-SE_2_1")) > (2 * 400 * 4096 if full else 0)
 
 
-@pytest.mark.parametrize("name", ["se_resnet20_cifar10", "senet_notes_cifar10", "resnet20_cifar10"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "se_resnet20_cifar10",
+        pytest.param("senet_notes_cifar10", marks=pytest.mark.nightly),
+        "resnet20_cifar10",
+    ],
+)
 def test_small_reports_are_small(name: str, tmp_path: Path) -> None:
     folder = Path(__file__).parent.parent / "reports" / name
     path = seviz.write_report(folder, tmp_path)

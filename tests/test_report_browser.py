@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import PATIENCE, TOOLTIP, Opened, needs_browser, opened, running
+from conftest import without_pictures
 
 import seviz
 from seviz.analysis import gate_distances
@@ -34,7 +35,8 @@ def record(digits_record: Path) -> Record:
 def path(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
     audit = seviz.audit(seviz.sample("se_resnet_digits"), sweep=(2, 8))
     folder = tmp_path_factory.mktemp("report")
-    return seviz.write_report(record, folder, ["1", "4"], audit=audit)
+    with without_pictures():
+        return seviz.write_report(record, folder, ["1", "4"], audit=audit)
 
 
 @pytest.fixture(scope="module")
@@ -310,8 +312,8 @@ def test_tables_sort_and_filter(fresh: Opened) -> None:
         ("cat", "cat"),
     ],
 )
-def test_saved_cells_are_no_formulas(fresh: Opened, text: str, cell: str) -> None:
-    assert fresh.page.evaluate("(text) => inert(text)", text) == cell
+def test_saved_cells_are_no_formulas(report: Opened, text: str, cell: str) -> None:
+    assert report.page.evaluate("(text) => inert(text)", text) == cell
 
 
 def test_data_can_be_saved(fresh: Opened, record: Record, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from browser import TOOLTIP, Opened, needs_browser, opened, running
+from conftest import without_pictures
 from synthetic import record_of_gates
 
 import seviz
@@ -39,7 +40,8 @@ def record() -> Record:
 
 @pytest.fixture(scope="module")
 def path(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return seviz.write_report(record, tmp_path_factory.mktemp("crowded"), ["ant", "bee"])
+    with without_pictures():
+        return seviz.write_report(record, tmp_path_factory.mktemp("crowded"), ["ant", "bee"])
 
 
 @pytest.fixture(scope="module")

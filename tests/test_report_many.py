@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Opened, needs_browser, opened, running
+from conftest import without_pictures
 from synthetic import make_record
 
 import seviz
@@ -29,7 +30,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def report(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    path = seviz.write_report(make_record(STAGES, NAMES), tmp_path_factory.mktemp("many"), NAMED)
+    folder = tmp_path_factory.mktemp("many")
+    with without_pictures():
+        path = seviz.write_report(make_record(STAGES, NAMES), folder, NAMED)
     with opened(browser, path) as report:
         yield report
         assert not report.complaints

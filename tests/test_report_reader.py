@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import PATIENCE, Opened, needs_browser, opened, running
+from conftest import without_pictures
 from synthetic import record_of_gates, with_predictions
 
 import seviz
@@ -63,7 +64,8 @@ def path(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
         seviz.audit(seviz.sample("se_resnet_digits"), sweep=(2,)), name=header.checkpoint
     )
     folder = tmp_path_factory.mktemp("reader")
-    return seviz.write_report(record, folder, audit=audit, ablation=ablation)
+    with without_pictures():
+        return seviz.write_report(record, folder, audit=audit, ablation=ablation)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,13 @@ def test_the_first_screen_is_map_accuracy_and_three_findings(
         page.go_back()
     report.settle()
     assert page.evaluate("location.hash") == ""
+
+
+def test_the_page_glides_where_motion_is_liked(browser: Any, path: Path) -> None:
+    with opened(browser, path, reduced_motion="no-preference") as report:
+        report.page.locator(".leading a").first.click()
+        assert in_view(report, f'[data-panel="{BEST}"]')
+        assert report.complaints == []
 
 
 def test_every_link_of_the_page_leads_somewhere(report: Opened) -> None:
@@ -228,33 +237,29 @@ def test_back_and_forward_go_through_what_was_chosen(browser: Any, path: Path) -
         assert report.complaints == []
 
 
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        "gates?order=backwards&view=1,2,x&class=yeti&colour=-1&colour=z&block=SE_9_9&channel=SE_3_1:9999",
-        "%E0%A4%A?order=%zz&channel=%&cells=9,9,1&sort=classes&sort=classes:99:ascending&sort=:::&map=no",
-        "?&&==&class&block&__proto__=1&constructor=2&show=3&log=7&true",
-        "block-SE_9_9?view=NaN,1,0,1&cells=1e9,2,3,4",
-        "<img src=x onerror=window.harmed=1>?class=<img src=x onerror=window.harmed=1>",
-    ],
+DAMAGED = (
+    "gates?order=backwards&view=1,2,x&class=yeti&colour=-1&colour=z&block=SE_9_9&channel=SE_3_1:9999",
+    "%E0%A4%A?order=%zz&channel=%&cells=9,9,1&sort=classes&sort=classes:99:ascending&sort=:::&map=no",
+    "?&&==&class&block&__proto__=1&constructor=2&show=3&log=7&true",
+    "block-SE_9_9?view=NaN,1,0,1&cells=1e9,2,3,4",
+    "<img src=x onerror=window.harmed=1>?class=<img src=x onerror=window.harmed=1>",
 )
-def test_what_an_address_says_of_nothing_known_is_left_aside(
-    report: Opened, path: Path, damaged: str
-) -> None:
-    page = report.page
-    page.goto("about:blank")
-    page.goto(f"{path.resolve().as_uri()}#{damaged}")
-    page.wait_for_selector(".canvas[data-drawn]", state="attached", timeout=PATIENCE)
-    report.drawn("confusion")
-    report.settle()
-    assert page.locator("#order").input_value() == "index"
-    assert page.evaluate("shownBlocks().length") >= (0 if "&block&" in damaged else 2)
-    assert page.evaluate("window.harmed ?? null") is None
-    assert page.evaluate("confusion.said()") == []
-    assert report.complaints == []
-    page.goto("about:blank")
-    page.goto(path.resolve().as_uri())
-    page.wait_for_selector(".canvas[data-drawn]", state="attached", timeout=PATIENCE)
+
+
+def test_what_an_address_says_of_nothing_known_is_left_aside(browser: Any, path: Path) -> None:
+    with opened(browser, path) as report:
+        page = report.page
+        for damaged in DAMAGED:
+            page.goto("about:blank")
+            page.goto(f"{path.resolve().as_uri()}#{damaged}")
+            page.wait_for_selector(".canvas[data-drawn]", state="attached", timeout=PATIENCE)
+            report.drawn("confusion")
+            assert page.locator("#order").input_value() == "index", damaged
+            blocks = page.evaluate("shownBlocks().length")
+            assert blocks >= (0 if "&block&" in damaged else 2), damaged
+            assert page.evaluate("window.harmed ?? null") is None, damaged
+            assert page.evaluate("confusion.said()") == [], damaged
+            assert report.complaints == [], damaged
 
 
 def test_a_search_says_when_it_finds_nothing_and_shows_what_it_finds(
@@ -329,7 +334,7 @@ def test_few_stops_of_the_tab_key_lead_to_the_panels(report: Opened) -> None:
     page.wait_for_function("document.querySelectorAll('#chips .chip').length === 4")
 
 
-@pytest.mark.parametrize("width", [390, 768, 1440])
+@pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.nightly), 1440])
 def test_wide_tables_say_so_and_keep_their_names(report: Opened, width: int) -> None:
     page = report.page
     page.set_viewport_size({"width": width, "height": 900})
@@ -443,14 +448,9 @@ def test_saved_tables_have_a_number_to_a_cell_and_all_of_their_rows(
     np.testing.assert_allclose(every, record.stats(BEST).all_mean, atol=2e-5)
 
 
-def test_printed_tables_repeat_their_heads_and_nothing_is_cut(
-    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_pictures")
+def test_printed_tables_repeat_their_heads_and_nothing_is_cut(browser: Any, tmp_path: Path) -> None:
     import pymupdf
-
-    monkeypatch.setattr(
-        "seviz.report.build.pictures", lambda inputs: {}
-    )  # they take most of the time
 
     record = with_predictions(
         record_of_gates(

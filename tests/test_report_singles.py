@@ -156,9 +156,11 @@ def data_of(page: Path) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_report_has_pictures_on_request_alone(
-    run: Run, tiny: Tiny, pictures: Path, elsewhere: Path
+    run: Run, tiny: Tiny, pictures: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("seviz.figures.catalogue.FIGURES", ())
     arguments = ("report", tiny.path, "--data", pictures, "-o", "out", "--formats", "svg")
     assert run(*arguments).code == 0
     assert "thumbs" not in data_of(elsewhere / "out/report.html")
@@ -188,10 +190,10 @@ def test_thumbnails_are_of_the_records_own_images(record: Record, refuses: Refus
         seviz.thumbnails(record, [(np.zeros((1, 3, 8, 8)), [0])])
 
 
-def test_all_pairs_of_a_thousand_classes_are_in_the_file(tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.usefixtures("no_pictures")
+def test_all_pairs_of_a_thousand_classes_are_in_the_file(tmp_path: Path) -> None:
     from synthetic import make_record, with_predictions
 
-    monkeypatch.setattr("seviz.report.build.pictures", lambda inputs: {})
     large = with_predictions(make_record(((1, 16),), [f"class {i:04}" for i in range(1000)]))
     text = seviz.write_report(large, tmp_path).read_text(encoding="utf-8")
     packed = re.search(r'id="csv-pairs">(.*?)</script>', text)

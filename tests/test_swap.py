@@ -87,7 +87,7 @@ def test_an_images_own_gates_change_no_bit(dialect: Dialect) -> None:
     assert not torch.equal(held.answer({n: g.flip(0) for n, g in gates.items()}), output)
 
 
-@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda f: f.name)
+@pytest.mark.parametrize("foreign", sampled(FOREIGN, 3), ids=lambda f: f.name)
 def test_every_mechanism(foreign: Foreign) -> None:
     model, images = foreign.build(), foreign.example(4, seed=3)
     traced = trace(model, tuple(images.shape[1:]), foreign.key)

@@ -221,7 +221,5 @@ def say(result: Ablation, files: Sequence[Path], speaker: Speaker) -> None:
     subject = f"{result.architecture} on {result.source} {result.split}".rstrip()
     speaker.say(f"{subject}: {result.images:,} images{partial}")
     speaker.line()
-    for table in tables_of(result).values():
-        if table.rows:
-            speaker.table(table)
+    speaker.tables(tables_of(result).values())
     speaker.wrote(files)

@@ -164,12 +164,7 @@ def _say(view: ChannelView, written: Written, speaker: Speaker) -> None:
     from seviz.analysis.channel_text import describe_channel
     from seviz.tables import tables_of
 
-    first, *rest = describe_channel(view)
-    speaker.say(first, "strong")
-    for sentence in rest:
-        speaker.say(sentence)
+    speaker.answer(describe_channel(view))
     speaker.line()
-    for table in tables_of(view).values():
-        if table.rows:
-            speaker.table(table)
+    speaker.tables(tables_of(view).values())
     speaker.wrote(written.files)

@@ -75,10 +75,7 @@ def say_several(
     """Print the text: what was found, then the networks, every two, class shares and geometries."""
     from seviz.tables import tables_of
 
-    first, *rest = compared.sentences()
-    speaker.say(first, "strong")
-    for sentence in rest:
-        speaker.say(sentence)
+    speaker.answer(compared.sentences())
     speaker.line()
     say_warnings(list(_warnings(compared)), speaker)
     for name, table in tables_of(compared).items():

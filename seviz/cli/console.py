@@ -8,7 +8,7 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
@@ -90,6 +90,17 @@ class Speaker:
             shown = shortened(shown, self._width - 2)
         for line in wrapped(shown, self._width or PIPED, indent="  ").split("\n"):
             print(self._marked(line, mark))
+
+    def answer(self, sentences: Sequence[str]) -> None:
+        """Print what a result says: the answer first, and what else is to be said of it."""
+        for place, sentence in enumerate(sentences):
+            self.say(sentence, "" if place else "strong")
+
+    def tables(self, tables: Iterable[Table]) -> None:
+        """Print those that have rows."""
+        for table in tables:
+            if table.rows:
+                self.table(table)
 
     def table(self, table: Table) -> None:
         """Print a table under its caption and above its notes.

@@ -174,13 +174,8 @@ def _say(explained: ImageExplanation, written: Written, speaker: Speaker) -> Non
     from seviz.tables.image import answers_table, image_blocks_table
 
     for image in explained.images:
-        first, *rest = describe_image(explained, image)
-        speaker.say(first, "strong")
-        for sentence in rest:
-            speaker.say(sentence)
+        speaker.answer(describe_image(explained, image))
     speaker.say(caution(explained), "faint")
     speaker.line()
-    for table in (answers_table(explained), image_blocks_table(explained)):
-        if table.rows:
-            speaker.table(table)
+    speaker.tables((answers_table(explained), image_blocks_table(explained)))
     speaker.wrote(written.files)

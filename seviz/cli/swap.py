@@ -157,11 +157,7 @@ def _say(found: Swap, written: Written, speaker: Speaker) -> None:
     from seviz.analysis.swap import describe
     from seviz.tables import tables_of
 
-    first, *rest = describe(found)
-    speaker.say(first, "strong")
-    for sentence in rest:
-        speaker.say(sentence)
+    speaker.answer(describe(found))
     speaker.line()
-    for table in tables_of(found).values():
-        speaker.table(table)
+    speaker.tables(tables_of(found).values())
     speaker.wrote(written.files)

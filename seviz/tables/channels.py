@@ -7,14 +7,14 @@ from pathlib import Path
 from seviz.analysis.channel import ChannelView
 from seviz.analysis.channel_text import shared_gates
 from seviz.analysis.channels import ChannelRanking
-from seviz.analysis.findings.estimates import Estimate
+from seviz.analysis.findings.estimates import estimate_of
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import Column, Table
 
 _CLASSES = (
     Column("class", "class", get=lambda c: c.name),
     Column("images", "images", ","),
-    Column("mean", "mean gate", ".3f", ends=("mean_low", "mean_high")),
+    Column.measured("mean", "mean gate", ".3f"),
     Column("spread", "standard deviation", ".3f", rank=1),
     Column("low", "smallest", ".3f", rank=2),
     Column("high", "largest", ".3f", rank=2),
@@ -46,7 +46,7 @@ def channel_images_table(view: ChannelView) -> Table:
 _COMPANIONS = (
     Column("block", "block"),
     Column("channel", "channel", "d"),
-    Column("correlation", "correlation", "+.3f", ends=("correlation_low", "correlation_high")),
+    Column.measured("correlation", "correlation", "+.3f"),
     Column("within", "within classes", "+.3f", rank=1),
 )
 
@@ -74,14 +74,13 @@ _RANKING = (
     Column("high", "above 0.95", ".1%", rank=4),
     Column("norm", "norm of weights", ".4g", rank=1),
     Column("weight_share", "share of weights", ".2%", rank=3),
-    Column(
+    Column.measured(
         "delta",
         "top-1 without it",
         "+.2f",
         unit="points",
         scale=100,
-        ends=("delta_low", "delta_high"),
-        get=lambda r: r.effect and Estimate(r.effect.delta, r.effect.low, r.effect.high),
+        get=lambda r: estimate_of(r.effect),
     ),
     Column("lost"),
     Column("won"),
@@ -124,14 +123,13 @@ def write_channels_csv(ranking: ChannelRanking, path: str | Path) -> Path:
 
 _EFFECTS = (
     Column("held", "held at", get=lambda one: one[0]),
-    Column(
+    Column.measured(
         "delta",
         "change of top-1",
         "+.2f",
         unit="points",
         scale=100,
-        ends=("delta_low", "delta_high"),
-        get=lambda one: Estimate(one[1].delta, one[1].low, one[1].high),
+        get=lambda one: estimate_of(one[1]),
     ),
     Column("lost", "lost", ",", get=lambda one: one[1].lost),
     Column("won", "won", ",", get=lambda one: one[1].won),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seviz.analysis import ClassChange, Comparison
-from seviz.analysis.findings.estimates import Estimate
+from seviz.analysis.findings.estimates import Estimate, estimate_of
 from seviz.analysis.proportions import Difference
 from seviz.results.blocks import SE
 from seviz.results.mechanisms import BY_KEY, word_of
@@ -19,8 +19,8 @@ from seviz.tables.table import Cell, Column, Table
 
 _NETWORKS = (
     Column("name", "network"),
-    Column("top1", "top-1", ".2%", ends=("top1_low", "top1_high")),
-    Column("top5", "top-5", ".2%", ends=("top5_low", "top5_high"), rank=2),
+    Column.measured("top1", "top-1", ".2%"),
+    Column.measured("top5", "top-5", ".2%", rank=2),
     Column("params", "parameters", ","),
     Column("macs", "MACs", ","),
     Column("paper_gflops", "paper's GFLOPs", "g", rank=1),
@@ -80,7 +80,7 @@ def _word(subjects: Sequence[Subject]) -> str:
 def _points(found: Difference | None) -> Cell | None:
     if found is None:
         return None
-    change = Estimate(found.delta, found.low, found.high)
+    change = estimate_of(found)
     return Cell(change, text=CHANGE.shown(change))
 
 
@@ -104,9 +104,7 @@ CHANGE = Column(
     scale=100,
     ends=("low", "high"),
 )
-_RECALL_CHANGE = replace(
-    CHANGE, get=lambda c: Estimate(c.recall.delta, c.recall.low, c.recall.high)
-)
+_RECALL_CHANGE = replace(CHANGE, get=lambda c: estimate_of(c.recall))
 _CLASSES = (
     Column("class", "class", get=lambda c: c.name),
     Column("images", "images", ",", rank=1),

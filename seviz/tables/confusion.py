@@ -9,12 +9,11 @@ from typing import Any
 from seviz.analysis import (
     BlockContrast,
     CalibrationCurve,
-    Estimate,
     GateConfusion,
     Scores,
-    Share,
     ranked_confusions,
 )
+from seviz.analysis.findings.estimates import estimate_of
 from seviz.results.evaluation import Evaluation
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import Cell, Column, Table
@@ -25,10 +24,6 @@ _ENDS = ("low", "high")
 
 def scores_table(scores: Scores) -> Table:
     """Return the numbers of the whole, one a row."""
-
-    def share(found: Share) -> Estimate:
-        return Estimate(found.value, found.low, found.high)
-
     averages = [
         (f"{kind} {name}", getattr(average, key))
         for kind, average in (("macro", scores.macro), ("weighted", scores.weighted))
@@ -36,8 +31,8 @@ def scores_table(scores: Scores) -> Table:
     ]
     curve = scores.calibration
     rows = [
-        ("top-1", share(scores.top1)),
-        *([("top-5", share(scores.top5))] if scores.top5 is not None else []),
+        ("top-1", estimate_of(scores.top1)),
+        *([("top-5", estimate_of(scores.top5))] if scores.top5 is not None else []),
         ("balanced accuracy", scores.balanced_accuracy),
         *averages,
         *([("expected calibration error", curve.ece)] if curve is not None else []),

@@ -314,12 +314,8 @@ _LATENCY = (
     Column("batch", "batch", "d"),
     Column("with_se_ms", "with {}", ".2f", unit="ms"),
     Column("without_se_ms", "without {}", ".2f", unit="ms"),
-    Column(
-        "ratio",
-        "ratio",
-        ".3f",
-        lambda t: Estimate(t.ratio, t.ratio_low, t.ratio_high),
-        ends=("ratio_low", "ratio_high"),
+    Column.measured(
+        "ratio", "ratio", ".3f", lambda t: Estimate(t.ratio, t.ratio_low, t.ratio_high)
     ),
     Column("device", "device", get=_device),
 )

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seviz.analysis.findings.estimates import Estimate
+from seviz.analysis.findings.estimates import estimate_of
 from seviz.analysis.geometry import Geometry, relative_depths
-from seviz.analysis.proportions import PairedDifference, Share
+from seviz.analysis.proportions import PairedDifference
 from seviz.analysis.several import PairComparison, SeveralComparison
 from seviz.results.mechanisms import BY_KEY
 from seviz.tables.comparison import CHANGE
@@ -18,11 +18,11 @@ from seviz.tables.table import Cell, Column, Table
 
 _STILL = "hardly moves: means little"
 _DEPTH = Column("depth", "depth", ".2f")
-_SHARE = Column("class_share", "class share", ".3f", ends=("class_share_low", "class_share_high"))
+_SHARE = Column.measured("class_share", "class share", ".3f")
 _NETWORKS = (
     Column("name", "network"),
     Column("gates", "gates"),
-    Column("top1", "top-1", ".2%", ends=("top1_low", "top1_high")),
+    Column.measured("top1", "top-1", ".2%"),
     Column("params", "parameters", ","),
     Column("gate_params", "gate parameters", ",", rank=1),
     Column("gate_share", "of all parameters", ".2%", rank=2),
@@ -41,7 +41,7 @@ def several_networks_table(compared: SeveralComparison) -> Table:
             (
                 subject.name,
                 _gates(compared.gates(place)),
-                _estimate(compared.top1[place]),
+                estimate_of(compared.top1[place]),
                 total,
                 own,
                 own / total if own is not None and total else None,
@@ -61,10 +61,6 @@ def _gates(found: dict[str, int] | None) -> str | None:
     if found is None:
         return None
     return ", ".join(f"{count} {BY_KEY[key].word}" for key, count in found.items()) or "none"
-
-
-def _estimate(share: Share | None) -> Estimate | None:
-    return None if share is None else Estimate(share.value, share.low, share.high)
 
 
 _PAIRS = (
@@ -101,7 +97,7 @@ def _pair(compared: SeveralComparison, pair: PairComparison) -> tuple[Any, ...]:
     return (
         names[pair.first],
         names[pair.second],
-        Estimate(top1.delta, top1.low, top1.high),
+        estimate_of(top1),
         *sides,
         top1.p_value,
         pair.p_adjusted,
@@ -157,7 +153,7 @@ _GEOMETRIES = (
     Column("second_block", "block of the second"),
     Column("first_depth", "depth", ".2f", rank=2),
     Column("second_depth", "depth of the second", ".2f", rank=3),
-    Column("geometry", "geometry", "+.2f", ends=("geometry_low", "geometry_high")),
+    Column.measured("geometry", "geometry", "+.2f"),
     Column("chosen", "remark", rank=1),
 )
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seviz.analysis.findings.estimates import Estimate
-from seviz.analysis.proportions import Difference, Share
+from seviz.analysis.findings.estimates import estimate_of
 from seviz.analysis.shift import Shift, WorldShift
 from seviz.analysis.shift_blocks import BlockShift
 from seviz.tables.csv_files import write_csv
@@ -27,12 +26,18 @@ _TESTS = (
 )
 
 
-def _share(share: Share | None) -> Estimate | None:
-    return Estimate(share.value, share.low, share.high) if share is not None else None
+def _top1(key: str, title: str, **more: Any) -> Column:
+    """Return a column of right answers."""
+    return Column.measured(
+        key, title, ".2%", lambda w: estimate_of(getattr(w, key)), brief=True, **more
+    )
 
 
-def _change(change: Difference | None) -> Estimate | None:
-    return Estimate(change.delta, change.low, change.high) if change is not None else None
+def _change(key: str, title: str, **more: Any) -> Column:
+    """Return a column of what another world takes from them, in points."""
+    return Column.measured(
+        key, title, "+.2f", lambda w: estimate_of(getattr(w, key)), scale=100, **more
+    )
 
 
 def _drift(world: WorldShift) -> Any:
@@ -54,26 +59,11 @@ _WORLDS = (
     Column("corruption", ""),
     Column("severity", "", "d"),
     Column("images", "n", ","),
-    Column(
-        "top1", "top-1", ".2%", lambda w: _share(w.top1), ends=("top1_low", "top1_high"), brief=True
-    ),
-    Column(
-        "change",
-        "change, points",
-        "+.2f",
-        lambda w: _change(w.change),
-        scale=100,
-        ends=("change_low", "change_high"),
-    ),
+    _top1("top1", "top-1"),
+    _change("change", "change, points"),
     Column("change_p", "", P_VALUE, lambda w: w.change.p_value if w.change else None),
-    Column(
-        "changed",
-        "other answer",
-        ".1%",
-        lambda w: _share(w.changed),
-        ends=("changed_low", "changed_high"),
-        brief=True,
-        rank=1,
+    Column.measured(
+        "changed", "other answer", ".1%", lambda w: estimate_of(w.changed), brief=True, rank=1
     ),
     Column("answers", "their drift", "z.3f", _drift, rank=2),
     Column("answers_p", "", P_VALUE, lambda w: w.answers.p_value if w.answers else None),
@@ -160,43 +150,11 @@ def side_by_side(shift: Shift) -> Table:
 
 _TWIN = (
     Column("name", "images"),
-    Column(
-        "top1",
-        "top-1",
-        ".2%",
-        lambda w: _share(w.top1),
-        ends=("top1_low", "top1_high"),
-        brief=True,
-        rank=2,
-    ),
-    Column(
-        "twin_top1",
-        "twin",
-        ".2%",
-        lambda w: _share(w.twin_top1),
-        ends=("twin_top1_low", "twin_top1_high"),
-        brief=True,
-        rank=2,
-    ),
-    Column(
-        "change",
-        "change, points",
-        "+.2f",
-        lambda w: _change(w.change),
-        scale=100,
-        ends=("change_low", "change_high"),
-        brief=True,
-    ),
-    Column(
-        "twin_change",
-        "twin",
-        "+.2f",
-        lambda w: _change(w.twin_change),
-        scale=100,
-        ends=("twin_change_low", "twin_change_high"),
-        brief=True,
-    ),
-    Column("more", "better by", "+.2f", scale=100, ends=("more_low", "more_high")),
+    _top1("top1", "top-1", rank=2),
+    _top1("twin_top1", "twin", rank=2),
+    _change("change", "change, points", brief=True),
+    _change("twin_change", "twin", brief=True),
+    Column.measured("more", "better by", "+.2f", scale=100),
     Column(
         "features",
         "features' drift",

@@ -23,7 +23,7 @@ def place_name(place: str) -> str:
 
 
 def _share(key: str, title: str, *, form: str = ".1%", rank: int = 0, brief: bool = True) -> Column:
-    return Column(key, title, form, ends=(f"{key}_low", f"{key}_high"), rank=rank, brief=brief)
+    return Column.measured(key, title, form, rank=rank, brief=brief)
 
 
 _PLACE = Column("place", "gates of", get=lambda r: place_name(r.place))

@@ -64,6 +64,22 @@ class Column:
     rank: int = 0
     brief: bool = False
 
+    @classmethod
+    def measured(
+        cls,
+        key: str,
+        title: str,
+        form: str,
+        get: Callable[[Any], Any] | None = None,
+        **more: Any,
+    ) -> Column:
+        """Return a column of numbers with intervals; files have the ends as ``KEY_low`` and ``KEY_high``.
+
+        >>> Column.measured("top1", "top-1", ".2%", brief=True).ends
+        ('top1_low', 'top1_high')
+        """
+        return cls(key, title, form, get, ends=(f"{key}_low", f"{key}_high"), **more)
+
     @property
     def heading(self) -> str:
         """Return the title with the unit."""

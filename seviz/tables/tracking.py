@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seviz.analysis.findings.estimates import Estimate
+from seviz.analysis.findings.estimates import Estimate, estimate_of
 from seviz.analysis.tracking import BlockMoment, Track
 from seviz.tables.csv_files import write_csv
 from seviz.tables.table import Cell, Column, Table
@@ -45,14 +45,7 @@ _BLOCKS = (
     Column("channels", "channels", ",", rank=3),
     Column("mean", "mean gate", ".3f", rank=2),
     *(
-        Column(
-            key,
-            title,
-            form,
-            _number(key, on_classes),
-            ends=(f"{key}_low", f"{key}_high"),
-            brief=True,
-        )
+        Column.measured(key, title, form, _number(key, on_classes), brief=True)
         for key, title, form, on_classes in _NUMBERS
     ),
     Column("shuffled", "shuffled labels", ".3f", rank=3),
@@ -97,7 +90,7 @@ def _epochs(track: Track) -> list[_Epoch]:
             _Epoch(
                 moment.epoch,
                 moment.name,
-                Estimate(share.value, share.low, share.high) if share is not None else None,
+                estimate_of(share),
                 _mean([b.spread.value for b in own]) or 0.0,
                 _mean([b.class_share.value for b in own if b.class_share and b.moves]),
                 sum(dead) / gates if dead and len(dead) == len(own) else None,
@@ -118,7 +111,7 @@ def epochs_table(track: Track) -> Table:
     columns = [
         Column("epoch", "epoch", "d"),
         Column("checkpoint", "checkpoint", rank=3),
-        Column("top1", "top-1", ".2%", ends=("top1_low", "top1_high")),
+        Column.measured("top1", "top-1", ".2%"),
         Column("spread", "spread", ".4f"),
         Column("class_share", "class share", ".3f"),
         Column("dead", "dead channels", ".1%"),
@@ -163,12 +156,11 @@ def changes_table(track: Track) -> Table:
     for key, title, form, on_classes in _NUMBERS:
         for which, when in (("first", first), ("last", last))[: len(track.moments)]:
             columns.append(
-                Column(
+                Column.measured(
                     f"{key}_{which}",
                     f"{title}, {when}" if which == "first" else when,
                     form,
                     _side(which, key, on_classes),
-                    ends=(f"{key}_{which}_low", f"{key}_{which}_high"),
                     brief=True,
                 )
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seviz.analysis.proportions import CONFIDENCE
+from seviz.analysis.proportions import CONFIDENCE, Difference, Share
 from seviz.results.stats import Floats
 
 FEWEST = 3  # images of a class that tell how much one image more or less does
@@ -42,6 +42,19 @@ class Estimate:
         )
         assert value is not None
         return Estimate(value, low, high)
+
+
+def estimate_of(found: Share | Difference | None) -> Estimate | None:
+    """Return a share, or a change of one, as a number with its interval; nothing of nothing.
+
+    >>> from seviz.analysis.proportions import Share
+    >>> estimate_of(Share(0.5, 0.25, 0.75, 5, 10))
+    Estimate(value=0.5, low=0.25, high=0.75)
+    """
+    if found is None:
+        return None
+    value = found.delta if isinstance(found, Difference) else found.value
+    return Estimate(value, found.low, found.high)
 
 
 @dataclass(frozen=True, eq=False)

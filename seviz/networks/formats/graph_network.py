@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seviz.errors import CheckpointError, printable
+from seviz.networks.formats.places import free_name, put_at, take_out
 
 # Computes an operator: takes tensors (``None`` for one that is left out), and attributes by name; returns
 # a tensor or a tuple of them. Sizes may travel between operators as NumPy arrays.
@@ -85,7 +86,7 @@ class GraphStep(nn.Module):
 
     def hold(self, position: int, name: str, tensor: Tensor) -> None:
         """Take a parameter, or a tensor as a buffer, for an input; ``name`` is changed where it is taken."""
-        name = _free(self, name)
+        name = free_name(self, name)
         if isinstance(tensor, nn.Parameter):
             self.register_parameter(name, tensor)
         else:
@@ -169,7 +170,7 @@ class GraphNetwork(nn.Module):
         numbers: dict[tuple[int, str], int] = {}
         for step in steps:
             module = GraphStep(step, functions[step.operator])
-            placed.append(replace(step, name=_add(self, step.name, module, numbers)))
+            placed.append(replace(step, name=put_at(self, step.name, module, numbers)))
             for position, value in enumerate(step.inputs):
                 if value in weights:
                     path = (paths or {}).get(value, value)
@@ -219,7 +220,7 @@ class GraphNetwork(nn.Module):
         )
         self.outputs = tuple(kept if name == made else name for name in self.outputs)
         self.edits += (Edit(made, kept=kept),)
-        _remove(self, path)
+        take_out(self, path)
         self._tidy()
 
     def fixed(self, path: str, position: int, value: Tensor) -> None:
@@ -277,7 +278,7 @@ class GraphNetwork(nn.Module):
         wanted = self.needed()
         for step in self.steps:
             if not wanted.intersection(step.outputs):
-                _remove(self, step.name)
+                take_out(self, step.name)
         self.steps = tuple(step for step in self.steps if wanted.intersection(step.outputs))
         self._plan = _plan(self, "the graph")
 
@@ -339,64 +340,6 @@ def _plan(network: GraphNetwork, name: str) -> _Plan:
         after.update(last)
         plan.append((place, given, outputs, last))
     return plan[::-1]
-
-
-def _add(root: nn.Module, path: str, module: nn.Module, numbers: dict[tuple[int, str], int]) -> str:
-    """Put a module at a dotted path, or at one like it that is free; return where it is."""
-    *above, leaf = [part for part in path.split(".") if part] or ["step"]
-    place = []
-    for part in above:
-        while part not in root._modules and hasattr(root, part):
-            part += "_"  # noqa: PLW2901
-        if root._modules.get(part) is None:
-            root.add_module(part, nn.Module())
-        child = root._modules[part]
-        assert child is not None
-        root = child
-        place.append(part)
-    existing = root._modules.get(leaf)
-    if type(existing) is nn.Module:  # a place that only holds others
-        module._modules.update(existing._modules)
-        root._modules[leaf] = module
-    else:
-        leaf = _free(root, leaf, numbers)
-        root.add_module(leaf, module)
-    return ".".join([*place, leaf])
-
-
-def _remove(root: nn.Module, path: str) -> None:
-    """Take out the module at ``path``, and the places around it that hold nothing any more."""
-    parent, _, leaf = path.rpartition(".")
-    around = root.get_submodule(parent)
-    module = around._modules[leaf]
-    assert module is not None
-    if module._modules:
-        emptied = nn.Module()
-        emptied._modules.update(module._modules)
-        around._modules[leaf] = emptied
-        return
-    del around._modules[leaf]
-    if parent and type(around) is nn.Module and not around._modules:
-        _remove(root, parent)
-
-
-def _free(module: nn.Module, name: str, numbers: dict[tuple[int, str], int] | None = None) -> str:
-    """Return a name that PyTorch takes: no dots, not empty, and none that the module has already.
-
-    Args:
-        module: Where it goes.
-        name: The one that is wanted.
-        numbers: How far names were counted, by module and name: a file may give all operators one name.
-    """
-    name = name.replace(".", "_") or "_"
-    if not hasattr(module, name):
-        return name
-    number = (numbers or {}).get((id(module), name), 1) + 1
-    while hasattr(module, f"{name}_{number}"):
-        number += 1
-    if numbers is not None:
-        numbers[id(module), name] = number
-    return f"{name}_{number}"
 
 
 def _role(step: Step, position: int, path: str) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from seviz.collect.execute import execute
 from seviz.collect.meet import met
@@ -23,30 +21,24 @@ from seviz.cost.attribution import split
 from seviz.cost.twin import modules_of
 from seviz.data.loaders import Loading
 from seviz.errors import CheckpointError, DataError, UsageError
-from seviz.gates import Example, Inputs, Trace, evaluating, trace, unwrap
-from seviz.gates.attributes import attributes_restored, copied
-from seviz.gates.inputs import call, like_traced
-from seviz.gates.rerun import Rerun
+from seviz.gates import Example, Inputs, Trace, trace, unwrap
+from seviz.gates.attributes import copied
 from seviz.networks import LoadedModel, save_checkpoint
 from seviz.networks.folds import Fold, apply_folds, separate
 from seviz.networks.formats.graph_network import GraphNetwork
 from seviz.networks.formats.onnx import ONNX, ONNX_SUFFIX, write_edited
 from seviz.networks.given import IN_MEMORY, as_loaded, first_example, prepared_elsewhere
 from seviz.networks.zoo import is_zoo_name, zoo_config
+from seviz.pruning.folding.checking import check, on_cpu
 from seviz.pruning.folding.export import export
 from seviz.pruning.folding.planning import FoldPlan, Planner
 from seviz.results.blocks import GateBlock, select_blocks
-from seviz.results.mechanisms import ALL, word_of
+from seviz.results.mechanisms import ALL
 from seviz.results.mechanisms import chosen as kinds_of
 from seviz.results.notebook import summary_html
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
 from seviz.results.stats import Floats
-
-# Largest difference of an output from that of the network with its gates held, as a share of the largest
-# output.
-TOLERANCE = 1e-4
-_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -150,7 +142,7 @@ class Folded:
             CheckpointError: If PyTorch cannot export it.
         """
         size = self.loaded.preprocessing.input_size
-        return export(_on_cpu(self.loaded.model), size, Path(path), self.loaded.name)
+        return export(on_cpu(self.loaded.model), size, Path(path), self.loaded.name)
 
 
 def check_saveable(loaded: LoadedModel, path: str | Path) -> None:
@@ -264,13 +256,13 @@ def fold(
         raise UsageError("expected blocks to fold, found none; name them, a stage, or all")
     chosen = select_blocks(found.found.blocks, blocks)
     means = _checked(loaded, chosen, gates)
-    work = _on_cpu(copied(model))
+    work = on_cpu(copied(model))
     folds, numbers, folded = _folded(work, found, chosen, means)
     apply_folds(work, folds, loaded.name)
     for path, values in numbers.items():
         buffer = next(work.get_submodule(path).buffers())
         buffer.copy_(values)
-    difference = _check(model, work, found, means, images)
+    difference = check(model, work, found, means, images)
     result = replace(
         loaded,
         model=work,
@@ -376,73 +368,6 @@ def _take_out(work: nn.Module, plan: FoldPlan) -> None:
     else:
         like = next(p for p in work.parameters() if p.is_floating_point())
         work.fixed(plan.site.path, plan.site.gate, plan.numbers.to(like))
-
-
-@torch.no_grad()
-def _check(
-    model: nn.Module,
-    work: nn.Module,
-    found: Trace,
-    means: Mapping[str, Tensor],
-    images: Any,
-) -> float:
-    """Compare with the network whose gates are held; return the largest difference of an output.
-
-    Raises:
-        CheckpointError: If it is larger than `TOLERANCE`, or the blocks are still there.
-    """
-    size = found.found.input_size
-    left = trace(work, found.example, found.found.mechanism).found.blocks
-    if len(left) != len(found.blocks) - len(means):
-        word = word_of(block.block.mechanism for block in found.blocks)
-        raise CheckpointError(
-            f"expected {len(found.blocks) - len(means)} {word} blocks after folding, found {len(left)}; this "
-            "network cannot be folded"
-        )
-    like = next(p for p in model.parameters() if p.is_floating_point())
-    reference = model if like.device.type == "cpu" else _on_cpu(copied(model))
-    generator = torch.Generator().manual_seed(0)
-    batches: list[Any] = []
-    if isinstance(found.example, Inputs):
-        batches.append(like_traced(found.example, _IMAGES, reference, torch.device("cpu")))
-    else:
-        batches.append(torch.randn((_IMAGES, *size), generator=generator).to(like.dtype))
-    if isinstance(images, Tensor) and len(images) > 1:
-        batches.append(images.cpu().to(like.dtype))
-    differences = []
-    for batch in batches:
-        rerun = Rerun(reference, found, batch)
-        rerun.baseline(batch)
-        held = rerun.replaced(means)
-        with evaluating(work), attributes_restored(work):
-            differences.append(_difference(call(work, batch), held))
-    worst = max(differences)
-    if not all(d <= TOLERANCE for d in differences):  # a number that is none is not small either
-        raise CheckpointError(
-            f"expected the folded network to compute what the network with held gates does (within "
-            f"{TOLERANCE:g} of the largest output), found a difference of {worst:.2g}; leave out blocks"
-        )
-    return worst
-
-
-def _difference(ours: object, theirs: object) -> float:
-    """Return the largest difference of two outputs, as a share of the largest number in the second."""
-    pairs = [
-        (a.double(), b.double())
-        for a, b in zip(tree_leaves(ours), tree_leaves(theirs), strict=True)
-        if isinstance(a, Tensor) and isinstance(b, Tensor)
-    ]
-    if any(a.shape != b.shape for a, b in pairs):
-        return inf
-    largest = max((float(b.abs().max()) for _, b in pairs), default=0.0)
-    apart = torch.stack([(a - b).abs().max() for a, b in pairs]).max()
-    return float(apart) / (largest or 1.0)
-
-
-def _on_cpu(model: nn.Module) -> nn.Module:
-    elsewhere = any(t.device.type != "cpu" for t in (*model.parameters(), *model.buffers()))
-    # Moving looks at gradients, which copies of compiled modules do not have.
-    return model.cpu() if elsewhere else model
 
 
 def _without_folder(arch: str) -> str:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from seviz.errors import DataError
-from seviz.results.blocks import GateBlock
 from seviz.results.cost.parts import (
     BlockCost,
-    BlockParams,
     BlockWork,
     Convention,
     Latency,
@@ -24,10 +22,11 @@ from seviz.results.cost.parts import (
     total_bytes,
     total_work,
 )
+from seviz.results.cost.reading import audit_fields
 from seviz.results.fields import parse, read
 from seviz.results.files import SCHEMA_VERSION, plain_file, written_whole
-from seviz.results.keys import file_keys, own_keys
-from seviz.results.mechanisms import ALL, BY_KEY, DEFAULT_KIND, Mechanism, chosen, word_of
+from seviz.results.keys import file_keys
+from seviz.results.mechanisms import DEFAULT_KIND, Mechanism, chosen, word_of
 from seviz.results.notebook import Shown
 
 AUDIT_NAME = "audit.json"
@@ -269,44 +268,12 @@ class Audit(Shown):
     def from_dict(cls, values: Mapping[str, Any]) -> Audit:
         """Build from `to_dict`'s output, also after a trip through JSON.
 
-        What an older seviz wrote holds the fields of this class under the key ``result``.
+        What an older seviz wrote is read too.
+
+        Raises:
+            DataError: If it is of a kind of gates that is not known.
         """
-        mechanism = values.get("mechanism", DEFAULT_KIND)
-        if mechanism not in (*BY_KEY, ALL):
-            raise DataError(
-                f"expected a kind of gates ({', '.join(BY_KEY)}, {ALL}), found {mechanism!r:.40}; update "
-                "seviz"
-            )
-        if mechanism != DEFAULT_KIND:
-            values = own_keys(values)
-        if "result" in values:
-            values = _without_result(values["result"])
-        params, macs, memory, totals = (values[k] for k in ("params", "macs", "memory", "totals"))
-        latency = values["latency"]
-        return cls(
-            name=values["name"],
-            input_size=tuple(values["input_size"]),
-            params=params["total"],
-            se_params=params["se"],
-            blocks=tuple(map(_block, values["blocks"])),
-            totals=Totals(
-                macs=macs["total"],
-                bytes_moved=memory["bytes"],
-                bytes_without_se=memory["bytes_without_se"],
-                **totals,
-            )
-            if totals is not None
-            else None,
-            conventions=tuple(Convention(**c) for c in values["conventions"]),
-            sweep=tuple(_sweep_row(r) for r in values["sweep"]),
-            latency=tuple(Latency(**t) for t in latency["runs"]) if latency else (),
-            not_counted=tuple(NotCounted(**n) for n in values["not_counted"]),
-            inserted=tuple(values["inserted"]),
-            notes=tuple(values["notes"]),
-            **{k: values[k] for k in ("running_stats", "reduction", "hidden_rule", "twin_macs")},
-            checkpoint_sha256=values.get("checkpoint_sha256", ""),
-            mechanism=mechanism,
-        )
+        return cls(**audit_fields(values))
 
     def save(self, path: str | Path, more: Mapping[str, Any] | None = None) -> Path:
         """Write it as JSON, whole or not at all.
@@ -363,39 +330,7 @@ def _file(path: str | Path) -> Path:
     return target if target.suffix == ".json" else target / AUDIT_NAME
 
 
-def _block(values: Mapping[str, Any]) -> BlockCost:
-    cost = values["cost"]
-    return BlockCost(
-        GateBlock.from_dict({k: v for k, v in values.items() if k != "cost"}),
-        BlockParams(**cost["params"]),
-        BlockWork(**cost["work"]) if cost["work"] is not None else None,
-    )
-
-
 def _sum(values: Iterable[float | None]) -> float | None:
     """Return a sum; ``None`` where a part of it is not known."""
     known = list(values)
     return None if None in known else sum(v for v in known if v is not None)
-
-
-def _sweep_row(values: Mapping[str, Any]) -> SweepRow:
-    return SweepRow(**{k: v for k, v in values.items() if k not in {"fits", "fits_with_biases"}})
-
-
-def _without_result(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an audit, as an older seviz wrote them, in the places where they are now."""
-    totals = dict(fields["totals"] or {})
-    counted = ("macs", "bytes_moved", "bytes_without_se")
-    macs, moved, base = (totals.pop(name, None) for name in counted)
-    return {
-        **fields,
-        "params": {"total": fields["params"], "se": fields["se_params"]},
-        "macs": {"total": macs},
-        "memory": {"bytes": moved, "bytes_without_se": base},
-        "totals": totals or None,
-        "blocks": [
-            {**b["block"], "cost": {"params": b["params"], "work": b["work"]}}
-            for b in fields["blocks"]
-        ],
-        "latency": {"runs": fields["latency"]},
-    }
