@@ -266,3 +266,69 @@ def pictures(height: int, width: int) -> Any:
 
     values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)
+
+
+def kept_as(kind: str) -> Any:
+    """Return mean and deviation of three channels as scripts keep them, and how their entries are called."""
+    import numpy as np
+
+    mean, std = [0.5, 0.4, 0.3], [0.25, 0.2, 0.3]
+    double, single, big = (
+        [np.array(v, dtype) for v in (mean, std)] for dtype in ("f8", "f4", ">f8")
+    )
+    tensors = [torch.tensor(v) for v in (mean, std)]
+    return {
+        "float64": {"args": {"mean": double[0], "std": double[1]}},
+        "float32": {"args": Namespace(mean=single[0], std=single[1])},
+        "other bytes": {"cfg": {"mean": big[0], "std": big[1]}},
+        "1 x 1 x 3": {"cfg": {"mean": double[0].reshape(1, 1, 3), "std": double[1][None, None]}},
+        "scalars": {"cfg": {"mean": list(single[0]), "std": list(single[1])}},
+        "255": {"args": {"mean": 255 * double[0], "std": 255 * double[1]}},
+        "tensors": {"args": {"mean": tensors[0], "std": tensors[1]}},
+        "images": {"data_preprocessor": {"mean": tensors[0].view(3, 1, 1), "std": tensors[1]}},
+        "half": {"mean": tensors[0].double(), "std": tensors[1].double()},
+        "pair": {"transform": {"mean_std": (mean, std)}},
+        "pair of arrays": {"norm_stats": (double[0], double[1])},
+        "two rows": {"norm_mean_std": np.stack(double)},
+        "other words": {"PIXEL_MEAN": mean, "PIXEL_STD": std},
+        "capitals": {"config": {"MEAN": mean, "STD": std}},
+        "text": {"config": json.dumps({"data": {"mean": mean, "std": std}})},
+        "text of lists": {"mean": str(mean), "std": str(tuple(std))},
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("float64", "float32", "other bytes", "1 x 1 x 3", "scalars", "255", "tensors", "images"),
+        *("half", "pair", "pair of arrays", "two rows", "other words", "capitals", "text"),
+        "text of lists",
+    ],
+)
+def test_numbers_of_any_kind(elsewhere: Path, kind: str) -> None:
+    Path("own.py").write_text(OWN)
+    code = types.ModuleType("own")
+    exec(OWN, code.__dict__)
+    torch.save({"state_dict": code.make().state_dict(), **kept_as(kind)}, "own.pt")
+    prepared = seviz.load("own.pt", arch="own.py:make").preprocessing
+    assert prepared.mean == pytest.approx((0.5, 0.4, 0.3))
+    assert prepared.std == pytest.approx((0.25, 0.2, 0.3))
+    assert prepared.assumed == ("input_size", "crop_pct")
+
+
+def test_numbers_that_are_none_of_the_images(elsewhere: Path) -> None:
+    """The network's own tensors, arrays of other lengths, what cannot be read."""
+    import numpy as np
+
+    Path("own.py").write_text(OWN)
+    code = types.ModuleType("own")
+    exec(OWN, code.__dict__)
+    for extra in (
+        {"stats": {"mean": np.zeros(1000), "std": np.ones(1000)}},
+        {"stats": {"mean": torch.zeros(2), "std": torch.ones(2)}},
+        {"stats": {"mean": np.array([0.5, np.nan, 0.5]), "std": np.ones(3)}},
+        {"stats": (0.3, 1.2)},
+        {"mean": "[0.5, 0.5", "std": "{", "mean_std": "(1, 2)"},
+    ):
+        torch.save({"state_dict": code.make().state_dict(), **extra}, "own.pt")
+        assert seviz.load("own.pt", arch="own.py:make").preprocessing.assumed == ASSUMED

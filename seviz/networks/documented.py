@@ -10,7 +10,7 @@ from seviz.networks.architectures.registry import SMALL_IMAGES
 from seviz.networks.class_names import classes_in, table_of
 from seviz.networks.formats.file import CheckpointFile
 from seviz.networks.recognise.fit import Fit
-from seviz.networks.written import written
+from seviz.networks.written import constants_among, written
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.results.classes import ClassTable
 from seviz.results.preprocessing import ASSUMED, Preprocessing
@@ -38,7 +38,9 @@ def documented(
     preprocessing = preprocessing.for_channels(_channels(found, model))
     if file.payload is not None:
         table = classes_in(file.payload.facts, outputs_of(model, found)) or table
-        preprocessing = written(file.payload.facts, preprocessing) or preprocessing
+        used = set(found.names.values()) if found is not None else set()
+        told = {**constants_among(file.payload.tensors, used), **file.payload.facts}
+        preprocessing = written(told, preprocessing) or preprocessing
     if file.metadata.get("preprocessing") is not None:
         preprocessing = Preprocessing.from_dict(file.metadata["preprocessing"])
     if file.metadata.get("classes") is not None:
