@@ -316,3 +316,9 @@ def test_wordnet_ids_in_the_file_and_names_beside(tmp_path, weights):
     model = loaded(saved(tmp_path / "c.pt", weights, class_to_idx=ids))
     assert model.classes.labels == [f"name {i}" for i in range(10)]
     assert model.classes.rows("n00000003") == [6]
+
+
+def test_the_column_of_names_is_the_one_that_is_called_so(tmp_path):
+    rows = "".join(f"{i},latin {i},{n}\n" for i, n in NUMBERED.items())
+    (tmp_path / "n.csv").write_text(f"id,latin,name\n{rows}")
+    assert read_class_names(tmp_path / "n.csv").labels == NAMES

@@ -332,3 +332,45 @@ def test_numbers_that_are_none_of_the_images(elsewhere: Path) -> None:
     ):
         torch.save({"state_dict": code.make().state_dict(), **extra}, "own.pt")
         assert seviz.load("own.pt", arch="own.py:make").preprocessing.assumed == ASSUMED
+
+
+TWICE = """
+import torch
+from torch import nn
+from torchvision.transforms import Normalize
+
+class Own(nn.Module):
+    def __init__(self, scale):
+        super().__init__()
+        self.register_buffer("mean", scale * torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1))
+        self.register_buffer("std", scale * torch.tensor([0.2, 0.2, 0.2]).view(1, 3, 1, 1))
+    def forward(self, x):
+        return (x - self.mean) / self.std
+
+def make(kind):
+    own = Own(255 if kind == "bytes" else 1)
+    first = Normalize([0.5, 0.4, 0.3], [0.2, 0.2, 0.2]) if kind == "theirs" else own
+    return nn.Sequential(first, nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+"""
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("own", 1), ("bytes", 255), ("theirs", 1)])
+def test_a_network_that_normalises_its_images_is_not_given_normalised_ones(
+    elsewhere: Path, kind: str, scale: int
+) -> None:
+    Path("twice.py").write_text(TWICE)
+    code = types.ModuleType("twice")
+    exec(TWICE, code.__dict__)
+    torch.save(code.make(kind).state_dict(), "own.pt")
+    named: dict[str, Any] = {"arch": "twice.py:make", "arch_args": {"kind": kind}}
+    loaded = seviz.load("own.pt", **named)
+    assert loaded.preprocessing.assumed == ("input_size", "crop_pct")
+    (note,) = [n for n in loaded.notes if "normalises its images itself (0)" in n]
+    assert note.endswith(f"pixels from 0 to {scale}")
+    pixels = build_transform(loaded.with_preprocessing(input_size=(3, 8, 8)).preprocessing)
+    image = pictures(8, 8)
+    seen = loaded.model[0](pixels(image)[None])[0]
+    plain = Preprocessing((3, 8, 8), (0.5, 0.4, 0.3), (0.2,) * 3, "bicubic", 1.0)
+    assert torch.allclose(seen, build_transform(plain)(image), atol=1e-4)
+    given = seviz.load("own.pt", **named, mean=[0.1] * 3, std=[0.1] * 3)
+    assert given.preprocessing.mean == (0.1,) * 3

@@ -13,6 +13,8 @@ import stat
 import warnings
 from typing import IO, TYPE_CHECKING
 
+from seviz.data.deep import load_whole
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -122,7 +124,7 @@ def _decoded(stream: IO[bytes]) -> Image:
         _check_size(image)
         if image.info.get("progressive"):
             _check_scans(stream)
-        image.load()
+        load_whole(image, stream, tuple(RASTERS))
     return image
 
 

@@ -12,6 +12,11 @@ from seviz.data.hard_links import HARD_LINKS, hard_links, repeated
 from seviz.data.rasters import begins_as_raster, has_no_suffix, has_raster_suffix
 from seviz.errors import DataError
 
+# Folders that file managers and storage make: small copies of every image, and what was thrown away.
+_NO_SAMPLES = frozenset(
+    (b"@eadir", b"thumbnails", b"#recycle", b"@recycle", b"$recycle.bin", b"lost+found")
+)
+_WASTE = "folders of small copies or waste"
 LINKS = "links to what is counted elsewhere"
 
 
@@ -276,7 +281,7 @@ def _kind(entry: os.DirEntry[bytes]) -> str:
         return "hidden"
     try:
         if entry.is_dir():
-            return "folder"
+            return _WASTE if entry.name.lower() in _NO_SAMPLES else "folder"
         if not entry.is_file():
             is_there = os.path.exists(entry.path)
             if is_there:

@@ -38,6 +38,7 @@ _BESIDE = (
 )
 # What notebooks call the names of folders that are numbers.
 _CALLED = "cat_to_name.json"
+_HEADERS = frozenset({"name", "label", "class", "classname", "labelname", "category"})
 # PyYAML reads a hundred kilobytes a second.
 _MOST_YAML, _MOST_COLUMNS = 2**19, 64
 _FORMATS = "a name per line, JSON, YAML, CSV or .npy"
@@ -304,16 +305,14 @@ def _columns(rows: list[list[str]]) -> list[str] | None:
             return None
         numbers = [c for c in range(width) if all(row[c].isdecimal() for row in body)]
         texts = [c for c in range(width) if c not in numbers]
+        if len(body) < len(rows):  # the column that the header calls so
+            texts.sort(key=lambda c: plain_word(rows[0][c]) not in WORDS | _HEADERS)
         for number in numbers:
             for name in texts:
                 ordered = in_order([(int(row[number]), row[name]) for row in body], len(body))
                 if ordered is not None:
                     return ordered
-    header = (
-        bool(rows)
-        and len(rows[0]) > 0
-        and plain_word(rows[0][0]) in WORDS | {"name", "label", "class"}
-    )
+    header = bool(rows) and len(rows[0]) > 0 and plain_word(rows[0][0]) in WORDS | _HEADERS
     if all(len(row) == 1 for row in rows):
         return names_from([row[0] for row in rows[1 if header else 0 :]])
     return None
