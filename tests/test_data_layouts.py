@@ -273,3 +273,15 @@ def test_small_copies_that_storage_makes_are_no_samples(tmp_path):
     source = open_source(str(tmp_path))
     assert (source.folders, source.counts.tolist()) == (("a", "b"), [1, 1])
     assert "3 folders of small copies or waste" in source.notes[-1]
+
+
+def test_what_lies_beside_the_parts_is_named(tmp_path):
+    pngs(tmp_path, "train/a/1.png", "test/a/1.png", "augmented/a/1.png", "extra/b/1.png")
+    (tmp_path / "docs").mkdir()  # without images
+    source = open_source(str(tmp_path))
+    assert source.split == "test"
+    assert "left out beside the parts: augmented, extra" in source.notes
+    assert (
+        open_source(str(pngs(tmp_path / "dev", "development/a/1.png", "train/a/1.png"))).split
+        == "development"
+    )
