@@ -8,7 +8,7 @@ dark: 8 bits where a sample of the images has no value above 255, 12 bits where 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,12 +80,12 @@ class Depth:
         return fromarray(reduced.astype(np.uint8)), remark
 
 
-def _deep_values(image: Image) -> npt.NDArray[np.integer] | None:
+def _deep_values(image: Image) -> npt.NDArray[np.integer[Any]] | None:
     """Return the numbers of an image of more than 8 bits, [H, W] or [H, W, C]; of any other ``None``."""
     return np.asarray(image) if image.mode.startswith("I") else sixteen_bits(image)
 
 
-def _colours(values: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+def _colours(values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.integer[Any]]:
     """Return values without those of opacity, which use all bits."""
     return values[..., :-1] if values.ndim > _PLANE and values.shape[-1] in (2, 4) else values
 
