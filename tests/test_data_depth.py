@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -191,3 +192,15 @@ def test_remarks_outlive_their_process_and_join(tmp_path):
     other.merge(Two())
     assert other.notes == told.notes
     assert second.only(range(1)).remarks is second.remarks
+
+
+def test_deep_colours_are_counted_before_they_are_decoded():
+    from seviz.data.deep import bytes_beside
+
+    for write, channels in DEEP.values():
+        opened = Image.open(io.BytesIO(write(np.zeros((2, 2, channels)))))
+        assert bytes_beside(opened) > 2 * channels
+    for plain in ("PNG", "JPEG", "TIFF", "PPM"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (2, 2)).save(buffer, plain)
+        assert bytes_beside(Image.open(buffer)) == 0

@@ -19,12 +19,25 @@ _TURNED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 # Grey and opacity have no other order in Pillow; their four bytes are read as four channels.
 _GREY_AND_OPACITY = "LA;16B"
 _ATTRIBUTE = "sixteen_bits"
+_COLOURS = ("RGB", "RGBA", "LA")
+_DEEP_PPM = ("ppm", ("RGB", 0xFFFF))
+# The image in the other order, its numbers, and what is made of them, bytes a pixel.
+_BESIDE = 4 + 4 + 8 + 16
 
 
 def sixteen_bits(image: Image) -> npt.NDArray[np.uint16] | None:
     """Return the numbers of a colour image of 16 bits, uint16 [H, W, C]; of any other ``None``."""
     found: npt.NDArray[np.uint16] | None = getattr(image, _ATTRIBUTE, None)
     return found
+
+
+def bytes_beside(image: Image) -> int:
+    """Return how many bytes a pixel its numbers of 16 bits take beside an image that is not decoded yet."""
+    tiles = getattr(image, "tile", [])
+    if not tiles or image.mode not in _COLOURS:
+        return 0
+    is_deep = ";16" in _rawmode(tiles[0][3]) or (tiles[0][0], tiles[0][3]) == _DEEP_PPM
+    return _BESIDE if is_deep else 0
 
 
 def load_whole(image: Image, stream: IO[bytes], formats: tuple[str, ...]) -> None:
@@ -44,14 +57,14 @@ def load_whole(image: Image, stream: IO[bytes], formats: tuple[str, ...]) -> Non
     codec, rawmode = (tiles[0][0], _rawmode(tiles[0][3])) if tiles else ("", "")
     size, place = image.size, int(tiles[0][2]) if tiles else 0
     image.load()
-    if codec == "ppm" and image.mode == "RGB" and tiles[0][3] == ("RGB", 0xFFFF):
+    if tiles and (codec, tiles[0][3]) == _DEEP_PPM:
         stream.seek(place)
         raw = stream.read(6 * size[0] * size[1])
         if raw and len(raw) == 6 * size[0] * size[1]:
             values = np.frombuffer(raw, ">u2").reshape(size[1], size[0], 3)
             setattr(image, _ATTRIBUTE, values.astype(np.uint16))
         return
-    if ";16" not in rawmode or image.mode not in ("RGB", "RGBA", "LA"):
+    if ";16" not in rawmode or image.mode not in _COLOURS:
         return
     stream.seek(0)
     other: Any = Images.open(stream, formats=formats)
@@ -68,8 +81,10 @@ def load_whole(image: Image, stream: IO[bytes], formats: tuple[str, ...]) -> Non
         channels = [grey] * 3 if image.mode == "RGBA" else [grey]
         setattr(image, _ATTRIBUTE, np.stack([*channels, opacity], axis=-1))
         return
-    upper, lower = (np.asarray(one).astype(np.uint16) for one in (image, other))
-    setattr(image, _ATTRIBUTE, upper << 8 | lower)
+    values = np.asarray(image).astype(np.uint16)
+    values <<= 8
+    values |= np.asarray(other)
+    setattr(image, _ATTRIBUTE, values)
 
 
 def _rawmode(args: Any) -> str:

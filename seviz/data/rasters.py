@@ -13,7 +13,7 @@ import stat
 import warnings
 from typing import IO, TYPE_CHECKING
 
-from seviz.data.deep import load_whole
+from seviz.data.deep import bytes_beside, load_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -133,7 +133,7 @@ def _check_size(image: Image) -> None:
     kept, made = _MODES.get(image.mode, (4, 4))
     kind = "progressive" if image.info.get("progressive") else image.format or ""
     each, channel = _DECODERS.get(kind, (0, 0))
-    pixel = kept + made + each + channel * len(image.getbands())
+    pixel = kept + made + each + channel * len(image.getbands()) + bytes_beside(image)
     if image.width * image.height * pixel > MOST_BYTES:
         raise OSError(TOO_MANY)
 
