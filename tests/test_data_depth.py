@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,88 @@ def batches(folder: Path, **options):
     source = open_source(str(folder))
     match = match_classes(source.folders, source.counts, None)
     return make_batches(source, match, FOUR, batch_size=2, **options)
+
+
+def png_of(values: np.ndarray) -> bytes:
+    """Write a PNG of 16 bits a channel by its standard; Pillow cannot."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    colour = {2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    )
+
+
+def tiff_of(values: np.ndarray, order: str = "<", packed: bool = False) -> bytes:
+    """Write a TIFF of 16 bits a channel by its standard."""
+    height, width, channels = values.shape
+    data = values.astype(f"{order}u2").tobytes()
+    data = zlib.compress(data) if packed else data
+    entries = 10 + (channels == 4)
+    after = 8 + 2 + 12 * entries + 4
+    tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, after)]
+    tags += [(259, 3, 1, 8 if packed else 1), (262, 3, 1, 2), (273, 4, 1, after + 2 * channels)]
+    tags += [(277, 3, 1, channels), (278, 3, 1, height), (279, 4, 1, len(data)), (284, 3, 1, 1)]
+    tags += [(338, 3, 1, 2)] if channels == 4 else []
+    body = struct.pack(f"{order}H", entries)
+    for tag, kind, count, value in tags:
+        short = kind == 3 and count == 1
+        inside = struct.pack(f"{order}HH", value, 0) if short else struct.pack(f"{order}I", value)
+        body += struct.pack(f"{order}HHI", tag, kind, count) + inside
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    return start + body + bytes(4) + struct.pack(f"{order}{channels}H", *[16] * channels) + data
+
+
+def ppm_of(values: np.ndarray) -> bytes:
+    head = f"P6\n{values.shape[1]} {values.shape[0]}\n65535\n".encode()
+    return head + values.astype(">u2").tobytes()
+
+
+DEEP = {
+    "png": (png_of, 3),
+    "opacity.png": (png_of, 4),
+    "grey.png": (png_of, 2),
+    "tif": (tiff_of, 3),
+    "opacity.tif": (tiff_of, 4),
+    "big.tif": (lambda values: tiff_of(values, ">"), 3),
+    "packed.tif": (lambda values: tiff_of(values, packed=True), 3),
+    "packed.big.tif": (lambda values: tiff_of(values, ">", packed=True), 3),
+    "ppm": (ppm_of, 3),
+}
+
+
+@pytest.mark.parametrize(("highest", "shift"), [(255, 0), (4095, 4), (65535, 8)])
+@pytest.mark.parametrize("kind", DEEP)
+def test_colours_of_sixteen_bits(tmp_path, kind, highest, shift):
+    """What 8-bit or 12-bit values in 16 bits are, and full ones as Pillow, and so ImageFolder, has them."""
+    write, channels = DEEP[kind]
+    values = np.random.default_rng(0).integers(0, highest, (4, 4, channels))
+    values[0, 0] = highest
+    if channels in (2, 4):
+        values[..., -1] = 65535  # opaque
+    (tmp_path / "a").mkdir()
+    file = tmp_path / f"a/1.{kind}"
+    file.write_bytes(write(values))
+    passing = batches(tmp_path)
+    (batch,) = passing
+    colours = values[..., :3] if channels > 2 else np.repeat(values[..., :1], 3, axis=-1)
+    expected = torch.from_numpy(((colours >> shift) / 255).astype(np.float32)).permute(2, 0, 1)
+    if highest == 65535:
+        assert torch.equal(batch.images[0], to_tensor(default_loader(str(file))))
+        assert passing.remarks == set()
+        assert float((batch.images[0] - expected).abs().max()) < 1.01 / 255
+    else:
+        assert torch.equal(batch.images[0], expected)
+        (remark,) = passing.remarks
+        assert f"no further than {highest}" in remark
+        assert "ImageFolder and timm" in remark
+        assert float(to_tensor(default_loader(str(file))).max()) < 0.07  # black
 
 
 def ramp(highest: int) -> np.ndarray:
@@ -107,3 +192,15 @@ def test_remarks_outlive_their_process_and_join(tmp_path):
     other.merge(Two())
     assert other.notes == told.notes
     assert second.only(range(1)).remarks is second.remarks
+
+
+def test_deep_colours_are_counted_before_they_are_decoded():
+    from seviz.data.deep import bytes_beside
+
+    for write, channels in DEEP.values():
+        opened = Image.open(io.BytesIO(write(np.zeros((2, 2, channels)))))
+        assert bytes_beside(opened) > 2 * channels
+    for plain in ("PNG", "JPEG", "TIFF", "PPM"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (2, 2)).save(buffer, plain)
+        assert bytes_beside(Image.open(buffer)) == 0

@@ -238,3 +238,50 @@ def test_folders_that_are_empty_or_no_splits(tmp_path):
         open_source(str(tmp_path))
     with pytest.raises(DataError, match="no split is among them: leave out --split"):
         open_source(str(tmp_path), split="nope")
+
+
+def test_a_list_of_ids_beside_the_images(tmp_path):
+    """Kaggle's lists have the names of the images without their suffix."""
+    for name in ("b1", "b2", "b3"):
+        pngs(tmp_path, f"train/{name}.jpg")
+    (tmp_path / "labels.csv").write_text("id,breed\nb3,pug\nb1,husky\nb2,pug\n")
+    for place in (tmp_path / "train", tmp_path / "images"):
+        if place.name == "images":
+            (tmp_path / "train").rename(place)
+        (place.parent / "labels.csv").rename(place / "labels.csv")
+        source = open_source(str(place))
+        assert source.folders == ("husky", "pug")
+        found = {source.image_name(i): source.folders[n] for i, n in enumerate(source.labels)}
+        assert found == {"b1.jpg": "husky", "b2.jpg": "pug", "b3.jpg": "pug"}
+        assert all(source.image(i).size for i in range(3))
+        (place / "labels.csv").rename(place.parent / "labels.csv")
+    listed = open_source(str(tmp_path / "labels.csv"))  # the images lie in images/
+    assert [listed.image_name(i) for i in range(3)] == ["b3.jpg", "b1.jpg", "b2.jpg"]
+    pngs(tmp_path, "images/b1.png")  # two files of one name: which is meant is not said
+    assert open_source(str(tmp_path / "images")).labelled is False
+
+
+def test_small_copies_that_storage_makes_are_no_samples(tmp_path):
+    for name in (
+        "a/1.png",
+        "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg",
+        "a/Thumbnails/1.png",
+        "b/1.png",
+    ):
+        pngs(tmp_path, name)
+    pngs(tmp_path, "$RECYCLE.BIN/2.png")
+    source = open_source(str(tmp_path))
+    assert (source.folders, source.counts.tolist()) == (("a", "b"), [1, 1])
+    assert "3 folders of small copies or waste" in source.notes[-1]
+
+
+def test_what_lies_beside_the_parts_is_named(tmp_path):
+    pngs(tmp_path, "train/a/1.png", "test/a/1.png", "augmented/a/1.png", "extra/b/1.png")
+    (tmp_path / "docs").mkdir()  # without images
+    source = open_source(str(tmp_path))
+    assert source.split == "test"
+    assert "left out beside the parts: augmented, extra" in source.notes
+    assert (
+        open_source(str(pngs(tmp_path / "dev", "development/a/1.png", "train/a/1.png"))).split
+        == "development"
+    )

@@ -198,3 +198,44 @@ def test_suffixes_alone_are_no_images():
     assert has_raster_suffix(b"a.PNG")
     suffixes = [s for found in RASTERS.values() for s in found]
     assert len(set(suffixes)) == len(suffixes)
+
+
+def test_a_file_with_two_names_is_one_image(tmp_path):
+    """Hard links: nothing tells which name came first, so it is the first in order."""
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        png(tmp_path / name)
+    os.link(tmp_path / "a/1.png", tmp_path / "a/again.png")
+    os.link(tmp_path / "a/2.png", tmp_path / "b/0.png")
+    source = open_source(str(tmp_path))
+    assert names(source) == ["a/1.png", "a/2.png", "b/1.png"]
+    assert source.counts.tolist() == [2, 1]
+    (note,) = source.notes
+    assert note == "left out: 2 hard links to what is counted elsewhere (first: a/again.png)"
+    copy = png(tmp_path / "b/2.png")  # the same bytes, another file
+    assert len(open_source(str(tmp_path))) == 4
+    assert copy.stat().st_nlink == 1
+
+
+def test_a_flat_folder_has_each_file_once(tmp_path):
+    png(tmp_path / "1.png")
+    os.link(tmp_path / "1.png", tmp_path / "2.png")
+    (tmp_path / "0.png").symlink_to("1.png")
+    outside = png(tmp_path.parent / f"{tmp_path.name}-outside.png")
+    for name in ("x.png", "y.png"):
+        (tmp_path / name).symlink_to(outside)
+    source = open_source(str(tmp_path))
+    assert names(source) == ["1.png", "x.png"]
+    assert "1 hard links" in source.notes[-1]
+    assert "2 links to what is counted elsewhere" in source.notes[-1]
+
+
+def test_a_number_of_another_file_system_is_another_file(tmp_path):
+    from seviz.data import hard_links
+
+    first, second = png(tmp_path / "a/1.png"), png(tmp_path / "b/1.png")
+    files = [[b"a/1.png"], [b"b/1.png"]]
+    number_of = hard_links.repeated(files, [[7], [7]])
+    assert number_of == {b"a/1.png": 7, b"b/1.png": 7}
+    assert hard_links.hard_links(os.fsencode(tmp_path), files, number_of) == set()
+    assert hard_links.repeated(files, [[0], [0]]) == {}
+    assert not first.samefile(second)

@@ -247,3 +247,78 @@ def test_long_labels_answer_to_their_parts():
     ]
     assert table.find("New York, NY") == 2
     assert table.rows("York") == []
+
+
+# A data set whose folders are numbers, as text in the order of ImageFolder: 1, 10, 2, ... 9.
+FOLDERS = sorted(map(str, range(1, 11)))
+FLOWERS = {str(i): f"flower {chr(96 + i)}" for i in range(1, 11)}
+
+
+def test_names_of_folders_that_are_numbers(tmp_path, weights):
+    """Notebooks keep ``class_to_idx`` in the checkpoint, and what the folders show beside."""
+    by_folder = {f: i for i, f in enumerate(FOLDERS)}
+    wanted = [FLOWERS[f] for f in FOLDERS]
+    assert wanted[1] == "flower j"
+    inside = saved(tmp_path / "in.pt", weights, class_to_idx=by_folder, cat_to_name=FLOWERS)
+    assert loaded(inside).classes.labels == wanted
+    alone = saved(tmp_path / "c.pt", weights, class_to_idx=by_folder)
+    assert loaded(alone).classes.labels == FOLDERS
+    named = tmp_path / "names.json"
+    named.write_text(json.dumps(FLOWERS))
+    assert loaded(alone, class_names=named).classes.labels == wanted
+    named.rename(tmp_path / "cat_to_name.json")
+    model = loaded(alone)
+    assert model.classes.labels == wanted
+    assert "the classes are called as cat_to_name.json beside the checkpoint says" in model.notes
+    # Folder "10" is the second output, whatever its number.
+    for name in ("10", "flower j", "Flower J"):
+        assert model.classes.rows(name) == [1]
+    assert model.classes.rows("1") == [0]
+
+
+def test_numbers_from_one_without_an_order_are_refused(tmp_path, weights):
+    (tmp_path / "cat_to_name.json").write_text(json.dumps(FLOWERS))
+    file = saved(tmp_path / "c.pt", weights)
+    assert loaded(file).classes is None
+    with pytest.raises(UsageError, match=r"numbers from 1 to 10, and whether output 0 is number 1"):
+        loaded(file, class_names=tmp_path / "cat_to_name.json")
+
+
+def test_numbers_from_zero_are_those_of_outputs_or_of_folders(tmp_path, weights):
+    """``cat_to_name`` is by folder, ``id2label`` by output; either way a folder keeps its output."""
+    folders = sorted(map(str, range(12)))[:10]  # 0, 1, 10, 11, 2 ...
+    by_folder = {f: i for i, f in enumerate(folders)}
+    by_output = {i: f"thing {chr(97 + i)}" for i in range(10)}
+    file = saved(tmp_path / "c.pt", weights, class_to_idx=by_folder, id2label=by_output)
+    other = saved(tmp_path / "d.pt", weights, id2label=by_output, class_to_idx=by_folder)
+    (tmp_path / "names.json").write_text(json.dumps(by_output))
+    plain = saved(tmp_path / "e.pt", weights, class_to_idx=by_folder)
+    for found in (
+        loaded(file),
+        loaded(other),
+        loaded(plain, class_names=tmp_path / "names.json"),
+        loaded(plain, class_names=list(by_output.values())),
+    ):
+        assert found.classes.labels == list(by_output.values())
+        assert found.classes.rows("10") == [2]
+        assert found.classes.rows("2") == [4]
+    numbers = {str(n): f"thing {n}" for n in range(10)}
+    ten = {f: i for i, f in enumerate(sorted(numbers, reverse=True))}
+    both = saved(tmp_path / "f.pt", weights, class_to_idx=ten, cat_to_name=numbers)
+    assert loaded(both).classes.labels == [f"thing {9 - n}" for n in range(10)]
+
+
+def test_wordnet_ids_in_the_file_and_names_beside(tmp_path, weights):
+    ids = {f"n{i:08}": 9 - i for i in range(10)}
+    (tmp_path / "classes.json").write_text(
+        json.dumps({k: ["x", f"name {v}"] for k, v in ids.items()})
+    )
+    model = loaded(saved(tmp_path / "c.pt", weights, class_to_idx=ids))
+    assert model.classes.labels == [f"name {i}" for i in range(10)]
+    assert model.classes.rows("n00000003") == [6]
+
+
+def test_the_column_of_names_is_the_one_that_is_called_so(tmp_path):
+    rows = "".join(f"{i},latin {i},{n}\n" for i, n in NUMBERED.items())
+    (tmp_path / "n.csv").write_text(f"id,latin,name\n{rows}")
+    assert read_class_names(tmp_path / "n.csv").labels == NAMES

@@ -266,3 +266,111 @@ def pictures(height: int, width: int) -> Any:
 
     values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)
+
+
+def kept_as(kind: str) -> Any:
+    """Return mean and deviation of three channels as scripts keep them, and how their entries are called."""
+    import numpy as np
+
+    mean, std = [0.5, 0.4, 0.3], [0.25, 0.2, 0.3]
+    double, single, big = (
+        [np.array(v, dtype) for v in (mean, std)] for dtype in ("f8", "f4", ">f8")
+    )
+    tensors = [torch.tensor(v) for v in (mean, std)]
+    return {
+        "float64": {"args": {"mean": double[0], "std": double[1]}},
+        "float32": {"args": Namespace(mean=single[0], std=single[1])},
+        "other bytes": {"cfg": {"mean": big[0], "std": big[1]}},
+        "1 x 1 x 3": {"cfg": {"mean": double[0].reshape(1, 1, 3), "std": double[1][None, None]}},
+        "scalars": {"cfg": {"mean": list(single[0]), "std": list(single[1])}},
+        "255": {"args": {"mean": 255 * double[0], "std": 255 * double[1]}},
+        "tensors": {"args": {"mean": tensors[0], "std": tensors[1]}},
+        "images": {"data_preprocessor": {"mean": tensors[0].view(3, 1, 1), "std": tensors[1]}},
+        "half": {"mean": tensors[0].double(), "std": tensors[1].double()},
+        "pair": {"transform": {"mean_std": (mean, std)}},
+        "pair of arrays": {"norm_stats": (double[0], double[1])},
+        "two rows": {"norm_mean_std": np.stack(double)},
+        "other words": {"PIXEL_MEAN": mean, "PIXEL_STD": std},
+        "capitals": {"config": {"MEAN": mean, "STD": std}},
+        "text": {"config": json.dumps({"data": {"mean": mean, "std": std}})},
+        "text of lists": {"mean": str(mean), "std": str(tuple(std))},
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("float64", "float32", "other bytes", "1 x 1 x 3", "scalars", "255", "tensors", "images"),
+        *("half", "pair", "pair of arrays", "two rows", "other words", "capitals", "text"),
+        "text of lists",
+    ],
+)
+def test_numbers_of_any_kind(elsewhere: Path, kind: str) -> None:
+    Path("own.py").write_text(OWN)
+    code = types.ModuleType("own")
+    exec(OWN, code.__dict__)
+    torch.save({"state_dict": code.make().state_dict(), **kept_as(kind)}, "own.pt")
+    prepared = seviz.load("own.pt", arch="own.py:make").preprocessing
+    assert prepared.mean == pytest.approx((0.5, 0.4, 0.3))
+    assert prepared.std == pytest.approx((0.25, 0.2, 0.3))
+    assert prepared.assumed == ("input_size", "crop_pct")
+
+
+def test_numbers_that_are_none_of_the_images(elsewhere: Path) -> None:
+    """The network's own tensors, arrays of other lengths, what cannot be read."""
+    import numpy as np
+
+    Path("own.py").write_text(OWN)
+    code = types.ModuleType("own")
+    exec(OWN, code.__dict__)
+    for extra in (
+        {"stats": {"mean": np.zeros(1000), "std": np.ones(1000)}},
+        {"stats": {"mean": torch.zeros(2), "std": torch.ones(2)}},
+        {"stats": {"mean": np.array([0.5, np.nan, 0.5]), "std": np.ones(3)}},
+        {"stats": (0.3, 1.2)},
+        {"mean": "[0.5, 0.5", "std": "{", "mean_std": "(1, 2)"},
+    ):
+        torch.save({"state_dict": code.make().state_dict(), **extra}, "own.pt")
+        assert seviz.load("own.pt", arch="own.py:make").preprocessing.assumed == ASSUMED
+
+
+TWICE = """
+import torch
+from torch import nn
+from torchvision.transforms import Normalize
+
+class Own(nn.Module):
+    def __init__(self, scale):
+        super().__init__()
+        self.register_buffer("mean", scale * torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1))
+        self.register_buffer("std", scale * torch.tensor([0.2, 0.2, 0.2]).view(1, 3, 1, 1))
+    def forward(self, x):
+        return (x - self.mean) / self.std
+
+def make(kind):
+    own = Own(255 if kind == "bytes" else 1)
+    first = Normalize([0.5, 0.4, 0.3], [0.2, 0.2, 0.2]) if kind == "theirs" else own
+    return nn.Sequential(first, nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+"""
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("own", 1), ("bytes", 255), ("theirs", 1)])
+def test_a_network_that_normalises_its_images_is_not_given_normalised_ones(
+    elsewhere: Path, kind: str, scale: int
+) -> None:
+    Path("twice.py").write_text(TWICE)
+    code = types.ModuleType("twice")
+    exec(TWICE, code.__dict__)
+    torch.save(code.make(kind).state_dict(), "own.pt")
+    named: dict[str, Any] = {"arch": "twice.py:make", "arch_args": {"kind": kind}}
+    loaded = seviz.load("own.pt", **named)
+    assert loaded.preprocessing.assumed == ("input_size", "crop_pct")
+    (note,) = [n for n in loaded.notes if "normalises its images itself (0)" in n]
+    assert note.endswith(f"pixels from 0 to {scale}")
+    pixels = build_transform(loaded.with_preprocessing(input_size=(3, 8, 8)).preprocessing)
+    image = pictures(8, 8)
+    seen = loaded.model[0](pixels(image)[None])[0]
+    plain = Preprocessing((3, 8, 8), (0.5, 0.4, 0.3), (0.2,) * 3, "bicubic", 1.0)
+    assert torch.allclose(seen, build_transform(plain)(image), atol=1e-4)
+    given = seviz.load("own.pt", **named, mean=[0.1] * 3, std=[0.1] * 3)
+    assert given.preprocessing.mean == (0.1,) * 3

@@ -47,6 +47,10 @@ def top1(found: PredictionTable) -> float:
         # "a" and "A" are two letters where both columns know both, or share any class.
         ("a,a\nA,A\na,A\n", ("A", "a"), 2 / 3),
         ("a,A\nb,b\n", ("A", "a", "b"), 0.5),
+        # One off in some rows, or right in one: nothing is wrong with the columns.
+        ("1,0\n2,2\n3,2\n", ("0", "1", "2", "3"), 1 / 3),
+        ("1,3\n2,0\n3,1\n", ("0", "1", "2", "3"), 0.0),
+        ("[b],[b]\nc%20d,c%20d\nc d,[b]\n", ("[b]", "c%20d", "c d"), 2 / 3),
         # Words that stand for a gap elsewhere, and are classes in both columns.
         ("nan,nan\ncat,nan\n", ("cat", "nan"), 0.5),
         ("None,cat\ncat,cat\n", ("None", "cat"), 0.5),
@@ -83,6 +87,15 @@ def test_texts_that_are_classes(
         ("t-shirt,t\u2010shirt\ncat,cat\n", ["named alike", "'t-shirt'"]),
         ('"1,000",1000\n2,2\n', ["named alike", "'1,000' and '1000'"]),
         ("test/cat,cat\ntest/dog,dog\n", ["named alike", "'test/cat' and 'cat'"]),
+        ("lion\u2019s,lion's\nb,b\n", ["named alike", "lion's"]),
+        ("A &amp; B,A & B\nb,b\n", ["named alike", "'A &amp; B' and 'A & B'"]),
+        ("hot%20dog,hot dog\nb,b\n", ["named alike", "'hot%20dog' and 'hot dog'"]),
+        ("['a'],a\nb,b\n", ["named alike", "and 'a'"]),
+        ("tensor([3]),3\nb,b\n", ["named alike", "'tensor([3])' and '3'"]),
+        ("class_01,class_1\nb,b\n", ["named alike", "'class_01' and 'class_1'"]),
+        ("class 1,class1\nb,b\n", ["named alike", "'class 1' and 'class1'"]),
+        ("N01443537,n01443537\nb,b\n", ["named alike", "'N01443537'"]),
+        ("1,0\n2,1\n3,2\n3,1\n" * 3, ["numbered alike", "1 to 3 and 0 to 2", "75% are where 0"]),
         ("1e3,1000\na,a\n", ["named alike", "'1e3' and '1000'"]),
         ("+1,1\na,a\n", ["named alike", "'+1' and '1'"]),
         ("1,1\n1.0,1\n2,2\n", ["in one way", "'1' and '1.0'"]),

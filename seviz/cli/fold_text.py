@@ -87,8 +87,11 @@ def say(
             f"won, p = {top1.p_value:.2g})"
         )
     if (time := judged.latency) is not None:
+        spread = f"[{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
+        if time.ratio_low <= 1 <= time.ratio_high:
+            spread += ", which may be chance"
         said = (
-            f"before takes {time.ratio:.3f} times as long [{time.ratio_low:.3f}, {time.ratio_high:.3f}]"
+            f"before takes {time.ratio:.3f} times as long {spread}"
             if time.tells
             else f"of {time.pairs} pair{'s' * (time.pairs > 1)} no ratio can be said; give --pairs"
         )

@@ -9,10 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from seviz.data.base import UNLABELLED, FolderSource
+from seviz.data.hard_links import HARD_LINKS, hard_links, repeated
 from seviz.data.layouts import Layout, find_layout
 from seviz.data.lists import open_listed
 from seviz.data.rasters import read_raster
-from seviz.data.scanning import LeftOut, Scan, shown, unreadable
+from seviz.data.scanning import (
+    LINKS,
+    LeftOut,
+    Listing,
+    Scan,
+    shown,
+    unreadable,
+)
 from seviz.errors import DataError
 
 # A file that is named as the mask of an image: the image's name comes first.
@@ -57,10 +65,26 @@ def open_directory(
             files = scan.walk(os.fsencode(root), layout.folders, prefix, left)
             files = [_without_masks(found, prefix, left) for found in files]
         else:
-            files = [list(here.images)]
+            files = [_flat(here, os.fsencode(root), prefix, left)]
     except OSError as exc:
         raise unreadable(exc, os.fsencode(path)) from exc
     return _source(name, root, layout, files, left, len(here.images))
+
+
+def _flat(here: Listing, root: bytes, prefix: bytes, left: LeftOut) -> list[bytes]:
+    """Return the images right in a folder, each file once."""
+    number_of = repeated([here.images], [here.numbers])
+    twice = dict.fromkeys(hard_links(root, [here.images], number_of), HARD_LINKS)
+    real = os.path.realpath(root)
+    counted = {os.path.join(real, name) for name in here.images if name not in here.links}
+    for name in sorted(here.links.intersection(here.images)):
+        target = os.path.realpath(os.path.join(root, name))
+        if target in counted:
+            twice[name] = LINKS
+        counted.add(target)
+    for name, kind in sorted(twice.items()):
+        left.add(kind, prefix + name)
+    return [name for name in here.images if name not in twice]
 
 
 def _without_masks(files: list[bytes], prefix: bytes, left: LeftOut) -> list[bytes]:

@@ -69,8 +69,11 @@ def find_layout(scan: Scan, path: bytes, split: str | None) -> Layout:
             if found is not None:
                 below, chosen = os.path.join(below, found), shown(found)
                 if not split:
-                    listed = ", ".join(split_kinds(map(shown, scan.listing(here).folders)))
-                    notes.append(f"split {chosen!r} of: {listed} (no --split given)")
+                    parts = split_kinds(map(shown, scan.listing(here).folders))
+                    notes.append(f"split {chosen!r} of: {', '.join(parts)} (no --split given)")
+                    others = [f for f in scan.full(here) if shown(f) not in parts]
+                    if others:
+                        notes.append(f"left out beside the parts: {_some(others)}")
                 continue
         inner = _wrapped(scan, here)
         if inner is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,7 +125,9 @@ def label_list(place: bytes, folder: bytes, images: Sequence[bytes]) -> bytes | 
         except (DataError, OSError):
             continue
         listed = {os.path.basename(p) for p in rows.paths}
-        there = sum(os.fsdecode(name) in listed for name in images)
+        names_there = set(map(os.fsdecode, images))
+        known_by = {**{n: n for n in names_there}, **_by_stem(names_there)}
+        there = len({known_by[n] for n in listed if n in known_by})
         if rows.classes and there >= _LEAST_LISTED * len(images):
             return path
     return None
@@ -148,7 +151,7 @@ def _source(
             )
         chosen = [i for i in chosen if rows.splits[i] == wanted]
         split = wanted
-    inner = next((d for d in (root, root / "images") if (d / rows.paths[chosen[0]]).exists()), root)
+    inner, named = _found(root, [rows.paths[i] for i in chosen])
     if rows.classes:
         empty = [i for i in chosen if not rows.classes[i]]
         if empty:
@@ -162,7 +165,7 @@ def _source(
     else:
         folders, labels = (UNLABELLED,), [0] * len(chosen)
         notes = (*notes, f"no column of classes in {path.name}: the images are one group")
-    files = [os.fsencode(rows.paths[i]) for i in chosen]
+    files = list(map(os.fsencode, named))
     twice = len(files) - len(set(files))
     if twice:
         notes = (*notes, f"{twice} images are in {path.name} more than once, and count as often")
@@ -176,6 +179,30 @@ def _source(
         root=inner,
         files=np.array(files, np.bytes_),
     )
+
+
+def _found(root: Path, paths: list[str]) -> tuple[Path, list[str]]:
+    """Return the folder that paths of a list begin in, and the paths with suffixes that ids lack."""
+    places = root, root / "images"
+    for folder in places:
+        if (folder / paths[0]).exists():
+            return folder, paths
+    for folder in places:
+        inside = folder / os.path.dirname(paths[0])
+        if has_raster_suffix(os.fsencode(paths[0])) or not inside.is_dir():
+            continue
+        full = _by_stem(os.listdir(inside))
+        if os.path.basename(paths[0]) in full:
+            places_of = ((os.path.dirname(p), os.path.basename(p)) for p in paths)
+            return folder, [os.path.join(head, full.get(tail, tail)) for head, tail in places_of]
+    return root, paths
+
+
+def _by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Return images by their names without the suffix, those with one such name alone."""
+    images = [name for name in names if has_raster_suffix(os.fsencode(name))]
+    stems = Counter(os.path.splitext(name)[0] for name in images)
+    return {stem: name for name in images if stems[stem := os.path.splitext(name)[0]] == 1}
 
 
 def _read(path: Path) -> _Rows:

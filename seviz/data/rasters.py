@@ -13,6 +13,8 @@ import stat
 import warnings
 from typing import IO, TYPE_CHECKING
 
+from seviz.data.deep import bytes_beside, load_whole
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -122,7 +124,7 @@ def _decoded(stream: IO[bytes]) -> Image:
         _check_size(image)
         if image.info.get("progressive"):
             _check_scans(stream)
-        image.load()
+        load_whole(image, stream, tuple(RASTERS))
     return image
 
 
@@ -131,7 +133,7 @@ def _check_size(image: Image) -> None:
     kept, made = _MODES.get(image.mode, (4, 4))
     kind = "progressive" if image.info.get("progressive") else image.format or ""
     each, channel = _DECODERS.get(kind, (0, 0))
-    pixel = kept + made + each + channel * len(image.getbands())
+    pixel = kept + made + each + channel * len(image.getbands()) + bytes_beside(image)
     if image.width * image.height * pixel > MOST_BYTES:
         raise OSError(TOO_MANY)
 

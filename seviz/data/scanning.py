@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from seviz.data.hard_links import HARD_LINKS, hard_links, repeated
 from seviz.data.rasters import begins_as_raster, has_no_suffix, has_raster_suffix
 from seviz.errors import DataError
 
-_LINKS = "links to what is counted elsewhere"
+# Folders that file managers and storage make: small copies of every image, and what was thrown away.
+_NO_SAMPLES = frozenset(
+    (b"@eadir", b"thumbnails", b"#recycle", b"@recycle", b"$recycle.bin", b"lost+found")
+)
+_WASTE = "folders of small copies or waste"
+LINKS = "links to what is counted elsewhere"
 
 
 @dataclass
@@ -21,12 +28,14 @@ class Listing:
         folders: Names of the folders in it, hidden ones left out, in the order of their bytes.
         images: Names of the images, likewise.
         links: Those of both that are links.
+        numbers: What the file system calls each image's content; hard links have one number.
         others: Names of everything else, by what it is.
     """
 
     folders: list[bytes] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
     links: set[bytes] = field(default_factory=set)
+    numbers: array[int] = field(default_factory=lambda: array("Q"))
     others: dict[str, list[bytes]] = field(default_factory=dict)
 
 
@@ -139,10 +148,12 @@ class _Walk:
         # Links that wait until everything real is counted: class, path below root, whether a folder.
         self._links: deque[tuple[int, bytes, bool]] = deque()
         self._found: list[list[bytes]] = []
+        self._numbers: list[array[int]] = []
         self._tops: set[bytes] = set()
 
     def all(self, folders: list[bytes]) -> list[list[bytes]]:
         self._found, self._tops = [[] for _ in folders], set(folders)
+        self._numbers = [array("Q") for _ in folders]
         for number, folder in enumerate(folders):
             path = os.path.join(self._root, folder)
             if os.path.islink(path):
@@ -153,7 +164,12 @@ class _Walk:
             # By real path; below a real root the path from there is part of it.
             counted = {os.path.join(self._real_root, f) for found in self._found for f in found}
             self._follow(counted)
-        return [sorted(found) for found in self._found]
+        files = [sorted(found) for found in self._found]
+        number_of = repeated(self._found, self._numbers)
+        twice = hard_links(self._root, files, number_of) if number_of else set()
+        for path in sorted(twice):
+            self._left.add(HARD_LINKS, self._prefix + path)
+        return [[p for p in of_class if p not in twice] for of_class in files] if twice else files
 
     def _descend(
         self, number: int, folder: bytes, real: bytes, counted: set[bytes] | None = None
@@ -163,7 +179,7 @@ class _Walk:
         while waiting:
             below, real = waiting.pop()
             if real in self._met:
-                self._left.add(_LINKS, self._prefix + below)
+                self._left.add(LINKS, self._prefix + below)
                 continue
             self._met.add(real)
             listing = self._open(below)
@@ -171,14 +187,14 @@ class _Walk:
                 continue
             for kind, names in listing.others.items():
                 self._left.add(kind, self._prefix + below + b"/" + names[0], len(names))
-            for name in listing.images:
+            for name, content in zip(listing.images, listing.numbers, strict=True):
                 path = below + b"/" + name
                 if name in listing.links:
                     self._links.append((number, path, False))
                 elif counted is None:
-                    self._found[number].append(path)
+                    self._add(number, path, content)
                 else:
-                    self._take(number, path, os.path.join(real, name), counted)
+                    self._take(number, path, os.path.join(real, name), counted, content)
             for name in reversed(listing.folders):
                 path = below + b"/" + name
                 if name in listing.links:
@@ -194,16 +210,22 @@ class _Walk:
             if not is_folder:
                 self._take(number, path, real, counted)
             elif (self._real_root + b"/").startswith(real.rstrip(b"/") + b"/"):
-                self._left.add(_LINKS, self._prefix + path)  # to a folder that it is in
+                self._left.add(LINKS, self._prefix + path)  # to a folder that it is in
             else:
                 self._descend(number, path, real, counted)
 
-    def _take(self, number: int, path: bytes, real: bytes, counted: set[bytes]) -> None:
+    def _take(
+        self, number: int, path: bytes, real: bytes, counted: set[bytes], content: int = 0
+    ) -> None:
         if real in counted:
-            self._left.add(_LINKS, self._prefix + path)
+            self._left.add(LINKS, self._prefix + path)
         else:
             counted.add(real)
-            self._found[number].append(path)
+            self._add(number, path, content)
+
+    def _add(self, number: int, path: bytes, content: int) -> None:
+        self._found[number].append(path)
+        self._numbers[number].append(content)
 
     def _real(self, path: bytes) -> bytes:
         """Return a path without links; that of a folder is looked up once for all of its files."""
@@ -231,21 +253,23 @@ class _Walk:
 
 
 def _list(path: bytes) -> Listing:
-    found = Listing()
+    found, images = Listing(), list[tuple[bytes, int]]()
     with os.scandir(path) as entries:
         for entry in entries:
             kind = _kind(entry)
             if kind == "folder":
                 found.folders.append(entry.name)
             elif kind == "image":
-                found.images.append(entry.name)
+                images.append((entry.name, entry.inode()))
             else:
                 found.others.setdefault(kind, []).append(entry.name)
                 continue
             if entry.is_symlink():
                 found.links.add(entry.name)
     found.folders.sort()
-    found.images.sort()
+    images.sort()
+    found.images = [name for name, _ in images]
+    found.numbers = array("Q", (number for _, number in images))
     for names in found.others.values():
         names.sort()
     return found
@@ -257,7 +281,7 @@ def _kind(entry: os.DirEntry[bytes]) -> str:
         return "hidden"
     try:
         if entry.is_dir():
-            return "folder"
+            return _WASTE if entry.name.lower() in _NO_SAMPLES else "folder"
         if not entry.is_file():
             is_there = os.path.exists(entry.path)
             if is_there:

@@ -11,7 +11,7 @@ WORDS = {
     "test": ("test", "testing", "tests", "tst", "testset", "holdout"),
     "val": (
         *("val", "validation", "valid", "dev", "eval", "evaluation", "validate", "validating"),
-        *("valset", "devset"),
+        *("valset", "devset", "development"),
     ),
     "train": ("train", "training", "trn", "trainval", "trainset"),
     "unlabelled": ("pred", "unlabelled", "unlabeled", "unsup"),

@@ -19,9 +19,11 @@ from seviz.networks.class_names import (
     MOST_BYTES,
     WORDS,
     in_order,
+    is_by_label,
     names_from,
     names_within,
     plain_word,
+    renamed,
     table_of,
 )
 from seviz.results.classes import ClassTable
@@ -34,6 +36,9 @@ _BESIDE = (
     *("classes.names", "obj.names", "labelmap.txt", "label_map.txt", "classes.csv", "labels.csv"),
     *("classes.yaml", "data.yaml", "classes.npy", "config.json"),
 )
+# What notebooks call the names of folders that are numbers.
+_CALLED = "cat_to_name.json"
+_HEADERS = frozenset({"name", "label", "class", "classname", "labelname", "category"})
 # PyYAML reads a hundred kilobytes a second.
 _MOST_YAML, _MOST_COLUMNS = 2**19, 64
 _FORMATS = "a name per line, JSON, YAML, CSV or .npy"
@@ -63,19 +68,60 @@ def classes_beside(checkpoint: Path, outputs: int | None) -> tuple[ClassTable | 
     return None, unfit
 
 
-def read_class_names(path: str | Path) -> ClassTable:
+def classes_called(table: ClassTable, checkpoint: Path) -> tuple[ClassTable, str | None]:
+    """Return classes whose labels are numbers or WordNet ids as a file beside the checkpoint calls them.
+
+    Args:
+        table: What the checkpoint calls them.
+        checkpoint: The file, or the folder that holds it.
+
+    Returns:
+        The classes, and a remark where their names come from such a file.
+    """
+    if not all(re.fullmatch(r"\d{1,8}|n\d{8}", info.label) for info in table.classes):
+        return table, None
+    folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
+    for name in (_CALLED, *(name for name in _BESIDE if name.endswith(".json"))):
+        try:
+            called = _called(table, folder / name)
+        except (OSError, ValueError, RecursionError):
+            continue
+        if called is not None:
+            return called, f"the classes are called as {name} beside the checkpoint says"
+    return table, None
+
+
+def _called(table: ClassTable | None, path: Path) -> ClassTable | None:
+    """Return classes as a document calls them by their labels.
+
+    Raises:
+        OSError: If it cannot be opened.
+        ValueError: If it is not what its name says.
+    """
+    if table is None or path.suffix.lower() not in (".json", ".yaml", ".yml"):
+        return None
+    text = _text_of(_content(path))
+    document = _literal(text) if path.suffix.lower() == ".json" else _yaml(text)
+    return renamed(table, document, by_label=is_by_label(path.stem))
+
+
+def read_class_names(path: str | Path, known: ClassTable | None = None) -> ClassTable:
     """Return the classes that a file names, in the order of the network's outputs.
 
     Args:
         path: A name per line (with its number before or after it, if all have one), CSV, JSON or YAML (a
             list, names by number, or numbers by name, as such or as ``names``, ``id2label`` ...), or a
             ``.npy`` of text.
+        known: What the checkpoint calls them: JSON or YAML may have a name for each of these labels.
 
     Raises:
         UsageError: If it cannot be read, or names no classes.
     """
     path = Path(path).expanduser()
     try:
+        called = _called(known, path)
+        if called is not None:
+            return called
         names = _read(path)
     except OSError as exc:
         raise UsageError(
@@ -89,7 +135,8 @@ def read_class_names(path: str | Path) -> ClassTable:
         ) from exc
     if not names:
         raise UsageError(
-            f"expected class names ({_FORMATS}) in {path.name}, found none; a name for each output, in order"
+            f"expected class names ({_FORMATS}) in {path.name}, found {_unusable(path)}; a name for each "
+            "output, in order"
         )
     return table_of(names)
 
@@ -101,16 +148,26 @@ def _read(path: Path) -> list[str] | None:
         OSError: If it cannot be opened.
         ValueError: If it is not what its name says.
     """
+    suffix = path.suffix.lower()
+    content = _content(path)
+    if suffix == ".npy":
+        return names_from(_array(path))
+    return names_in_text(content, suffix)
+
+
+def _content(path: Path) -> bytes:
     if not path.is_file():
         raise OSError(
             f"no file {path.name}" if not path.exists() else f"{path.name} is no file of bytes"
         )
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"over {MOST_BYTES:,} bytes")
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return names_from(_array(path))
-    return names_in_text(path.read_bytes(), suffix)
+    return path.read_bytes()
+
+
+def _text_of(raw: bytes) -> str:
+    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return raw.decode("utf-16" if wide else "utf-8-sig")
 
 
 def names_in_text(raw: bytes, suffix: str) -> list[str] | None:
@@ -123,8 +180,7 @@ def names_in_text(raw: bytes, suffix: str) -> list[str] | None:
     Raises:
         ValueError: If it is not what its name says.
     """
-    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-    text = raw.decode("utf-16" if wide else "utf-8-sig")
+    text = _text_of(raw)
     if suffix in (".yaml", ".yml"):
         return names_within(_yaml(text))
     if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
@@ -141,6 +197,21 @@ def names_in_text(raw: bytes, suffix: str) -> list[str] | None:
         except csv.Error as exc:
             raise ValueError(f"no table: {exc}") from exc
     return _lines([line.strip() for line in text.splitlines() if line.strip()])
+
+
+def _unusable(path: Path) -> str:
+    """Return what a file holds that names no outputs."""
+    try:
+        document = json.loads(_text_of(_content(path)))
+    except (OSError, ValueError, RecursionError):
+        return "none"
+    keys = sorted(map(int, filter(str.isdecimal, document))) if isinstance(document, dict) else []
+    if len(keys) < 2 or keys[0] == 0:
+        return "none"
+    return (
+        f"numbers from {keys[0]} to {keys[-1]}, and whether output 0 is number {keys[0]}, or the numbers are "
+        "folders in the order of text (1, 10, 2), is not said"
+    )
 
 
 def _literal(text: str) -> Any:
@@ -234,16 +305,14 @@ def _columns(rows: list[list[str]]) -> list[str] | None:
             return None
         numbers = [c for c in range(width) if all(row[c].isdecimal() for row in body)]
         texts = [c for c in range(width) if c not in numbers]
+        if len(body) < len(rows):  # the column that the header calls so
+            texts.sort(key=lambda c: plain_word(rows[0][c]) not in WORDS | _HEADERS)
         for number in numbers:
             for name in texts:
                 ordered = in_order([(int(row[number]), row[name]) for row in body], len(body))
                 if ordered is not None:
                     return ordered
-    header = (
-        bool(rows)
-        and len(rows[0]) > 0
-        and plain_word(rows[0][0]) in WORDS | {"name", "label", "class"}
-    )
+    header = bool(rows) and len(rows[0]) > 0 and plain_word(rows[0][0]) in WORDS | _HEADERS
     if all(len(row) == 1 for row in rows):
         return names_from([row[0] for row in rows[1 if header else 0 :]])
     return None

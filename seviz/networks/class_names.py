@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,91 @@ def classes_in(facts: Mapping[str, Any], outputs: int | None) -> ClassTable | No
     >>> classes_in({"hparams.id2label": {0: "cat", 1: "dog"}}, 2).labels
     ['cat', 'dog']
     """
-    for names in _named(facts):
-        if len(names) == outputs:
-            return table_of(names)
-    return None
+    fitting = [names for names in _named(facts) if len(names) == outputs]
+    folders = next((names for names in fitting if all(map(str.isdecimal, names))), None)
+    for names in fitting:
+        for key, entries in _spread(facts).items():
+            called = renamed(table_of(names), entries, by_label=is_by_label(key))
+            if called is not None:
+                return called
+    others = [names for names in fitting if names is not folders]
+    table = table_of((others or fitting)[0]) if fitting else None
+    if folders is None or table is None:
+        return table
+    return with_folders(table, ClassTable.from_labels(folders))
+
+
+def is_by_label(key: str) -> bool:
+    """Return whether something is called like names by the label of a class, not by its number."""
+    return plain_word(key.rpartition(".")[2]) == "cattoname"
+
+
+def renamed(
+    table: ClassTable, document: Any, *, by_label: bool = False, depth: int = 0
+) -> ClassTable | None:
+    """Return the classes as a document calls them that has a name for each label.
+
+    Folders are often numbers (from 1 on), which stand as text in the order of the outputs (1, 10, 100, 2),
+    and a file beside says what they show. Labels stay as further names, for the folders are called so.
+
+    Args:
+        table: The classes.
+        document: Names by label, or what holds such.
+        by_label: Whether that is known; numbers from 0 on may be those of the outputs.
+        depth: How deep in a document this is.
+
+    >>> renamed(ClassTable.from_labels(["1", "10", "2"]), {"1": "rose", "2": "iris", "10": "lily"}).labels
+    ['rose', 'lily', 'iris']
+    """
+    if not isinstance(document, Mapping) or depth > _DEPTH:
+        return None
+    entries = {str(key): _last(value) for key, value in document.items()}
+    labels = [info.label for info in table.classes]
+    found = [name for label in labels if (name := entries.get(label)) is not None]
+    numbers = [str(number) for number in range(len(labels))]
+    is_either = not by_label and labels != numbers and set(labels) == set(numbers)
+    if len(found) == len(labels) == len(set(found)) and not is_either and found != labels:
+        return None if any(map(str.isdecimal, found)) else _with_names(table, found)
+    inner = (
+        renamed(table, value, by_label=by_label or is_by_label(str(key)), depth=depth + 1)
+        for key, value in document.items()
+    )
+    return next((called for called in inner if called is not None), None)
+
+
+def with_folders(table: ClassTable, own: ClassTable | None) -> ClassTable:
+    """Return classes that answer to the numbers, too, that the checkpoint calls them by.
+
+    Folder "10" is often output 2, in the order of text; its index would say otherwise.
+    """
+    if own is None or len(own) != len(table) or own.labels == [str(n) for n in range(len(own))]:
+        return table
+    if not all(info.label.isdecimal() for info in own.classes):
+        return table
+    pairs = zip(table.classes, own.classes, strict=True)
+    return ClassTable(
+        tuple(
+            replace(info, synonyms=tuple(dict.fromkeys((*info.synonyms, mine.label))))
+            for info, mine in pairs
+        )
+    )
+
+
+def _with_names(table: ClassTable, names: Sequence[str]) -> ClassTable:
+    """Return classes under other names, their labels further ones."""
+    return ClassTable(
+        tuple(
+            replace(info, label=name, synonyms=(info.label, *info.synonyms))
+            for info, name in zip(table.classes, names, strict=True)
+        )
+    )
+
+
+def _last(value: Any) -> str | None:
+    """Return the name in an entry: ``"tabby"``, ``["n02123045", "tabby"]``."""
+    if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value):
+        value = value[-1]
+    return _text(value)
 
 
 def names_from(value: Any, depth: int = 0) -> list[str] | None:
@@ -100,22 +182,23 @@ def names_from(value: Any, depth: int = 0) -> list[str] | None:
 
 def _named(facts: Mapping[str, Any]) -> Iterator[list[str]]:
     """Yield every set of names in the facts: first those in one value, then those spread over paths."""
+    spread = _spread(facts)
+    for table in (*(t[""] for t in spread.values() if "" in t), *spread.values()):
+        names = names_from(table)
+        if names is not None:
+            yield names
+
+
+def _spread(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what the facts hold under each of the known words; under no name what is one value."""
     spread: dict[str, dict[str, Any]] = defaultdict(dict)
     for key, value in facts.items():
         parts = key.split(".")
         for place, part in enumerate(parts):
-            if plain_word(part) not in WORDS:
-                continue
-            rest = ".".join(parts[place + 1 :])
-            if rest:
-                spread[".".join(parts[: place + 1])][rest] = value
-            elif (names := names_from(value)) is not None:
-                yield names
-            break
-    for table in spread.values():
-        names = names_from(table)
-        if names is not None:
-            yield names
+            if plain_word(part) in WORDS:
+                spread[".".join(parts[: place + 1])][".".join(parts[place + 1 :])] = value
+                break
+    return spread
 
 
 def plain_word(text: str) -> str:
@@ -131,8 +214,8 @@ def _text(value: Any) -> str | None:
 
 def _numbered(key: Any, value: Any) -> tuple[int, str] | None:
     """Return number and name of one entry: ``0: "cat"``, ``"cat": 0``, ``"0": ["n02123045", "tabby"]``."""
-    if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value):
-        value = value[-1]
+    if isinstance(value, list | tuple):
+        value = _last(value)
     for number, name in ((key, _text(value)), (value, _text(key))):
         if name is None or isinstance(number, bool):
             continue

@@ -9,8 +9,9 @@ from torch import nn
 from seviz.networks.architectures.registry import SMALL_IMAGES
 from seviz.networks.class_names import classes_in, table_of
 from seviz.networks.formats.file import CheckpointFile
+from seviz.networks.normalising import own_constants
 from seviz.networks.recognise.fit import Fit
-from seviz.networks.written import written
+from seviz.networks.written import constants_among, written
 from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.results.classes import ClassTable
 from seviz.results.preprocessing import ASSUMED, Preprocessing
@@ -38,12 +39,41 @@ def documented(
     preprocessing = preprocessing.for_channels(_channels(found, model))
     if file.payload is not None:
         table = classes_in(file.payload.facts, outputs_of(model, found)) or table
-        preprocessing = written(file.payload.facts, preprocessing) or preprocessing
+        used = set(found.names.values()) if found is not None else set()
+        told = {**constants_among(file.payload.tensors, used), **file.payload.facts}
+        preprocessing = written(told, preprocessing) or preprocessing
     if file.metadata.get("preprocessing") is not None:
         preprocessing = Preprocessing.from_dict(file.metadata["preprocessing"])
     if file.metadata.get("classes") is not None:
         table = table_of([str(c) for c in file.metadata["classes"]])
-    return preprocessing, table, tuple(filter(None, [preprocessing.remark]))
+    preprocessing, notes = _normalised_once(preprocessing, model)
+    return preprocessing, table, (*notes, *filter(None, [preprocessing.remark]))
+
+
+def _normalised_once(
+    known: Preprocessing, model: nn.Module
+) -> tuple[Preprocessing, tuple[str, ...]]:
+    """Return the preprocessing without the constants that were assumed, if the network has its own."""
+    if "mean" not in known.assumed or "std" not in known.assumed:
+        return known, ()
+    channels = known.input_size[0]
+    own = own_constants(model, channels)
+    if own is None:
+        return known, ()
+    name, mean, std = own
+    scale = 255 if max(*mean, *std) > 1 else 1  # of pixels as they are stored
+    return (
+        replace(
+            known,
+            mean=(0.0,) * channels,
+            std=(1 / scale,) * channels,
+            assumed=tuple(part for part in known.assumed if part not in ("mean", "std")),
+        ),
+        (
+            f"the network normalises its images itself ({name}): where nothing else is given, it gets pixels "
+            f"from 0 to {scale}",
+        ),
+    )
 
 
 def _channels(found: Fit | None, model: nn.Module) -> int | None:

@@ -16,8 +16,8 @@ from seviz.networks.arch import build_architecture, describe_architecture, is_kn
 from seviz.networks.architectures.registry import AMBIGUOUS, READERS
 from seviz.networks.building import no_random_numbers
 from seviz.networks.choosing import choose, places_outside
-from seviz.networks.class_files import classes_beside, read_class_names
-from seviz.networks.class_names import table_of
+from seviz.networks.class_files import classes_beside, classes_called, read_class_names
+from seviz.networks.class_names import table_of, with_folders
 from seviz.networks.documented import documented, outputs_of
 from seviz.networks.filling import check_finite, check_fit, check_floating, check_plain, fill
 from seviz.networks.folds import apply_folds
@@ -177,10 +177,15 @@ def _with_names(loaded: LoadedModel, spec: str | Path, options: LoadOptions) -> 
     given = options.class_names
     if given is not None:
         if isinstance(given, str | Path):
-            return replace(loaded, classes=read_class_names(given))
-        return replace(loaded, classes=table_of([str(name) for name in given]))
-    if loaded.classes is not None or not Path(spec).exists():
+            named = read_class_names(given, loaded.classes)
+        else:
+            named = table_of([str(name) for name in given])
+        return replace(loaded, classes=with_folders(named, loaded.classes))
+    if not Path(spec).exists():
         return loaded
+    if loaded.classes is not None:
+        called, note = classes_called(loaded.classes, Path(spec))
+        return replace(loaded, classes=called, notes=(*loaded.notes, *filter(None, [note])))
     beside, note = classes_beside(Path(spec), outputs_of(loaded.model))
     notes = loaded.notes if note is None else (*loaded.notes, note)
     return replace(loaded, classes=beside, notes=notes)

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from math import floor, isfinite
 from typing import Any
 
+from torch import Tensor, strided
+
+from seviz.networks.formats.pickles import Array
 from seviz.results.preprocessing import CROP_MODES, Preprocessing
 
 _FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 # What transformers calls Pillow's filters.
 _RESAMPLE = dict(enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")))
-_SIZES = ("input_size", "img_size", "image_size")
+_SIZES = ("input_size", "img_size", "image_size", "imgsz", "input_resolution")
+# What mean and standard deviation are called, and the two together; small.
+_CONSTANTS = {
+    name: (
+        *(name, f"image_{name}", f"img_{name}", f"pixel_{name}", f"norm_{name}", f"{name}s"),
+        *(f"normalize_{name}", f"dataset_{name}", f"data_{name}", f"rgb_{name}", f"input_{name}"),
+    )
+    for name in ("mean", "std")
+}
+_PAIRS = ("mean_std", "meanstd", "mean_and_std", "norm_stats", "norm_mean_std", "stats")
+_CHANNELS = ("in_chans", "chans", "in_channels")
+# A tensor of more numbers is no mean per channel.
+_MOST_NUMBERS = 4
+# A configuration as text is a few kilobytes.
+_MOST_TEXT, _DEPTH = 1 << 18, 4
 # timm's train.py has all of these among its arguments. One that is None means what the network's own
 # configuration says, as timm's `resolve_data_config` reads them.
 _TIMMS = frozenset({"mean", "std", "img_size", "crop_pct", "interpolation"})
@@ -61,10 +79,66 @@ def _origin(name: str, known: Preprocessing, told: set[str]) -> str:
 def _groups(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the facts by what stands before the last part of their names."""
     groups: dict[str, dict[str, Any]] = {}
-    for key, value in facts.items():
+    for key, value in _opened(facts):
         before, _, last = key.rpartition(".")
-        groups.setdefault(before, {})[last] = value
+        groups.setdefault(before, {})[last.lower()] = _plain(value)
     return groups
+
+
+def _opened(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the facts, those in a text of JSON one by one: safetensors keep nothing but texts."""
+    for key, value in facts.items():
+        inner = _read_text(value) if isinstance(value, str) else value
+        if isinstance(inner, Mapping) and not isinstance(value, Mapping):
+            yield from ((f"{key}.{path}", leaf) for path, leaf in _flat(inner))
+        else:
+            yield key, inner
+
+
+def _read_text(text: str) -> Any:
+    if text[:1] not in ("{", "[", "(") or len(text) > _MOST_TEXT:
+        return text
+    try:
+        return json.loads(text) if text[:1] != "(" else json.loads(f"[{text[1:].rstrip()[:-1]}]")
+    except (ValueError, RecursionError):
+        return text
+
+
+def _flat(node: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if not isinstance(value, Mapping):
+            yield key, value
+        elif depth < _DEPTH:
+            yield from ((f"{key}.{path}", leaf) for path, leaf in _flat(value, depth + 1))
+
+
+def constants_among(tensors: Mapping[str, Tensor], used: Set[str]) -> dict[str, Any]:
+    """Return the means and deviations that a file keeps as tensors beside its weights.
+
+    Args:
+        tensors: Every tensor of the file.
+        used: Names of the network's own.
+    """
+    names = {name for known in _CONSTANTS.values() for name in known}
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name not in used
+        and name.rpartition(".")[2].lower() in names
+        and 0 < tensor.numel() <= _MOST_NUMBERS
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers, however they are kept, as numbers of Python or lists of them."""
+    if isinstance(value, Array):
+        return value.numbers if value.numbers is not None else value
+    if isinstance(value, Tensor):
+        is_short = (
+            not value.is_meta and value.layout is strided and value.numel() <= 2 * _MOST_NUMBERS
+        )
+        return value.flatten().tolist() if is_short else value
+    return value
 
 
 def _read(group: Mapping[str, Any], known: Preprocessing) -> tuple[dict[str, Any], frozenset[str]]:
@@ -77,6 +151,8 @@ def _read(group: Mapping[str, Any], known: Preprocessing) -> tuple[dict[str, Any
         parts["input_size"] = size
     channels = (size or known.input_size)[0]
     mean, std = (_constants(group, name, channels) for name in ("mean", "std"))
+    if mean is None or std is None:
+        mean, std = _pair(group, channels)
     if mean is not None and std is not None:
         scale = 255 if max(*mean, *std) > 1 else 1  # of pixels as they are stored
         parts["mean"], parts["std"] = (tuple(v / scale for v in vs) for vs in (mean, std))
@@ -88,7 +164,7 @@ def _read(group: Mapping[str, Any], known: Preprocessing) -> tuple[dict[str, Any
     if group.get("crop_mode") in CROP_MODES:
         parts["crop_mode"] = group["crop_mode"]
     filter_ = group.get("interpolation", _RESAMPLE.get(_hashable(group.get("resample"))))
-    if filter_ in _FILTERS:
+    if isinstance(filter_, str) and filter_ in _FILTERS:
         parts["interpolation"] = filter_
     if size is not None and size[1:] != known.input_size[1:] and "crop_pct" not in parts:
         parts |= {} if group.keys() >= _TIMMS else {"crop_pct": 1.0}
@@ -122,13 +198,12 @@ def crop_share(crop: int, resize: int) -> float:
 
 
 def _size(group: Mapping[str, Any], known: tuple[int, ...]) -> tuple[int, ...] | None:
-    channels = next(
-        (group[k] for k in ("in_chans", "chans", "in_channels") if isinstance(group.get(k), int)),
-        known[0],
-    )
+    channels = next((group[k] for k in _CHANNELS if isinstance(group.get(k), int)), known[0])
     for name in _SIZES:
         value = group.get(name)
         sides = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        if isinstance(sides, list):  # of an array of floating-point numbers
+            sides = [int(n) if isinstance(n, float) and n.is_integer() else n for n in sides]
         if isinstance(sides, int) and not isinstance(sides, bool):
             sides = [channels, sides, sides]
         elif isinstance(sides, list) and len(sides) == 2:
@@ -145,9 +220,34 @@ def _size(group: Mapping[str, Any], known: tuple[int, ...]) -> tuple[int, ...] |
 
 
 def _constants(group: Mapping[str, Any], name: str, channels: int) -> tuple[float, ...] | None:
-    value = group.get(name, group.get(f"image_{name}"))
+    value = next((group[known] for known in _CONSTANTS[name] if known in group), None)
     if _is_number(value) and (channels == 1 or any(size in group for size in _SIZES)):
         value = [value]
+    return _numbers(value, name, channels)
+
+
+def _pair(
+    group: Mapping[str, Any], channels: int
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Return mean and deviation where one entry has both: ``(mean, std)``, or an array of two rows."""
+    for known in _PAIRS:
+        value = group.get(known)
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            continue
+        halves = [_plain(half) for half in value]
+        if len(halves) == 2 * channels and all(map(_is_number, halves)):
+            halves = [halves[:channels], halves[channels:]]
+        if len(halves) == 2:
+            mean, std = (
+                _numbers(half, name, channels)
+                for half, name in zip(halves, _CONSTANTS, strict=True)
+            )
+            if mean is not None and std is not None:
+                return mean, std
+    return None, None
+
+
+def _numbers(value: Any, name: str, channels: int) -> tuple[float, ...] | None:
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(map(_is_number, value)):
         return None
     numbers = tuple(float(v) for v in value)

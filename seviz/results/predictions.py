@@ -31,6 +31,8 @@ from seviz.results.shares import shown_share
 from seviz.results.spelling import class_names, composed, whole_number
 
 MOST_CLASSES = 10_000
+# Different classes and rows below which it is no sign of anything that most are one off.
+_FEW, _FEW_ROWS = 3, 10
 # What other tools call the columns; the first name of each is ours.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     role: tuple(names.split())
@@ -245,12 +247,14 @@ def read_predictions(path: str | Path) -> PredictionTable:
     def places(column: Column) -> Ints:
         return np.array([position[t] for t in column.texts], np.int64)[column.codes]
 
+    at = places(true), places(predicted)
+    _check_beginning(*at, labels, source.name)
     best = np.stack([places(column) for column in top], axis=1) if top else None
     _check_top(best, labels, source.name)
     return PredictionTable(
         labels=labels,
-        true=places(true),
-        predicted=places(predicted),
+        true=at[0],
+        predicted=at[1],
         confidence=_confidence(read.numbers.get("confidence"), source.name),
         paths=tuple(read.texts["path"]) if "path" in read.texts else None,
         top=best,
@@ -326,6 +330,25 @@ def _top(classes: Mapping[str, Column], named: Mapping[str, str]) -> list[Column
     there = [name in classes for name in (*TOPS, "")]
     top = [classes[name] for name in TOPS[: there.index(False) if False in there else TOP]]
     return [] if len(top) < TOP and len(set(named.values())) > len(top) else top
+
+
+def _check_beginning(true: Ints, predicted: Ints, labels: Sequence[str], file: str) -> None:
+    """Refuse columns one of which numbers the classes from 0, the other from 1."""
+    numbers = [whole_number(label) for label in labels]
+    known = np.array([n if n is not None and abs(n) < MOST_CLASSES else -2 for n in numbers])
+    mine, theirs = known[true], known[predicted]
+    if (mine == theirs).any() or min(mine.min(), theirs.min()) < -1 or len(mine) < _FEW_ROWS:
+        return
+    step = int(mine.min() - theirs.min())
+    if min(len(set(mine)), len(set(theirs))) < _FEW or mine.max() - theirs.max() != step:
+        return
+    share = float((theirs + step == mine).mean())
+    if abs(step) == 1 and share > 1 / 2:
+        raise DataError(
+            f"expected true and predicted classes numbered alike in {file}, found {mine.min()} to "
+            f"{mine.max()} and {theirs.min()} to {theirs.max()}: no row is right so, and {share:.0%} are "
+            f"where {theirs.min()} stands for {mine.min()}; number both from 0"
+        )
 
 
 def _check_top(top: Ints | None, labels: Sequence[str], file: str) -> None:

@@ -7,10 +7,12 @@ another accuracy, so it is an error that names them, never a guess.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from urllib.parse import unquote
 
 from seviz.errors import DataError
 from seviz.results.classes import normalise
@@ -22,6 +24,12 @@ _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.0*)?", re.ASCII)
 _NUMERIC = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,6})?", re.ASCII)
 _WNID = re.compile(r"n\d{8}")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.0*)?", re.ASCII)
+# A list of one: ``['cat']``, ``(3,)``, ``tensor([3])``.
+_LISTED = re.compile(r"(?:tensor|array)?[\[(]{1,3}([^\[\]()]*?),?[\])]{1,3}")
+_STRAIGHT = {
+    **dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc"), "'"),
+    **dict.fromkeys(map(ord, "\u201c\u201d\u201f"), '"'),
+}
 _QUOTED = re.compile(r"b?(['\"])(.*)\1", re.DOTALL)
 
 
@@ -138,18 +146,25 @@ def _check_look_alikes(columns: Mapping[str, list[str]], file: str) -> None:
 def _reading(text: str) -> str:
     """Return what a text is read as: without the quotes of Python, numbers without their zeros.
 
-    Letters that are not seen are left out, and what stands between words is one sign: ``hot_dog`` and
-    ``hot dog`` read alike.
+    Letters that are not seen are left out, quotes are straight, signs are what HTML and addresses write for
+    them, and what stands between words is one sign: ``hot_dog``, ``hot dog`` and ``hot%20dog`` read alike,
+    and so do ``class_01`` and ``class 1``.
     """
-    plain = unicodedata.normalize("NFKC", text)
+    plain = unicodedata.normalize("NFKC", html.unescape(unquote(text))).translate(_STRAIGHT)
+    listed = _LISTED.fullmatch(plain)
+    plain = listed[1] if listed is not None else plain
     quoted = _QUOTED.fullmatch(plain)
     plain = quoted[2] if quoted is not None else plain
+    if _WNID.fullmatch(plain.lower()):
+        return plain.lower()
     if not plain.isascii():
         kinds = [(letter, unicodedata.category(letter)) for letter in plain]
         plain = "".join("-" if kind == "Pd" else c for c, kind in kinds if kind != "Cf")
     plain = plain.replace(",", "") if _THOUSANDS.fullmatch(plain) else plain
     if not _NUMERIC.fullmatch(plain):
-        return re.sub(r"(?<=\w)(?:[\s-]|_)+(?=\w)", " ", plain.strip())
+        apart = re.sub(r"(?<=\w)(?:[\s-]|_)+(?=\w)", " ", plain.strip())
+        # "class_01", "class 1", "class1"
+        return re.sub(r"(?<=[^\W\d]) (?=\d)", "", re.sub(r"(?<!\d)0+(?=\d)", "", apart))
     sign, digits, exponent = Decimal(plain).as_tuple()
     figures = "".join(map(str, digits)).lstrip("0")
     bare = figures.rstrip("0")

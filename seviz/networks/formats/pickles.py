@@ -39,6 +39,8 @@ _SHOWN = 6
 _PICKLES = 5
 # What NumPy calls the types of plain numbers and text.
 _PLAIN = re.compile(r"[?biufcU]\d{0,6}")
+# A mean per channel is a few numbers; arrays of more are no facts.
+_MOST_NUMBERS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,22 +236,43 @@ class _Dtype:
 
     def __init__(self, code: Any = "", *args: Any) -> None:
         self.code = code if isinstance(code, str) else ""
+        self.order = ""
 
-    def __setstate__(self, state: Any) -> None: ...
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
+            self.order = state[1]
+
+    @property
+    def named(self) -> str:
+        """Return what NumPy calls the type, with the order of its bytes."""
+        return f"{self.order}{self.code}"
 
 
 class Array(_Dtype):
-    """Stands for an array of NumPy's: no weight, so its content is dropped, but for a list of texts.
+    """Stands for an array of NumPy's: no weight, so its content is dropped, but for texts and a few numbers.
 
     Attributes:
         texts: What a one-dimensional array of texts holds, as class names are kept; else ``None``.
+        numbers: What an array of a few numbers holds, as means are kept, in one row; else ``None``.
     """
 
     texts: list[str] | None = None
+    numbers: list[float] | None = None
 
     def __setstate__(self, state: Any) -> None:
         if isinstance(state, tuple) and len(state) == 5:
             self.texts = _texts(*state[1:3], state[4])
+            self.numbers = _numbers(*state[1:3], state[4])
+
+
+def _numbers(shape: Any, dtype: Any, content: Any) -> list[float] | None:
+    if not (isinstance(shape, tuple) and isinstance(dtype, _Dtype) and isinstance(content, bytes)):
+        return None
+    kind = re.fullmatch(r"[iu][1248]|f[248]", dtype.code)
+    each = int(kind[0][1:]) if kind is not None else 0
+    if not each or len(content) % each or not 0 < len(content) // each <= _MOST_NUMBERS:
+        return None
+    return [float(value) for value in np.frombuffer(content, dtype.named)]
 
 
 def _texts(shape: Any, dtype: Any, content: Any) -> list[str] | None:
@@ -263,7 +286,7 @@ def _texts(shape: Any, dtype: Any, content: Any) -> list[str] | None:
     each = int(kind[2]) * (4 if kind[1] == "U" else 1)
     if not each or shape[0] * each != len(content):  # or the shape would claim more than there is
         return None
-    values = np.frombuffer(content, dtype.code).tolist()
+    values = np.frombuffer(content, dtype.named).tolist()
     return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
 
 
@@ -271,7 +294,7 @@ def _scalar(dtype: Any, content: Any = b"") -> Any:
     """Return a number or a text of NumPy's as one of Python's."""
     if not (isinstance(dtype, _Dtype) and _PLAIN.fullmatch(dtype.code)):
         return None
-    return np.frombuffer(content, dtype.code, 1)[0].item()
+    return np.frombuffer(content, dtype.named, 1)[0].item()
 
 
 def _known_names() -> frozenset[str]:
