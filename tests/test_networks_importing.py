@@ -70,3 +70,21 @@ def test_the_zoos_are_whole_without_the_compiler() -> None:
 
 def test_who_needs_more_of_the_compiler_gets_it() -> None:
     run(NEEDED)
+
+
+OTHERWISE = """
+import sys
+import torch
+import torch._compile
+from seviz.networks.importing import without_compiler
+
+del torch._compile._disable_dynamo
+before = torch.compiler.disable
+with without_compiler():
+    assert torch.compiler.disable is before
+    assert "torch._dynamo.utils" not in sys.modules
+"""
+
+
+def test_another_pytorch_is_left_as_it_is() -> None:
+    run(OTHERWISE)

@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch._compile import _disable_dynamo
 
 _PLACE, _FUNCTION = "torch._dynamo.utils", "is_compile_supported"
 
@@ -36,9 +35,11 @@ def without_compiler() -> Iterator[None]:
 
     torchvision imports the compiler, a thousand modules, to ask it something when a detector aligns regions,
     and timm to mark functions that it shall not compile. Here both get functions that import it when they
-    are called. Nothing is changed where the compiler is loaded already, and nothing stays behind but those.
+    are called. Nothing is changed where the compiler is loaded already or PyTorch marks its own functions
+    in another way than we know, and nothing stays behind but those.
     """
-    if _PLACE in sys.modules or "torch._dynamo" in sys.modules:
+    mark = getattr(importlib.import_module("torch._compile"), "_disable_dynamo", None)
+    if mark is None or _PLACE in sys.modules or "torch._dynamo" in sys.modules:
         yield
         return
     stand_in = _Later(_PLACE)
@@ -47,7 +48,7 @@ def without_compiler() -> Iterator[None]:
         return getattr(_real(stand_in), _FUNCTION)(*args, **kwargs)
 
     def marked(fn: Any = None, recursive: bool = True, **kwargs: Any) -> Any:
-        return _disable_dynamo(fn, recursive)  # PyTorch's own way for its own functions
+        return mark(fn, recursive)  # PyTorch's own way for its own functions
 
     setattr(stand_in, _FUNCTION, asked)
     sys.modules[_PLACE] = stand_in
