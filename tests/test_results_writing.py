@@ -188,6 +188,20 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
 
 
 @posix
+def test_a_forked_process_looks_for_left_overs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that its parent has looked through may be gone, and another have its number."""
+    remove_left_overs(tmp_path)
+    left = tmp_path / f".c.{'0' * 16}.seviz-tmp"
+    left.touch()
+    remove_left_overs(tmp_path)
+    assert left.exists()  # once in a process
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    remove_left_overs(tmp_path)
+    assert not left.exists()
+
+
 def test_a_pipe_and_a_link_among_left_overs(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")

@@ -28,8 +28,9 @@ _LONGEST = 255  # bytes in a file name
 _TRIES = 100
 # os.O_BINARY is Windows', os.O_NOFOLLOW is not.
 _SAFELY = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# Folders whose left-overs this process has looked for.
-_tidied: set[tuple[int, int]] = set()
+# Folders whose left-overs a process has looked for, by its number: what is forked from it looks for itself,
+# in folders that may be others by then, of which the system says the same.
+_tidied: set[tuple[int, int, int]] = set()
 # Folders that this process has claimed, and the descriptors that hold their locks.
 _claimed: dict[tuple[int, int], int] = {}
 
@@ -95,10 +96,10 @@ def remove_left_overs(folder: Path) -> None:
     """Remove the unfinished files that killed processes of this user left in a folder, once per process."""
     with suppress(OSError):
         status = os.stat(folder)
-        key = (status.st_dev, status.st_ino)
-        if key in _tidied:
+        tidied = (os.getpid(), status.st_dev, status.st_ino)
+        if tidied in _tidied:
             return
-        _tidied.add(key)
+        _tidied.add(tidied)
         with os.scandir(folder) as entries:
             left = [entry.path for entry in entries if _OURS.fullmatch(entry.name)]
         for path in left:
