@@ -184,7 +184,7 @@ def find_channel(blocks: tuple[GateBlock, ...], words: str) -> tuple[GateBlock, 
     """
     name, colon, number = words.rpartition(":")
     known = f"{blocks[0].name} ... {blocks[-1].name}" if blocks else "none"
-    if not colon or not number.isdecimal():
+    if not colon or not number.isdecimal() or len(number) > 18:
         raise UsageError(
             f"expected a channel as BLOCK:NUMBER, found {words!r}; for example "
             f"{blocks[0].name if blocks else 'SE_4_3'}:0"
