@@ -71,7 +71,7 @@ def _linker(blocks: Iterable[str]) -> Callable[[str], Markup]:
 def _named(name: object) -> Markup:
     from markupsafe import Markup
 
-    return Markup(breakable(str(name)))
+    return Markup(breakable(printable(str(name))))
 
 
 def _as_table(table: Table, *, sortable: bool = False, most: int | None = None) -> Markup:
