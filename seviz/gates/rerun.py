@@ -232,8 +232,13 @@ def _reading(traced: TracedBlock) -> ModeReading:
             f"expected a gate that is applied in one place, found {traced.block.name} in "
             f"{len(traced.sites)}; gates that weigh separate maps can be read, and not replaced"
         )
-    site = traced.site
-    return multiplication(site.op, site.gate, site.scaled, traced.dims)
+    site, per_pixel = traced.site, traced.block.mechanism.per_pixel
+    if per_pixel and any(site.op.args[n] is site.gate for n in writes(site.op.func) if n in (0, 1)):
+        raise CheckpointError(
+            f"expected a gate that its product leaves as it is, found {traced.block.name}, which the product "
+            "is written into; it can be read, and not replaced"
+        )
+    return multiplication(site.op, site.gate, site.scaled, traced.dims, per_pixel=per_pixel)
 
 
 def _numbered(ops: Sequence[Op], readings: Mapping[str, ModeReading]) -> dict[str, int]:

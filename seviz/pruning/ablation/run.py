@@ -82,7 +82,9 @@ def ablate(
             each image weighing the same, whatever its class. ``shuffle`` gives each image the gates that
             the network has for another image: the one before it in a random order of all images, in
             which the last comes before the first. So the gates of every image are used once, and
-            neither class nor batch matters. A shift that comes with a gate stays as it is.
+            neither class nor batch matters. A shift that comes with a gate stays as it is. A gate that
+            differs from pixel to pixel is held at one number for each channel: its mean over all images
+            and pixels, or 1; it cannot be shuffled.
         record: Where the mean gates come from, of the same network and images; a first pass by default.
         must_fit: Whether a record of something else is an error; else a first pass is made.
         seed: Of the random order for ``shuffle``.
@@ -125,7 +127,7 @@ def ablate(
             )
         record = None
     fit = check_input(ready)
-    traced = trace(loaded.model, ready.example, options.mechanism)
+    traced = trace(loaded.model, ready.example, _mechanism(options))
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
@@ -207,16 +209,16 @@ def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> 
         raise UsageError(
             f"expected a record with mean gates, found it with gates {gates!r}; leave it out"
         )
-    if any(kind.per_pixel for kind in chosen(options.mechanism)):
+    if gates == "shuffle" and any(kind.per_pixel for kind in chosen(_mechanism(options))):
         raise UsageError(
-            f"expected gates that are one for each channel, found {options.mechanism!r}, which differ from "
-            "pixel to pixel; only the others can be replaced"
+            "expected gates that are one for each channel, found gates that differ from pixel to pixel, "
+            "which fit no other image; give one or mean"
         )
-    if options.without_squeeze:
-        raise UsageError(
-            "expected SE gates to replace, found --without-squeeze, whose gates are one per pixel; leave it "
-            "out"
-        )
+
+
+def _mechanism(options: PassOptions) -> str:
+    """Return the kind of gates that is replaced."""
+    return "gate" if options.without_squeeze else options.mechanism
 
 
 def _sets(blocks: Sequence[GateBlock], by: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -309,8 +311,9 @@ def _notes(ready: Prepared, gates: str, record: Record | None, seed: int) -> Ite
         yield f"left out, no class of the network: {names}"
     if gates == "mean":
         origin = f"from the record of {record.header.created}" if record else "from a first pass"
+        over = "images and pixels" if any(b.mechanism.per_pixel for b in ready.blocks) else "images"
         yield (
-            f"each gate is held at its mean over all images, every image weighing the same ({origin})"
+            f"each gate is held at its mean over all {over}, every image weighing the same ({origin})"
         )
     elif gates == "shuffle":
         yield (

@@ -34,7 +34,6 @@ from seviz.pruning.folding.export import export
 from seviz.pruning.folding.planning import FoldPlan, Planner
 from seviz.results.blocks import GateBlock, select_blocks
 from seviz.results.mechanisms import ALL
-from seviz.results.mechanisms import chosen as kinds_of
 from seviz.results.notebook import summary_html
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.record import Record
@@ -245,11 +244,6 @@ def fold(
     model = unwrap(loaded.model)
     if isinstance(gates, Record) and gates.mechanisms:
         mechanism = gates.mechanisms[0] if len(gates.mechanisms) == 1 else ALL
-    if any(kind.per_pixel for kind in kinds_of(mechanism)):
-        raise UsageError(
-            f"expected gates that are one for each channel, found {mechanism!r}, which differ from pixel to "
-            "pixel; only the others can be folded"
-        )
     found = trace(model, examined or loaded.preprocessing.input_size, mechanism)
     found.found.require_se()
     if not list(blocks):
