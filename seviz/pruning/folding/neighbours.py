@@ -156,9 +156,16 @@ def _source(
         reading = from_output(site.gate, start, site.scaled, (channel(part),)) if fits else None
         if reading is None:
             continue
-        numbers = inverse(reading, gate, tensors.__getitem__)
+        shape = start.shape[1:]
+        if part.traced.block.mechanism.per_pixel:  # one number for all pixels of a channel
+            if start.shape != site.scaled.shape:
+                continue
+            shape = scale_shape(start, channel(part))
+            numbers = _solved(reading, gate, tensors.__getitem__)
+        else:
+            numbers = inverse(reading, gate, tensors.__getitem__)
         if numbers is not None:
-            return fits[-1], start.shape[1:], numbers  # the outermost: most goes with it
+            return fits[-1], shape, numbers  # the outermost: most goes with it
     return None
 
 
@@ -205,30 +212,36 @@ def inverse(
     """
     size = reading.start.numel // reading.start.shape[0]
     columns = reading.columns if reading.columns is not None else torch.arange(len(gate))
-    if reading.gate is reading.start:
-        found = gate
-    else:
-        low, high = torch.full_like(gate, -_REACH), torch.full_like(gate, _REACH)
-
-        def made(numbers: Tensor) -> Tensor:
-            return replay(reading.gate, reading.start, numbers, parameters).double()
-
-        try:
-            falls = made(high) < made(low)
-            for _ in range(_STEPS):
-                middle = (low + high) / 2
-                above = (made(middle) > gate) != falls
-                low, high = low.where(above, middle), high.where(~above, middle)
-            found = (low + high) / 2
-            if (made(found) - gate).abs().max() > _AGREE:
-                return None
-        except (CannotReplayError, RuntimeError, TypeError):
-            return None
-    numbers = gate.new_zeros(size)
-    if len(columns) != len(gate):
+    found = _solved(reading, gate, parameters)
+    if found is None or len(columns) != len(gate):
         return None
+    numbers = gate.new_zeros(size)
     numbers[columns] = found
     return numbers
+
+
+def _solved(
+    reading: HookReading, gate: Tensor, parameters: Callable[[str], Tensor]
+) -> Tensor | None:
+    """Return the number for each channel from which the elementwise end makes its gate."""
+    if reading.gate is reading.start:
+        return gate
+    low, high = torch.full_like(gate, -_REACH), torch.full_like(gate, _REACH)
+
+    def made(numbers: Tensor) -> Tensor:
+        return replay(reading.gate, reading.start, numbers, parameters).double()
+
+    try:
+        falls = made(high) < made(low)
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            above = (made(middle) > gate) != falls
+            low, high = low.where(above, middle), high.where(~above, middle)
+        found = (low + high) / 2
+        agrees = (made(found) - gate).abs().max() <= _AGREE
+    except (CannotReplayError, RuntimeError, TypeError):
+        return None
+    return found if agrees else None
 
 
 def _is_in(path: str, module: str) -> bool:
