@@ -37,7 +37,7 @@ def error_line(said: Said) -> str:
     ("words", "parts"),
     [
         (["bogus"], ['Unknown command "bogus"', "activations"]),
-        (["inspect"], ["--ckpt"]),
+        (["inspect"], ["expected seviz inspect CKPT", "found no CKPT"]),
         (["inspect", "a.pt", "b.pt"], ["b.pt"]),
         (["inspect", "a.pt", "--bogus"], ["--bogus"]),
         (["inspect", "a.pt", "--input-size", "3", "x"], ["--input-size", "x"]),

@@ -66,19 +66,24 @@ def check_folder(folder: Path) -> None:
     )
 
 
-def claim(folder: Path, speaker: Speaker) -> None:
+def claim(folder: Path, speaker: Speaker) -> bool:
     """Claim a folder for the results that come now, until the command ends; say so if another seviz has.
 
     Each file is then whole, and of one of the two; not all of them need be of the same.
+
+    Returns:
+        Whether the folder was made for it: what then writes nothing takes it away again.
     """
     if not launched().first:
-        return
+        return False
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if not claim_folder(folder):
         speaker.remark(
             f"warning: another seviz writes into {folder} now; some files there may be its own: name another "
             "folder with --output"
         )
+    return new
 
 
 def look_of(shown: PageOptions, **more: Any) -> Look:
