@@ -193,12 +193,10 @@ def test_a_fold_takes_the_kind_from_the_record(folder: Path) -> None:
         assert [b.name for b in folded.blocks] == [b.name for b in record.blocks]
 
 
-def test_gates_per_pixel_are_not_replaced(folder: Path, refuses: Refuses) -> None:
+def test_gates_per_pixel_are_not_shuffled(folder: Path, refuses: Refuses) -> None:
     net = loaded(READ["bam-sum"].build())
-    with refuses(UsageError, "one for each channel", "'bam'"):
-        seviz.ablate(net, str(folder), options=PassOptions(mechanism="bam"))
-    with refuses(UsageError, "one for each channel", "'bam'"):
-        seviz.fold(net, ["all"], {}, mechanism="bam")
+    with refuses(UsageError, "one for each channel", "one or mean"):
+        seviz.ablate(net, str(folder), gates="shuffle", options=PassOptions(mechanism="bam"))
 
 
 def test_what_is_drawn_has_the_names_of_the_kind(folder: Path, tmp_path: Path) -> None:
