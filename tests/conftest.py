@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +177,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def without_pictures() -> Iterator[None]:
     """Leave the printed figures out of reports: they take most of the time where a test reads the rest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seviz.report.build.pictures", lambda inputs: {})
+        patch.setattr(import_module("seviz.report.build"), "pictures", lambda inputs: {})
         yield
 
 
