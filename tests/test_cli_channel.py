@@ -80,6 +80,7 @@ def test_what_is_refused(run: Run, digits_record: Path, digits: str, tiny: Tiny)
     for words, code, part in (
         (["channel", digits, "SE_4_2:29"], 2, "expected a record"),
         (["channel", digits_record, "SE_4_2:99"], 2, "from 0 to 63"),
+        (["channel", digits_record, f"SE_4_2:{'9' * 5000}"], 2, "SE_4_2"),
         (["channel", digits_record, "SE_4_2:1", "--format", "gif"], 2, "gif"),
         (["channel", digits_record, "SE_4_2:1", tiny.path], 4, "with other weights"),
         (["channels", digits_record, "--ablate", "mean", "--data", "digits"], 2, "no checkpoint"),

@@ -208,6 +208,19 @@ def test_what_a_file_may_not_say(
         read_settings(None, {})
 
 
+def test_output_through_a_link_out_of_the_folder(
+    project: Path, refuses: Refuses, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (project / "within").mkdir()
+    (project / "inside").symlink_to(project / "within")
+    (project / "outside").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    (project / "seviz.toml").write_text('output = "inside/x"\n')
+    read_settings(None, {})
+    (project / "seviz.toml").write_text('output = "outside/x"\n')
+    with refuses(UsageError, "expected output below the folder of", "'outside/x'"):
+        read_settings(None, {})
+
+
 def test_it_is_told_before_anything_is_done(project: Path, run: Run) -> None:
     (project / "seviz.toml").write_text("datta = 1\n")
     for words in (("inspect", "nothing.pt"), ("doctor", "--config")):

@@ -78,7 +78,7 @@ def test_usage(run: Run, elsewhere: Path, words: list[str], parts: list[str]) ->
 def test_usage_with_a_record(
     run: Run, digits_record: Path, elsewhere: Path, words: list[str], parts: list[str]
 ) -> None:
-    said = run("activations", digits_record, *words, "-o", "out")
+    said = run("activations", digits_record, *words, "-o", "out/of/this")
     assert said.code == 2
     line = error_line(said)
     assert all(part in line for part in parts), line

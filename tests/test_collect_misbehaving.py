@@ -176,6 +176,37 @@ def test_what_is_harmless_gives_the_right_record(what: str) -> None:
     same(expected, seviz.collect(seeded(Small), RIGHT[what](), PLAIN, classes=CLASSES))
 
 
+class Lengths:
+    """Batches that say of their number what is none, or raise."""
+
+    def __init__(self, says: Any) -> None:
+        self.says = says
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(BATCHES)
+
+    def __len__(self) -> int:
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("says", [-1, 2.5, None, "three", 2**70, ValueError("unknown"), OSError()])
+def test_a_length_that_is_none_is_not_believed(says: Any) -> None:
+    record = seviz.collect(seeded(Small), Lengths(says), PLAIN)
+    same(record, seviz.collect(seeded(Small), list(BATCHES), PLAIN))
+
+
+def test_a_loader_that_ends_the_program_ends_the_pass() -> None:
+    def leaving() -> Iterator[Any]:
+        yield from BATCHES[:2]
+        raise SystemExit(3)
+
+    with pytest.raises(EndedEarlyError, match=r"ends the program \(SystemExit: 3\)") as caught:
+        seviz.collect(seeded(Small), leaving(), PLAIN)
+    same(caught.value.record, seviz.collect(seeded(Small), BATCHES[:2], PLAIN))
+
+
 def test_another_size_in_the_middle_is_computed_at_that_size() -> None:
     twice = third(lambda x, y: (x.repeat_interleave(2, -1), y))
     record = seviz.collect(seeded(Small), twice, PLAIN)

@@ -47,6 +47,9 @@ def nothing():
 
 def failing():
     raise ValueError("no disk")
+
+def leaving():
+    raise SystemExit(3)
 """
 
 
@@ -120,6 +123,7 @@ def test_a_function_may_name_what_data_takes(code: Path) -> None:
         ("{file}:volume", None, UsageError, "it has volumes"),
         ("{file}:nothing", None, DataError, "found nothing; let it return them"),
         ("{file}:failing", None, DataError, "found ValueError: no disk"),
+        ("{file}:leaving", None, DataError, r"code that ends the program \(SystemExit: 3\)"),
         ("{file}:digits", "test", UsageError, "expected a function that takes split="),
         ("absent.py:f", None, UsageError, "found none at absent.py"),
         ("absent.module:f", None, DataError, "found ModuleNotFoundError"),

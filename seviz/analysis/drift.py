@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.results.sample import VARIES
+from seviz.results.seeds import checked_seed
 from seviz.results.stats import Floats
 
 # Exchanges: as many as p-values of 0.001 need; more where there are more tests for one answer.
@@ -83,7 +84,7 @@ class Exchange:
     @cached_property
     def moves(self) -> npt.NDArray[np.bool_]:
         """Return which images are in the second set, [times, N]; of pairs, which keep their sides."""
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(checked_seed(self.seed))
         if self.paired:
             return rng.random((self.times, self.first), np.float32) < 0.5
         whole = self.first + self.second

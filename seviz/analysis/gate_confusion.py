@@ -13,6 +13,7 @@ from seviz.analysis.ordering import confusion_rate
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.results.evaluation import Evaluation
 from seviz.results.record import Record
+from seviz.results.seeds import checked_seed
 from seviz.results.stats import BlockStats, Floats
 
 PERMUTATIONS = 999
@@ -145,7 +146,7 @@ def gate_confusion(
         distance = gate_distances(record.stats(block.name))[np.ix_(seen, seen)]
         tables.append(_standard_ranks(distance, upper))
     own = _correlations(tables, np.arange(classes), left, right, weights, len(ranks) * spread)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checked_seed(seed))
     others = np.array(
         [
             _correlations(

@@ -34,6 +34,7 @@ from seviz.cli import (
     track,
 )
 from seviz.cli.console import say_details, saying_warnings
+from seviz.cli.output import leave_no_empty_folder
 from seviz.cli.settings import begin
 from seviz.cli.shared import INTERRUPTED, given_words
 from seviz.collect.distributed import launched
@@ -148,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             words,
         )
     finally:
+        leave_no_empty_folder()
         release_folders()
     return code if isinstance(code, int) else 0
 

@@ -18,6 +18,7 @@ from seviz.cli.options import (
     ModelOptions,
     OutputOptions,
     PageOptions,
+    Seed,
 )
 from seviz.cli.output import check_formats, claim, look_of, output_folder
 from seviz.cli.pass_text import say_network, some
@@ -50,7 +51,7 @@ class AblationOptions:
             help="Replace gates by 1, by their mean over all images, or by those of another image.",
         ),
     ] = "one"
-    seed: Annotated[int, Parameter(help="Of the random order of images for --with shuffle.")] = 0
+    seed: Annotated[Seed, Parameter(help="Of the random order of images for --with shuffle.")] = 0
     record: Annotated[
         str | None,
         Parameter(

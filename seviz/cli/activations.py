@@ -161,7 +161,7 @@ def activations(
         )
     ablation = ablation_beside(record, made.path, speaker)
     found = findings(record, ablation, distances=figure.distances)
-    new = claim(folder, speaker)
+    claim(folder, speaker)
     try:
         with remarked_warnings(speaker):
             written = write_activations(
@@ -188,8 +188,6 @@ def activations(
         )
     except UsageError:
         if not made.interrupted:
-            if new and not any(folder.iterdir()):
-                folder.rmdir()
             raise
         speaker.remark("not drawn: the pass ended before all of the classes had images")
         written = Written()

@@ -272,8 +272,9 @@ def _safe(key: str, value: Any, file: Path) -> Any:
             )
         return value
     if key == "output":
-        inside = Path(os.path.abspath(file.parent / value))
-        if not inside.is_relative_to(os.path.abspath(file.parent)):
+        # As the system follows links: one in the folder may lead out of it.
+        inside = Path(os.path.realpath(file.parent / value))
+        if not inside.is_relative_to(os.path.realpath(file.parent)):
             raise UsageError(
                 f"expected output below the folder of {file}, found {value!r}; give others as --output or "
                 f"{variable(key)}"

@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from seviz.data.sources import known_forms
 from seviz.errors import UsageError
 from seviz.results.mechanisms import ALL, BY_KEY, DEFAULT_KIND, chosen
+from seviz.results.seeds import checked_seed
 
 MODEL = Group("Network", sort_key=1)
 DATA = Group("Images", sort_key=2)
@@ -28,6 +29,7 @@ Blocks = Annotated[
     Words,
     Parameter(help="Block names (SE_4_6) or stages (SE_4); all by default."),
 ]
+Seed = Annotated[int, Parameter(validator=lambda _, seed: checked_seed(seed) and None)]
 Formats = Annotated[
     tuple[str, ...],
     Words,

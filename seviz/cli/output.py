@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,24 +67,31 @@ def check_folder(folder: Path) -> None:
     )
 
 
-def claim(folder: Path, speaker: Speaker) -> bool:
+# Folders that `claim` made, the innermost first.
+_made: list[Path] = []
+
+
+def claim(folder: Path, speaker: Speaker) -> None:
     """Claim a folder for the results that come now, until the command ends; say so if another seviz has.
 
     Each file is then whole, and of one of the two; not all of them need be of the same.
-
-    Returns:
-        Whether the folder was made for it: what then writes nothing takes it away again.
     """
     if not launched().first:
-        return False
-    new = not folder.exists()
+        return
+    _made.extend(place for place in (folder, *folder.parents) if not place.exists())
     folder.mkdir(parents=True, exist_ok=True)
     if not claim_folder(folder):
         speaker.remark(
             f"warning: another seviz writes into {folder} now; some files there may be its own: name another "
             "folder with --output"
         )
-    return new
+
+
+def leave_no_empty_folder() -> None:
+    """Remove the folders that `claim` made and nothing was written into: what is refused leaves nothing."""
+    while _made:
+        with suppress(OSError):  # not empty, or gone
+            _made.pop(0).rmdir()
 
 
 def look_of(shown: PageOptions, **more: Any) -> Look:

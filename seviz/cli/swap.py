@@ -16,6 +16,7 @@ from seviz.cli.options import (
     ModelOptions,
     OutputOptions,
     PrintOptions,
+    Seed,
     Words,
 )
 from seviz.cli.output import check_formats, claim, look_of, output_folder
@@ -52,7 +53,7 @@ class SwapOptions:
         int | None, Parameter(help="Pairs of images of two classes, at most; 720 by default.")
     ] = None
     seed: Annotated[
-        int, Parameter(help="Of the sample of images and pairs, and of shuffled channels.")
+        Seed, Parameter(help="Of the sample of images and pairs, and of shuffled channels.")
     ] = 0
     formats: Formats = ("png", "svg")
 

@@ -317,9 +317,9 @@ class StreamBatches:
                 images, rows = self._read(next(batches))
             except StopIteration:
                 break
-            except SevizError:
+            except (SevizError, KeyboardInterrupt):
                 raise
-            except Exception as exc:  # of the loader, or of a tensor that cannot be looked at
+            except BaseException as exc:  # of the loader, or of a tensor that cannot be looked at
                 raise failed(exc, self.number) from exc
             place, start = start, start + len(rows)
             self.number += 1

@@ -29,6 +29,7 @@ from seviz.errors import DataError, DeviceError, UsageError
 from seviz.gates import trace
 from seviz.results.blocks import select_blocks
 from seviz.results.mechanisms import chosen
+from seviz.results.seeds import checked_seed
 from seviz.results.swap import Integers, Pairs, SwapImage, SwappedGates
 
 # Classes that a matrix of pairs is drawn of, where nobody names some; of more, pairs of any two.
@@ -76,7 +77,7 @@ def swapped_gates(
     require_whole(options)
     ready = prepare(network, data, replace(options, require_se=True))
     loaded, device = ready.loaded, ready.device
-    ready, wanted = _restricted(ready, classes, seed)
+    ready, wanted = _restricted(ready, classes, checked_seed(seed))
     if check is not None:
         check(_labels(ready))
     traced = trace(loaded.model, ready.example, options.mechanism)

@@ -29,14 +29,26 @@ def import_code(place: str, option: str, error: type[SevizError]) -> ModuleType:
     """
     try:
         return _run_file(Path(place), option) if place.endswith(".py") else _import(place)
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as exc:
-        reason = next(iter(str(exc).strip().splitlines()), "no message")[:300]
+    except BaseException as exc:
         raise error(
-            f"expected to import {place} for {option}, found {type(exc).__name__}: {reason}; check that it "
-            "can be imported from this folder"
+            f"expected to import {place} for {option}, found {said(exc)}; check that it can be imported "
+            "from this folder"
         ) from exc
+
+
+def said(exc: BaseException) -> str:
+    """Return what somebody else's code raised, in a line; and that it meant to end the program, if it did.
+
+    >>> said(ValueError("no disk"))
+    'ValueError: no disk'
+    >>> said(SystemExit(3))
+    'code that ends the program (SystemExit: 3)'
+    """
+    reason = next(iter(str(exc).strip().splitlines()), "no message")[:300]
+    told = f"{type(exc).__name__}: {reason}"
+    return told if isinstance(exc, Exception) else f"code that ends the program ({told})"
 
 
 def callable_in(module: ModuleType, place: str, attribute: str) -> Callable[..., Any]:

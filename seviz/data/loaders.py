@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from seviz.data.base import Source
+from seviz.data.foreign import said
 from seviz.data.parts import LABELS, kind_of
 from seviz.errors import DataError, UsageError
 
@@ -75,11 +76,10 @@ def from_code(function: Callable[..., Any], option: str, split: str | None) -> A
         given["split"] = split
     try:
         made = function(**given)
-    except Exception as exc:
-        reason = next(iter(str(exc).strip().splitlines()), "no message")[:300]
-        raise DataError(
-            f"expected batches from {option}, found {type(exc).__name__}: {reason}"
-        ) from exc
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
+        raise DataError(f"expected batches from {option}, found {said(exc)}") from exc
     if made is None:
         raise DataError(f"expected {_ASKED} from {option}, found nothing; let it return them")
     if isinstance(made, str | Source | Loader):
@@ -137,7 +137,9 @@ class Opened:
                 raise DataError(
                     "expected batches, found none: the loader is empty, or was used up before"
                 ) from None
-            except Exception as exc:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as exc:
                 raise failed(exc, 0) from exc
         return self._first
 
@@ -163,12 +165,19 @@ class Opened:
     def _iterator(self) -> Iterator[Any]:
         try:
             return iter(self.batches)
-        except Exception as exc:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
             raise failed(exc, 0) from exc
 
 
 def failed(exc: BaseException, number: int) -> DataError:
-    """Return the error of a loader that raised one, in one line."""
+    """Return the error of a loader that raised one, or ended the program, in one line."""
+    if not isinstance(exc, Exception):
+        return DataError(
+            f"expected a batch of the loader, found {said(exc)} in batch {number}; mend it where the data "
+            "is made"
+        )
     lines = str(exc).strip().splitlines()
     # Of an error in a worker process, torch gives the whole traceback: its last line says what it was.
     why = lines[-1] if lines and lines[0].startswith("Caught ") else (lines or ["no message"])[0]
@@ -238,7 +247,7 @@ def _of_loader(loader: Any) -> Opened:
     dataset, sampler = getattr(loader, "dataset", None), getattr(loader, "sampler", None)
     size = getattr(loader, "batch_size", None)
     total = None
-    if steps is not None and isinstance(size, int) and sampler is not None:
+    if steps is not None and isinstance(size, int) and size > 0 and sampler is not None:
         total = _length(sampler)
         if total is not None and getattr(loader, "drop_last", False):
             total = steps * size
@@ -265,7 +274,9 @@ def _from_samples(dataset: Any, batch_size: int | None, workers: int) -> Opened:
 def _sample(dataset: Any) -> Any:
     try:
         sample = dataset[0]
-    except Exception as exc:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
         raise failed(exc, 0) from exc
     return sample if isinstance(sample, tuple | list | Mapping) else (sample,)
 
@@ -355,7 +366,13 @@ def _dimensions(value: Any) -> int:
 
 
 def _length(value: Any) -> int | None:
+    """Return how long something says it is; ``None`` where it does not, or gives no length.
+
+    Whatever asking raises is no error: batches come without it, too.
+    """
     try:
         return len(value)
-    except (TypeError, NotImplementedError):
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException:  # the code of somebody else, who may as well end the program here
         return None

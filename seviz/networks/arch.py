@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from seviz.data.foreign import callable_in, import_code
+from seviz.data.foreign import callable_in, import_code, said
 from seviz.errors import CheckpointError, UsageError
 from seviz.networks.architectures.registry import BUILDERS
 from seviz.networks.importing import without_compiler
@@ -61,10 +61,12 @@ def build_architecture(name: str, arch_args: Mapping[str, Any]) -> nn.Module:
     factory = _factory(name)
     try:
         model = factory(**arch_args)
-    except (Exception, SystemExit) as exc:  # a script that parses its arguments exits
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # a script that parses its arguments exits
         raise CheckpointError(
-            f"expected --arch {name} to build a network, found {type(exc).__name__}: "
-            f"{_first_line(exc)}; check --arch-args {dict(arch_args)}"
+            f"expected --arch {name} to build a network, found {said(exc)}; check --arch-args "
+            f"{dict(arch_args)}"
         ) from exc
     if not isinstance(model, nn.Module):
         raise CheckpointError(
@@ -146,7 +148,3 @@ def describe_architecture(name: str, arch_args: Mapping[str, Any]) -> str:
         name = f"{Path(place).name}{colon}{attribute}"
     listed = ", ".join(without_folders(f"{k}={v}" for k, v in arch_args.items()))
     return f"{name}({listed})" if listed else name
-
-
-def _first_line(exc: BaseException) -> str:
-    return next(iter(str(exc).strip().splitlines()), "no message")[:300]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seviz.analysis.class_share import STILL
+from seviz.results.seeds import checked_seed
 from seviz.results.stats import Floats
 
 SHUFFLES = 499
@@ -78,7 +79,7 @@ def shuffle_labels(
     order = np.argsort(label, kind="stable")
     left, right = _pairs(count)
     weight = 1 / np.repeat(count, count)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checked_seed(seed))
     # The first is the own labels; position j of the sorted labels holds image places[j].
     places = np.stack([order, *(rng.permutation(used) for _ in range(SHUFFLES))], axis=1)
     # Where in the matrix of products each pair stands, shuffling by shuffling: the same for all blocks.

@@ -34,6 +34,7 @@ from seviz.results.alarms import near_chance
 from seviz.results.blocks import GateBlock
 from seviz.results.mechanisms import chosen
 from seviz.results.record import Record
+from seviz.results.seeds import checked_seed
 
 _BY = ("block", "stage")
 _GATES = ("one", "mean", "shuffle")
@@ -113,6 +114,7 @@ def ablate(
     """
     options = options or PassOptions()
     _check(by, gates, record, options)
+    seed = checked_seed(seed)
     require_whole(options)
     ready = prepare(network, data, replace(options, require_se=True), loading)
     loaded = ready.loaded
