@@ -8,24 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from conftest import Refuses
 from dialects import Block, Bottleneck, Net, PerPixelGate, mean_kept, settle
-from PIL import Image
+from test_collect_mechanism import EACH, LABELS, folder, loaded, tensors
 from torch import Tensor, nn
 
 import seviz
 from seviz.collect.options import PassOptions
 from seviz.errors import UsageError
 from seviz.networks import LoadedModel
-from seviz.results.classes import ClassTable
-from seviz.results.preprocessing import Preprocessing
 
-LABELS = ["ant", "bee", "cat", "dog", "elk"]
-EACH = 3
-SMALL = Preprocessing((3, 32, 32), (0.5,) * 3, (0.25,) * 3, "bilinear", 1.0, "checkpoint")
+__all__ = ["folder"]  # a fixture
 
 Gate = Callable[[nn.Module, Tensor], Tensor]
 
@@ -49,30 +44,11 @@ each_form = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for level, name in enumerate(LABELS):
-        (root / name).mkdir()
-        for i in range(EACH):
-            pixels = rng.integers(0, 60 + 45 * level, (32, 32, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.png")
-    return root
-
-
-def tensors(folder: Path) -> Tensor:
-    files = [p for name in LABELS for p in sorted((folder / name).iterdir())]
-    x = torch.stack([torch.from_numpy(np.array(Image.open(f))).permute(2, 0, 1) for f in files])
-    return (x / 255 - 0.5) / 0.25
-
-
 def network(build: Callable[[int], nn.Module]) -> LoadedModel:
     def block(inputs: int, channels: int, stride: int) -> nn.Module:
         return Block(inputs, channels, stride, se=build)
 
-    model = settle(Net(block))
-    return LoadedModel(model, "net.pt", "net", "0" * 64, ClassTable.from_labels(LABELS), SMALL)
+    return loaded(settle(Net(block)))
 
 
 @torch.no_grad()
