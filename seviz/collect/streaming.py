@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seviz.collect.stream_labels import kind_of, numbers_of
 from seviz.data import Batch, Match
 from seviz.data.batches import MOST_MARKS
 from seviz.data.loaders import Loader, Opened, failed, open_loader
@@ -108,7 +109,7 @@ def open_stream(
         raise DataError(
             "expected images in the first batch of the loader, found an empty one; leave it out"
         )
-    kind, note = _kind(parts.labels, len(images))
+    kind, note = kind_of(parts.labels, len(images))
     notes = [f"images come from a {type(loader.batches).__name__}, prepared as it gives them"]
     if changed:
         notes.append(
@@ -128,63 +129,6 @@ def open_stream(
 def meeting(loaded: LoadedModel, stream: Stream) -> LoadedModel:
     """Return the network, which expects what the loader gives."""
     return loaded.prepared_by(prepared_elsewhere(stream.example))
-
-
-def _kind(labels: Any, images: int) -> tuple[str, str | None]:
-    """Return what labels are, and a remark where they are no classes."""
-    if labels is None:
-        return "", "the batches have no labels: the images are one group"
-    if isinstance(labels, list | tuple) and labels and all(isinstance(v, str) for v in labels):
-        _check_length(len(labels), images)
-        return "names", None
-    values = _array(labels)
-    if values is None:
-        return "", _no_classes(type(labels).__name__, labels)
-    if values.dim() > 1 and values.numel() == images:
-        values = values.flatten()
-    if values.dim() == 1:
-        _check_length(len(values), images)
-    whole = not values.is_floating_point() and not values.is_complex()
-    if values.dim() == 1 and len(values) == images and whole:
-        return "numbers", None
-    if values.dim() == 2 and len(values) == images and values.shape[1] > 1:
-        one = (values == 1).sum(1)
-        if bool((one == 1).all()) and bool(((values == 0).sum(1) == values.shape[1] - 1).all()):
-            return "one-hot", None
-    return "", _no_classes(_described(values), labels)
-
-
-def _described(labels: Any) -> str:
-    """Return type and shape of labels that are no classes."""
-    values = _array(labels)
-    if values is None:
-        return type(labels).__name__
-    return f"{str(values.dtype).removeprefix('torch.')} {'x'.join(map(str, values.shape))}"
-
-
-def _no_classes(what: str, labels: Any) -> str:
-    return (
-        f"the labels ({what}) are no whole numbers of classes, and the images are one group; convert them "
-        "with .long() if they number classes"
-    )
-
-
-def _check_length(labels: int, images: int) -> None:
-    if labels != images:
-        raise DataError(
-            f"expected a label for each of {images} images, found {labels} in a batch; change "
-            "what the loader gives"
-        )
-
-
-def _array(labels: Any) -> Tensor | None:
-    if isinstance(labels, Tensor):
-        return labels
-    try:
-        values = np.asarray(labels)
-        return torch.from_numpy(values.copy()) if values.dtype.kind in "biuf" else None
-    except (TypeError, ValueError):
-        return None
 
 
 @dataclass(eq=False)
@@ -361,45 +305,12 @@ class StreamBatches:
         if not count:
             return images, torch.zeros(0, dtype=torch.int64)
         if stream.labelled:
-            labels = self._numbers(parts.labels, count, where)
+            labels = numbers_of(parts.labels, count, stream.kind, self.match, where)
         else:
             labels = torch.zeros(count, dtype=torch.int64)
         rows = torch.from_numpy(self.match.row_of_folder)[labels]
         self._check_same(images, rows)
         return images, rows
-
-    def _numbers(self, labels: Any, count: int, where: str) -> Tensor:
-        """Return labels as positions in the list of names, int64 [N], on the host."""
-        kind, _ = _kind(labels, count)
-        if kind != self.stream.kind:
-            found = "none" if labels is None else f"others ({kind or _described(labels)})"
-            raise DataError(
-                f"expected labels that are {self.stream.kind} for {count} images in {where}, as in its first "
-                f"batch, found {found}; give every image a label"
-            )
-        if kind == "names":
-            return torch.tensor([self._place(name, where) for name in labels])
-        values = _array(labels)
-        assert values is not None, "its kind says so"
-        values = values.argmax(1) if kind == "one-hot" else values.flatten().long()
-        values = values.cpu()
-        most = len(self.match.row_of_folder)
-        if count and (int(values.min()) < 0 or int(values.max()) >= most):
-            wrong = next(int(v) for v in values if not 0 <= int(v) < most)
-            raise DataError(
-                f"expected labels from 0 to {most - 1} in {where}, found {wrong}; number the classes so, or "
-                "give classes=[...] for all of them"
-            )
-        return values
-
-    def _place(self, name: str, where: str) -> int:
-        rows = self.match.table.rows(name)
-        if len(rows) != 1:
-            raise DataError(
-                f"expected the names of classes as labels in {where}, found {name!r}, which is "
-                f"{'none' if not rows else 'several'} of them; give classes=[...]"
-            )
-        return int(np.flatnonzero(self.match.row_of_folder == rows[0])[0])
 
     def _check_same(self, images: Tensor | Inputs, rows: Tensor) -> None:
         """Refuse a second pass over other images: a loader that shuffles gives them in another order."""
