@@ -18,7 +18,7 @@ from conftest import Run
 
 import seviz
 from seviz.results import writing
-from seviz.results.writing import remove_left_overs, written_whole
+from seviz.results.writing import drop_unfinished, remove_left_overs, written_whole
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links, signals and locks of POSIX")
 # Writes half of a file, says so, and waits to be killed.
@@ -342,3 +342,27 @@ def test_every_command_that_draws_claims_its_folder() -> None:
     assert [
         name for name, found in calls.items() if found[0] != "claim(" and name != "report.py"
     ] == []
+
+
+@posix
+def test_a_process_that_ends_at_once_drops_what_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no file of another process: one that was forked meanwhile has the same list."""
+
+    def ends() -> None:
+        with written_whole(tmp_path / "a.txt") as temporary:
+            with monkeypatch.context() as patched:
+                patched.setattr("os.getpid", lambda: -1)
+                drop_unfinished()
+            assert len(names(tmp_path)) == 1
+            temporary.write_bytes(b"half")
+            drop_unfinished()
+            assert names(tmp_path) == []
+
+    with pytest.raises(FileNotFoundError):  # nothing is left that could be moved to its place
+        ends()
+    with written_whole(tmp_path / "b.txt") as temporary:
+        temporary.write_bytes(b"whole")
+    drop_unfinished()
+    assert names(tmp_path) == ["b.txt"]

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seviz.errors import DataError, DeviceError, UsageError
+from seviz.results.writing import drop_unfinished
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -269,6 +270,7 @@ def _told_of_the_end(ranks: Ranks) -> Iterator[None]:
             "since another died: see its message; no record is written\n"
         )
         os.write(sys.stderr.fileno(), line.encode())
+        drop_unfinished()
         os._exit(DeviceError.exit_code)
 
     before = signal.signal(signal.SIGTERM, end)

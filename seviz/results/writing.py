@@ -33,6 +33,8 @@ _SAFELY = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _tidied: set[tuple[int, int, int]] = set()
 # Folders that this process has claimed, and the descriptors that hold their locks.
 _claimed: dict[tuple[int, int], int] = {}
+# Files that are being written, by the number of the process: a forked one does not write those of its parent.
+_unfinished: set[tuple[int, Path]] = set()
 
 
 class Unfinished:
@@ -79,6 +81,7 @@ def written_whole(target: Path, *, durable: bool = False) -> Iterator[Unfinished
     remove_left_overs(target.parent)
     temporary, descriptor = _create(target)
     with ExitStack() as ending:
+        ending.callback(_unfinished.discard, (os.getpid(), temporary))
         ending.callback(temporary.unlink, missing_ok=True)
         closing = ending.enter_context(ExitStack())
         closing.callback(os.close, descriptor)
@@ -90,6 +93,14 @@ def written_whole(target: Path, *, durable: bool = False) -> Iterator[Unfinished
         temporary.replace(target)
         if durable:
             _sync_folder(target.parent)
+
+
+def drop_unfinished() -> None:
+    """Remove what this process is writing: for one that ends at once, by a signal."""
+    for process, path in list(_unfinished):
+        if process == os.getpid():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def remove_left_overs(folder: Path) -> None:
@@ -171,16 +182,24 @@ def _create(target: Path) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY
     for _ in range(_TRIES):
         temporary = target.with_name(_NAME.format(shown, secrets.token_hex(8)))
+        mark = os.getpid(), temporary
+        _unfinished.add(mark)  # before: a signal may come at any moment
         try:
             descriptor = os.open(temporary, flags, 0o666)
         except FileExistsError:
+            _unfinished.discard(mark)  # another's
             continue
+        except BaseException:
+            _unfinished.discard(mark)
+            raise
         try:
             if _lock(descriptor):
                 return temporary, descriptor
         except BaseException:
+            _unfinished.discard(mark)
             os.close(descriptor)
             raise
+        _unfinished.discard(mark)
         os.close(descriptor)
     raise FileExistsError(errno.EEXIST, "no free name for a temporary file", str(target.parent))
 
