@@ -144,7 +144,7 @@ class StageCost:
     @property
     def params(self) -> int:
         """Return the parameters of the stage's blocks."""
-        return sum(b.params.total for b in self.blocks)
+        return total_params(self.blocks)
 
     @property
     def work(self) -> BlockWork | None:
@@ -155,6 +155,11 @@ class StageCost:
     def bytes_moved(self) -> int | None:
         """Return the memory that they move."""
         return total_bytes(self.blocks)
+
+
+def total_params(blocks: Sequence[BlockCost]) -> int:
+    """Return the parameters of several blocks together; those of a module that several use count once."""
+    return sum({b.block.parameters: b.params.total for b in blocks}.values())
 
 
 def total_work(blocks: Sequence[BlockCost]) -> BlockWork | None:
