@@ -151,6 +151,13 @@ def test_saturation(saturated: tuple[int, ...], verdict: str) -> None:
     assert verdicts(found)[SATURATES] == verdict
 
 
+def test_one_late_block_is_not_the_most_saturated_of_one() -> None:
+    found = findings(network([0.8] * 3, saturated=(2,)))
+    (said,) = [s.reason for s in found.statements if s.claim == SATURATES]
+    last = found.blocks[-1].block
+    assert said.startswith(f"{last} has gates at the ends: ")
+
+
 def test_gates_without_ends_do_not_saturate() -> None:
     record = network([0.8] * 3)
     arrays = {**record.arrays}

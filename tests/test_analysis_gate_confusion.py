@@ -168,6 +168,22 @@ def test_explain_by_hand():
     assert sorted(c.channel for c in every.channels) == [0, 1, 2, 3, 4]
 
 
+def test_one_image_has_no_deviation_to_measure_an_effect_by():
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 50 + [1])
+    gates = 0.5 + 0.02 * rng.normal(size=(51, 3))
+    record = record_of_gates([gates], labels, ["cat", "dog"])
+    (block,) = explain_pair(record, "cat", "dog")
+    many = gates[:50]
+    for found in block.channels:
+        wanted = (many.mean(0) - gates[50])[found.channel] / many.std(0)[found.channel]
+        assert found.effect == pytest.approx(wanted)
+    (alone,) = explain_pair(
+        record_of_gates([gates[-2:]], np.array([0, 1]), ["cat", "dog"]), "cat", "dog"
+    )
+    assert alone.channels == ()
+
+
 def test_what_cannot_be_explained(refuses):
     record = make_record(CIFAR, ("cat", "dog"))
     with pytest.raises(UsageError, match="which are one"):

@@ -17,16 +17,29 @@ def test_numbers_are_those_of_numpy() -> None:
     network = seeded(Trained)
     with torch.no_grad():
         network.se.up.bias[:3] = torch.tensor([-9.0, 9.0, -3.0])
+        # Shut, and yet it tells images apart; open, and the same for each.
+        network.se.up.weight[3] *= 20
+        network.se.up.weight[4] = 0
     numbers = seviz.monitor(network, [(X, Y)], classes=CLASSES)
     gates = own_gates(network, X)
     assert numbers["SE_2_1/mean"] == pytest.approx(gates.mean())
     assert numbers["SE_2_1/spread"] == pytest.approx(gates.std(0).mean())
-    assert numbers["SE_2_1/dead"] == (gates < 0.05).all(0).mean() > 0
+    still = gates.std(0) < 0.01
+    assert numbers["SE_2_1/dead"] == still.mean()
+    assert still[4]
+    assert gates[:, 4].min() > 0.05
+    # As the findings count them.
+    record = seviz.collect(network, [(X, Y)], classes=CLASSES)
+    found = seviz.findings(record).blocks[0].dead_channels
+    assert found is not None
+    assert found.value == still.sum()
+    assert "SE_2_1/dead" not in seviz.monitor(network, [(X[:9], Y[:9])], classes=CLASSES)
     assert numbers["SE_2_1/saturated"] == ((gates < 0.05) | (gates > 0.95)).mean() > 0
     means = np.stack([gates[(k == Y).numpy()].mean(0) for k in range(3)])[Y.numpy()]
-    between = ((means - gates.mean(0)) ** 2).sum(0) / ((gates - gates.mean(0)) ** 2).sum(0)
     moving = gates.std(0) >= 1e-6
-    assert numbers["SE_2_1/class_share"] == pytest.approx(between[moving].mean(), rel=1e-6)
+    around = (gates - gates.mean(0))[:, moving]
+    between = ((means - gates.mean(0))[:, moving] ** 2).sum(0) / (around**2).sum(0)
+    assert numbers["SE_2_1/class_share"] == pytest.approx(between.mean(), rel=1e-6)
     assert all(type(v) is float for v in numbers.values())
     network.eval()
     assert numbers["top1"] == pytest.approx(float((network(X).argmax(1) == Y).double().mean()))

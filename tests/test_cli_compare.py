@@ -108,6 +108,7 @@ def test_records_need_no_torch_and_no_images(digits_record, elsewhere):
         (("RECORD", "RECORD", "--top", "0"), 2, "--top as at least 1"),
         (("RECORD", "RECORD", "--format", "gif"), 2, "--format as any of"),
         (("RECORD", "nothing.pt"), 3, "nothing.pt"),
+        (("RECORD", str(DIGITS)), 4, "found a record and a network without images; give --data"),
     ],
 )
 def test_refused(words, code, said, run, digits_record, elsewhere):

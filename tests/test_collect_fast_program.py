@@ -349,3 +349,41 @@ def test_without_kernels_the_next_way_is_taken(
     (note,) = chosen(model, choice)
     assert note.startswith("computed with 1 batch norms folded and channels last; ")
     assert CHANGES[choice.made or 0] == (True, True, False)
+
+
+class Padded(nn.Module):
+    """Padding that depends on the size, as TensorFlow's, and a mean over a map that is large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(16, 64, 3, stride=2), Gate(64, nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        more = [max((-(-n // 2) - 1) * 2 + 3 - n, 0) for n in (x.shape[3], x.shape[2])]
+        x = F.pad(x, [more[0] // 2, more[0] - more[0] // 2, more[1] // 2, more[1] - more[1] // 2])
+        y: Tensor = self.gate(F.relu(self.conv(x)))
+        return y
+
+
+@pytest.mark.parametrize("later", [(80, 64), (71, 91), (48, 48)])
+def test_images_of_other_sizes_are_not_put_through_the_operators_of_the_first(
+    monkeypatch: pytest.MonkeyPatch, later: tuple[int, int]
+) -> None:
+    """They have windows and paddings of that size: of larger images they would leave a part out, unseen."""
+    monkeypatch.setattr("seviz.collect.fast.trial.SLOWER", float("inf"))
+    network = settle(Net(Padded(), channels=64))
+    traced = trace(network, (3, 64, 64))
+    choice = Choice()
+    batches = [torch.randn(4, 3, *size) for size in ((64, 64), later, (64, 64), later)]
+    speed = Speed(fast=True, graph=traced.own_size, choice=choice)
+    with Chosen(network, traced.found.se_readings, CPU, None, speed) as way:
+        found = [way(batch) for batch in batches]
+    assert CHANGES[choice.made or 0].fused
+    with Eager(network, traced.found.se_readings, CPU) as eager:
+        expected = [eager(batch) for batch in batches]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.logits, other.logits, rtol=1e-5, atol=1e-5)
+        for name, gates in other.gates.items():
+            torch.testing.assert_close(one.gates[name], gates, rtol=0, atol=1e-6)
+    assert "8 images of other sizes than the first went through the untouched network" in way.notes
+    assert not any(m._forward_hooks for m in network.modules())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from seviz.collect.execute import execute
 from seviz.collect.prepare import prepare
 from seviz.errors import CheckpointError, DataError, EndedEarlyError, SevizError, UsageError
 from seviz.gates import Inputs
+from seviz.networks.given import as_loaded
+from seviz.results.classes import ClassTable
 
 CLASSES = ("ant", "bee", "cat")
 PLAIN = seviz.PassOptions(fast=False)
@@ -82,6 +85,14 @@ def images(n: int = 21, *size: int) -> Tensor:
 
 def labels(n: int = 21) -> Tensor:
     return torch.arange(n) % len(CLASSES)
+
+
+class Five(Net):
+    """Answers to each image a class of its own choice, whatever the image shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 5)
 
 
 def own_gates(network: Any, *batches: Any) -> np.ndarray[Any, Any]:
@@ -636,3 +647,30 @@ def test_a_warning_names_the_line_of_the_user() -> None:
     with pytest.warns(seviz.RecordWarning) as seen:
         seviz.collect(seeded(Net), [(X, Y)], PLAIN, classes=CLASSES)
     assert {Path(w.filename).name for w in seen} == {Path(__file__).name}
+
+
+def test_answers_outside_of_the_data_have_the_right_names() -> None:
+    """Of five classes the data names three, in an order of its own, and one of these has no image."""
+    network = replace(as_loaded(seeded(Five)), classes=ClassTable.from_labels("abcde"))
+    data = Pairs(X, torch.arange(21) % 2)
+    data.classes = ["e", "a", "c"]
+    with torch.no_grad():
+        for place, answer in enumerate("bcd"):
+            network.model.head.bias.copy_(20.0 * torch.eye(5)["abcde".index(answer)])
+            record = seviz.collect(network, DataLoader(data, 7), tell=lambda said: None)
+            found = seviz.evaluate(record)
+            assert found.labels == ("a", "e")
+            assert found.others == ("b", "c", "d")
+            assert found.elsewhere.tolist() == [10, 11]
+            assert found.counts[:, 2 + place].tolist() == [10, 11]
+            assert {c.predicted for c in seviz.ranked_confusions(found)} == {answer}
+
+
+def test_images_that_a_loader_leaves_out_are_said() -> None:
+    whole = DataLoader(TensorDataset(X, Y), 4)
+    some = DataLoader(TensorDataset(X, Y), 4, drop_last=True)
+    few = DataLoader(TensorDataset(X[:20], Y[:20]), 4, drop_last=True)
+    notes = [seviz.collect(seeded(Net), loader).header.notes for loader in (whole, some, few)]
+    said = "the loader leaves out 1 of 21 images (drop_last)"
+    assert [said in n for n in notes] == [False, True, False]
+    assert not any("leaves out" in note for note in (*notes[0], *notes[2]))

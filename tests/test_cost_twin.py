@@ -13,7 +13,10 @@ from conftest import Refuses, sampled
 from dialects import DIALECTS, Dialect
 from torch import Tensor, nn
 
+import seviz
+from seviz.analysis import compare_several
 from seviz.cost import audit_network, split, without_se
+from seviz.cost.audit import network_cost
 from seviz.cost.counting import Counts
 from seviz.cost.twin import PassThrough
 from seviz.errors import CheckpointError
@@ -22,6 +25,8 @@ from seviz.gates.graph import meta_copy, record
 from seviz.networks.architectures.cifar_resnet import CifarResNet
 from seviz.networks.architectures.registry import build
 from seviz.networks.architectures.se import SqueezeExcite
+from seviz.results.subject import Subject
+from seviz.tables.cost import stages_table
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),
@@ -189,3 +194,11 @@ def test_a_shared_module_is_paid_once_and_worked_twice() -> None:
     assert audit.twin_macs == audit.macs_without_se
     (row,) = audit.sweep
     assert row.se_params == 2 * 16 * 8
+    # In every table, and beside other networks.
+    assert [stage.params for stage in audit.stages] == [audit.se_params] == [2 * 16 * 4]
+    assert [r["params"] for r in stages_table(audit).records()] == [audit.se_params] * 2
+    assert network_cost(Twice(), (3, 10, 10)).gate_params == audit.se_params
+    images = torch.rand(4, 3, 10, 10), torch.arange(4) % 2
+    seen = seviz.collect(nn.Sequential(Twice(), nn.Flatten(), nn.Linear(1024, 2)), [images])
+    compared = compare_several([Subject(name, seen) for name in "abc"])
+    assert compared.gate_params(0) == audit.se_params

@@ -86,6 +86,9 @@ def test_programs_are_never_started(tmp_path, monkeypatch):
             read_raster(tmp_path / name)
     with pytest.raises(DataError, match="not an image"):
         open_source(str(tmp_path / "1.png"))
+    (tmp_path / "mine.py").write_text("def batches(): ...\n")
+    with pytest.raises(DataError, match=r"function in it that gives batches: mine.py:FUNCTION"):
+        open_source(str(tmp_path / "mine.py"))
     assert not called.exists()
     Image.init()  # the test can fail: with Pillow's own choice the program runs
     with (tmp_path / "1.png").open("rb") as stream, pytest.raises(OSError, match=r"\w"):

@@ -95,6 +95,20 @@ def test_effects_with_their_intervals_adjusted_for_all(record, found):
     np.testing.assert_allclose(drawn, np.sort(ends, axis=0))
 
 
+def test_of_few_images_no_block_is_called_still():
+    """As in the findings, of which the map is the first thing to be read."""
+    for images, still in ((2, False), (3, True)):
+        few = make_record(CIFAR, images=images)  # of each of four classes: 8 and 12
+        found = findings(few)
+        mapped = find(few.blocks, found)
+        assert not found.blocks[-1].moves
+        assert mapped.blocks[-1].said == ("still" if still else "-")
+        assert ("hardly move" in mapped.describe()) == still
+        assert any("cannot be said" in s for s in found.to_dict()["sentences"]) or still
+        hatched = [bool(p.get_hatch()) for p in boxes(network_map(mapped))]
+        assert hatched == [b.still for b in found.blocks]
+
+
 def test_nobody_reads_ratios_off(record, found):
     figure = network_map(find(record.blocks, found))
     small = " ".join(t.get_text().replace("\n", " ") for t in figure.texts)

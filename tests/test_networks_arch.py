@@ -153,7 +153,7 @@ def test_weights_of_torchvision(no_network: None, tmp_path: Path) -> None:
         ("se_resnet2", {}, UsageError, ["'se_resnet2'; closest: ", "se_resnet20"]),
         ("vgg", {}, UsageError, ["'vgg'; known: ", "senet_notes"]),
         ("", {}, UsageError, ["found ''; known: "]),
-        ("users_net.py", {}, UsageError, ["found 'users_net.py'"]),
+        ("users_net.py", {}, UsageError, ["found 'users_net.py'; name what", "users_net.py:NAME"]),
         ("users_net.py:", {}, UsageError, ["found 'users_net.py:'"]),
         (":make", {}, UsageError, ["found ':make'"]),
         ("se_resnet14", {"ratio": 4}, CheckpointError, ["'ratio'", "--arch-args {'ratio': 4}"]),

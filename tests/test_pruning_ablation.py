@@ -33,6 +33,7 @@ from seviz.pruning.ablation import study as study_module
 from seviz.pruning.ablation.study import Study
 from seviz.pruning.ablation.tally import Tally
 from seviz.results.ablation import Ablation
+from seviz.results.alarms import alarms
 from seviz.results.classes import ClassTable
 from seviz.results.preprocessing import Preprocessing
 
@@ -531,6 +532,25 @@ def test_outputs_that_are_not_numbers(case: Case, refuses: Refuses) -> None:
     tally.add(1, torch.tensor([[1.0, 0.0, torch.nan], [0.0, 2.0, 1.0]]), rows, before)
     with refuses(CheckpointError, "with the gates of SE_2_2 replaced", "for 1 images"):
         tally.changes()
+
+
+def test_answers_that_are_constant_are_told_as_in_a_record(case: Case, tmp_path: Path) -> None:
+    """Nine of ten images are of the class that is always answered: most are right, and by nobody's merit."""
+    for source in sorted(case.folder.glob("*/*.png")):
+        name = source.parent.name
+        if name == "bee" or (name == "cat" and len(list((tmp_path).glob("cat/*"))) < 1):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / source.name).write_bytes(source.read_bytes())
+    model = build("se_resnet14", num_classes=4, reduction=4, widths=(8, 8, 16)).eval()
+    with torch.no_grad():
+        model.fc.bias[1] = 100
+    loaded = replace(case.loaded, model=model)
+    result = seviz.ablate(loaded, str(tmp_path), gates="mean")
+    assert result.top1 > 0.9
+    said = [n for n in result.notes if "answers are constant: bee for all" in n]
+    assert len(said) == 1
+    record = seviz.collect(loaded, str(tmp_path), tell=lambda text: None)
+    assert [a.partition(" (")[0] for a in alarms(record)] == [said[0].partition(" (")[0]]
 
 
 def test_images_that_change_between_passes(case: Case, refuses: Refuses) -> None:

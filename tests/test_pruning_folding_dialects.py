@@ -18,6 +18,7 @@ from seviz.cost.attribution import used_parameters
 from seviz.errors import CheckpointError
 from seviz.gates import trace, unwrap
 from seviz.networks import LoadedModel
+from seviz.networks.architectures.se import SqueezeExcite
 from seviz.pruning.folding import Folded, fold
 from seviz.results.preprocessing import Preprocessing
 from seviz.results.stats import Floats
@@ -123,6 +124,21 @@ def test_refused(dialect: Dialect, refuses: Refuses) -> None:
     _, by_name = means(dialect, loaded.model)
     with refuses(CheckpointError, REFUSED[dialect.name]):
         fold(loaded, ["all"], by_name)
+
+
+def test_a_module_that_runs_twice_cannot_hold_two_gates(refuses: Refuses) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.se, self.head = nn.Conv2d(3, 8, 3), SqueezeExcite(8, 4), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.se(self.conv(x)) + self.se(self.conv(x.flip(-1)))
+            return self.head(y.mean((2, 3)))
+
+    gates = {name: np.full(8, 0.5) for name in ("SE_2_1", "SE_2_2")}
+    with refuses(CheckpointError, "alone, found its own run for SE_2_2, too"):
+        fold(Twice().eval(), ["SE_2_1"], gates, images=torch.rand(2, 3, 12, 12))
 
 
 def test_one_of_two_blocks_that_share_a_module(refuses: Refuses) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from synthetic import make_header
 
-from seviz.results.alarms import _spread, alarms, near_chance
+from seviz.results.alarms import _spread, alarms
 from seviz.results.classes import ClassTable
 from seviz.results.input_fit import InputFit
 from seviz.results.record import Record
@@ -118,12 +118,3 @@ def test_the_misfit_comes_first_and_alone_says_why() -> None:
 def test_without_predictions_there_is_nothing_to_say() -> None:
     bare = record(np.eye(3))
     assert alarms(replace(bare, arrays={"count": bare.arrays["count"]})) == ()
-
-
-def test_chance_without_a_confusion_matrix() -> None:
-    assert near_chance(10, 100, 10).startswith(
-        "top-1 is at chance: 10.00% of 100 images of 10 classes"
-    )
-    assert near_chance(50, 100, 10) == ""
-    assert near_chance(5, 10, 1) == ""  # of one class
-    assert near_chance(0, 0, 3) == ""

@@ -88,6 +88,12 @@ def test_no_two_labels_are_equal():
     plain = ClassTable.from_labels(["a", "b", "a"])
     assert plain.labels == ["a (0)", "b", "a (2)"]
     assert [plain.find(label) for label in plain.labels] == [0, 1, 2]
+    # Neither where a class is called what a namesake would be, nor where the ids are alike, too.
+    called = ClassTable.from_labels(["cat", "cat", "cat (1)"])
+    assert len(set(called.labels)) == 3
+    assert [called.find(label) for label in called.labels] == [0, 1, 2]
+    twins = ClassTable(tuple(ClassInfo("pug", i, "n02110958") for i in range(2)))
+    assert len(set(twins.labels)) == 2
 
 
 def test_labels_that_differ_in_case_are_told_apart():

@@ -119,10 +119,17 @@ def test_sentences(audit: Audit) -> None:
         ("macs", 3_857_973_248, 3_860_488_192, ("3.858 G", "3.860 G")),
         ("macs", 40_813_184, 40_817_216, ("40.8 M", "40.8 M")),
         ("fvcore", None, 3_881_762_816, ("-", "3.882 G")),
+        ("paper", 175_744, 182_912, ("0.176 M", "0.183 M")),
+        ("fvcore", 8_999_400, 9_000_600, ("8.999 M", "9.001 M")),
     ],
 )
 def test_printed(name: str, without: int | None, with_se: int, printed: tuple[str, str]) -> None:
-    assert Convention(name, with_se, without, "").printed == printed
+    found = Convention(name, with_se, without, "")
+    assert found.printed == printed
+    assert [
+        n is None or float(t.split()[0]) == pytest.approx(1000 * n if "M" in t else n)
+        for n, t in zip(map(found.giga, (without, with_se)), printed, strict=True)
+    ] == [True, True]
 
 
 def test_sums(audit: Audit) -> None:

@@ -12,19 +12,20 @@ import numpy as np
 import pytest
 import torch
 from conftest import Refuses, Run
+from synthetic import record_of_gates
 from torch.nn import functional as F
 
 import seviz
 from seviz.analysis.class_share import variance_parts
 from seviz.analysis.findings.estimates import Drawn
 from seviz.analysis.findings.stripes import between_channels
-from seviz.analysis.tracking import Track
+from seviz.analysis.tracking import Track, track_of
 from seviz.errors import DataError, UsageError
 from seviz.figures import stripes_figure, track_figure
 from seviz.networks import save_checkpoint
 from seviz.networks.architectures.registry import build
 from seviz.results.stats import BlockStats
-from seviz.results.tracking import epochs_of, read_log, series
+from seviz.results.tracking import Moment, epochs_of, read_log, series
 from seviz.tables import render, tables_of
 
 EPOCHS = (0, 2, 10)
@@ -261,6 +262,18 @@ def test_numbers_are_those_of_own_hooks(training: Path, followed: Track) -> None
             assert estimate.low is not None
             assert estimate.high is not None
             assert estimate.low < estimate.value < estimate.high
+
+
+def test_no_gate_at_the_ends_has_an_interval_as_in_the_findings() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    gates = rng.uniform(0.3, 0.7, (40, 5)).astype(np.float32)
+    record = record_of_gates([gates], labels, "abcd", indices=np.arange(40))
+    (found,) = track_of([Moment("net", 1, record)]).blocks
+    assert found.saturated.value == 0
+    # The rule of three: of 40 images none, so surely (at 95 %) less than 7.2 % have one.
+    assert (found.saturated.low, found.saturated.high) == (0, pytest.approx(1 - 0.05 ** (1 / 40)))
+    assert found.saturated.high == seviz.findings(record).blocks[0].high.high
 
 
 def test_what_is_no_series(training: Path, followed: Track, refuses: Refuses) -> None:

@@ -215,7 +215,8 @@ def _paired(
     if (names != np.array(b.labels, dtype=object)[b.true[second]]).any():
         raise DataError(
             "expected each image in the same class for both networks, found some that are not; give both "
-            "the same data, and checkpoints that name their classes alike"
+            "the same data in the same order (no loader that shuffles), and checkpoints that name their "
+            "classes alike"
         )
     right = (a.true == a.predicted)[first], (b.true == b.predicted)[second]
     changes: list[tuple[str, int, Difference]] = []

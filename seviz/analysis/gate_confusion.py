@@ -208,8 +208,9 @@ def explain_pair(
     """Return block by block how far the gates of two classes are apart, and in which channels.
 
     Cohen's d of a channel is (m_a - m_b) / sqrt((s_a^2 + s_b^2) / 2), with mean and standard deviation
-    (divisor n) over the images of each class. Channels that do not move within either class (standard
-    deviation below 1e-6) have none and are left out.
+    (divisor n) over the images of each class; one image has no deviation, and that of the other class stands
+    in. Channels that do not move within either class (standard deviation below 1e-6) have none and are left
+    out.
 
     Args:
         record: Needs gates.
@@ -239,8 +240,8 @@ def explain_pair(
 def _contrast(
     stats: BlockStats, name: str, rows: list[int], channels: int, moves: bool
 ) -> BlockContrast:
-    mean, std = stats.mean[rows], stats.std[rows]
-    within = np.sqrt((std**2).mean(axis=0))
+    mean, several = stats.mean[rows], [row for row in rows if stats.count[row] > 1]
+    within = np.sqrt((stats.std[several or rows] ** 2).mean(axis=0))
     moving = np.flatnonzero(within >= STILL)
     effect = (mean[0] - mean[1])[moving] / within[moving]
     largest = np.argsort(-np.abs(effect), kind="stable")[:channels]

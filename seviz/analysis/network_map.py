@@ -21,8 +21,8 @@ class MappedBlock:
         block: The block.
         width: What it costs, as a share of the block that costs most, 0..1.
         height: Side of its map, as a share of that of the largest, 0..1.
-        share: Share of gate variance explained by class; ``None`` where it is undefined.
-        moves: Whether its gates vary enough for that share to mean something.
+        share: Share of gate variance explained by class; ``None`` where it is undefined, or means nothing.
+        moves: Whether its gates are not known to be still: of fewer than ten images none are.
         effect: What replacing its gates does to top-1; ``None`` where that was not tried.
     """
 
@@ -118,8 +118,8 @@ def network_map(
             block,
             cost / max(costs),
             side / max(sides),
-            by_name[block.name].class_share,
-            by_name[block.name].moves,
+            by_name[block.name].class_share if by_name[block.name].moves else None,
+            not by_name[block.name].still,
             effects.get(block.name),
         )
         for block, cost, side in zip(blocks, costs, sides, strict=True)

@@ -19,6 +19,8 @@ from seviz.results.stats import Floats
 Places = npt.NDArray[np.intp]
 # Classes whose profiles are clustered with all their channels; of more, an even sample of the channels.
 _EXACT = 2**22
+# Degrees of freedom from which on an expansion gives Student's t to 1 in 1,000, as far out as is looked.
+_MANY = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,15 @@ def chance_deviation(parts: VarianceParts, chosen: Places) -> float | None:
 
 
 def student(level: float, free: float) -> float:
-    """Return a quantile of Student's t, from that of the normal distribution (Cornish and Fisher, 1937)."""
+    """Return a quantile of Student's t.
+
+    Of many degrees of freedom it is an expansion about that of the normal distribution (Cornish and Fisher,
+    1937), for which a redraw need not import SciPy; far out of few it would be much too small.
+    """
+    if free < _MANY:
+        from scipy.special import stdtrit
+
+        return -float(stdtrit(free, 1 - level))  # the lower end: near 1 there are few digits
     z = NormalDist().inv_cdf(level)
     return (
         z

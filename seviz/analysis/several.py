@@ -19,6 +19,7 @@ from seviz.analysis.proportions import (
     wilson,
 )
 from seviz.errors import DataError
+from seviz.results.blocks import params_of
 from seviz.results.mechanisms import BY_KEY, word_of
 from seviz.results.notebook import Shown
 from seviz.results.subject import Subject, told_apart
@@ -102,7 +103,7 @@ class SeveralComparison(Shown):
         """Return the parameters of the gates of a network; ``None`` where not known."""
         subject = self.subjects[place]
         if subject.record is not None:
-            return sum(block.params for block in subject.record.blocks)
+            return params_of(subject.record.blocks)
         return subject.cost.gate_params if subject.cost is not None else None
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seviz.analysis.class_share import variance_parts
-from seviz.analysis.findings.blocks import measure
+from seviz.analysis.findings.blocks import estimated, measure
 from seviz.analysis.findings.estimates import Drawn, Estimate
 from seviz.analysis.findings.stripes import between_channels
 from seviz.analysis.proportions import Share, wilson
@@ -163,11 +163,11 @@ def _block(moment: Moment, record: Record, block: GateBlock) -> BlockMoment:
     found = measured.findings
     stats = record.stats(block.name)
     parts = variance_parts(stats)
-    saturated = found.high.value + found.low.value
-    beyond = Estimate(saturated)
-    if drawn is not None and {"high", "low"} <= set(measured.influence):
+    ends = None
+    if {"high", "low"} <= set(measured.influence):
         ends = measured.influence["high"] + measured.influence["low"]
-        beyond = drawn.interval(saturated, ends, (0.0, 1.0))
+    beyond = estimated("saturated", found.high.value + found.low.value, ends, drawn, parts)
+    assert beyond is not None, "its value is known"
     gates = None
     if drawn is not None and sample is not None:
         gates = sample.gates[drawn.kept].astype(np.float64)

@@ -48,9 +48,9 @@ def monitor(
 
     >>> import seviz, torch
     >>> network = seviz.load(seviz.sample("se_resnet_digits")).model
-    >>> batch = torch.rand(8, 1, 32, 32), torch.arange(8)
+    >>> batch = torch.rand(16, 1, 32, 32), torch.arange(16) % 10
     >>> [len(seviz.monitor(network, [batch], every=2)) for epoch in range(3)]
-    [25, 0, 25]
+    [31, 0, 31]
     """
     import torch
 

@@ -266,9 +266,14 @@ def _compared(a: Subject, b: Subject) -> Comparison:
 
     compared = compare_subjects(a, b)
     if compared.top1 is None and not compared.blocks and (a.cost is None or b.cost is None):
+        both = a.record is not None and b.record is not None
+        found = (
+            "records without predictions that share no block"
+            if both
+            else "a record and a network without images"
+        )
         raise DataError(
-            "expected something that is known of both, found a record without predictions and a network "
-            "without images; give --data, or two records"
+            f"expected something that is known of both, found {found}; give --data, or two records"
         )
     return compared
 

@@ -169,7 +169,7 @@ def execute(
     if single is not None and each is not None and ranks.first:
         each(_predictions(record, ready.classes, source, single.compute()))
     if isinstance(source, Stream):
-        record = with_images_only(record)
+        record = with_images_only(record, ready.classes if match.is_model else None)
     if trouble is not None:
         raise EndedEarlyError(
             f"{trouble}; the record of the {record.header.images} images before it is kept", record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from seviz.collect.distributed import launched
@@ -19,10 +19,12 @@ from seviz.data import Match, Source, match_classes
 from seviz.data.loaders import Loading
 from seviz.data.numbering import numbered_folders
 from seviz.errors import CheckpointError, UsageError
-from seviz.gates import Found, trace
+from seviz.gates import Found, Trace, trace
+from seviz.gates.graph import Graph
+from seviz.gates.unsteady import norms_of_the_batch, random_numbers
 from seviz.networks import LoadedModel
 from seviz.networks.imagenet import imagenet_classes
-from seviz.results.blocks import WITHOUT_SQUEEZE, select_blocks
+from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock, select_blocks
 from seviz.results.classes import ClassTable
 
 
@@ -69,6 +71,7 @@ def prepare(
         found.require_se()
     if options.blocks:
         blocks = tuple(select_blocks(blocks, options.blocks))
+    _require_one_each(traced, blocks)
     classes, notes = class_table(loaded, found)
     if isinstance(source, Stream):
         match = match_stream(source, classes, found.outputs, options.labels)
@@ -76,6 +79,7 @@ def prepare(
             classes, notes = match.table, ()
     else:
         match, classes, notes = _matched(source, classes, notes, found, options.labels)
+    notes = (*notes, *_unsteady(traced.own_size))
     if shorter is not None:
         alone = not launched().several
         remark = slower_here(loaded.model, example, shorter, device, measured=alone)
@@ -94,6 +98,46 @@ def prepare(
         notes,
         traced.own_size,
     )
+
+
+def _unsteady(graph: Graph) -> Iterator[str]:
+    """Yield remarks where the gates of an image depend on more than the image."""
+    if norms := norms_of_the_batch(graph):
+        yield (
+            f"{_some(norms, 'norm')} the statistics of each batch, also in evaluation mode: gates and "
+            "answers depend on which images share a batch, and a folder's come class by class; give running "
+            "statistics, or a loader that mixes classes as in training"
+        )
+    if drawn := random_numbers(graph):
+        yield (
+            f"{_some(drawn, 'module', 'draw')} random numbers, also in evaluation mode: gates and answers "
+            "are others in each pass"
+        )
+
+
+def _some(paths: Sequence[str], what: str, verb: str = "take") -> str:
+    """Return how many modules do something, and which is the first."""
+    first = paths[0] or "the network"
+    if len(paths) == 1:
+        return f"a {what} ({first}) {verb}s"
+    return f"{len(paths)} {what}s (first {first}) {verb}"
+
+
+def _require_one_each(traced: Trace, blocks: Sequence[GateBlock]) -> None:
+    """Refuse blocks that gate several maps of each image: such a gate is of no image.
+
+    Raises:
+        CheckpointError: If there is one.
+    """
+    wanted = {block.name for block in blocks}
+    for found in traced.blocks:
+        maps, batch = found.site.scaled.shape[0], traced.graph.batch
+        if found.block.name in wanted and maps != batch:
+            raise CheckpointError(
+                f"expected a gate for each image, found {maps / batch:g} in {found.block.name} "
+                f"({found.block.path}): frames, crops or groups of channels are put beside the images there; "
+                "read other blocks (--blocks)"
+            )
 
 
 def _matched(

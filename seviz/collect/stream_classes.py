@@ -74,10 +74,15 @@ def _by_number(table: ClassTable) -> Match:
     return Match(table, np.arange(len(table), dtype=np.int64))
 
 
-def with_images_only(record: Record) -> Record:
+def with_images_only(record: Record, outputs: ClassTable | None = None) -> Record:
     """Return a record without the rows of classes that had no image, as that of a folder is.
 
     Which classes have images is known of a loader only when it is over.
+
+    Args:
+        record: With a row for each class that might have come.
+        outputs: The network's classes, where those of the record are some of them: what is missing is then
+            listed in the order of its outputs, by which an evaluation names their columns.
     """
     full = np.flatnonzero(record.count)
     table = record.classes
@@ -90,7 +95,11 @@ def with_images_only(record: Record) -> Record:
         for name, array in record.arrays.items()
     }
     labels = table.labels
-    empty = tuple(labels[row] for row in np.flatnonzero(record.count == 0))
-    header = replace(record.header, missing=(*record.header.missing, *empty))
+    empty = {labels[row]: table.classes[row].index for row in np.flatnonzero(record.count == 0)}
+    missing = [*record.header.missing, *empty]
+    if outputs is not None:
+        number = {n: c.index for n, c in zip(outputs.labels, outputs.classes, strict=True)} | empty
+        missing.sort(key=lambda name: number.get(name, len(number)))
+    header = replace(record.header, missing=tuple(missing))
     kept = ClassTable(tuple(table.classes[row] for row in full))
     return Record(header, kept, record.blocks, arrays)

@@ -115,6 +115,9 @@ def open_stream(
         notes.append(
             "the loader's numbers are of another type than the network's, and were converted"
         )
+    if opened.left:
+        every = (opened.total or 0) + opened.left
+        notes.append(f"the loader leaves out {opened.left:,} of {every:,} images (drop_last)")
     return Stream(
         loader,
         opened,

@@ -25,7 +25,7 @@ from seviz.errors import CheckpointError, UsageError
 from seviz.gates import Example, Trace, trace, unwrap
 from seviz.gates.find import recorded
 from seviz.gates.graph import is_on_meta, meta_copy
-from seviz.results.blocks import SE, GateBlock, SEBlock
+from seviz.results.blocks import SE, GateBlock, SEBlock, params_of
 from seviz.results.cost import BYTES, NO_WORK, Audit, BlockCost, Totals, total_bytes, total_work
 from seviz.results.mechanisms import DEFAULT_KIND, chosen, word_of
 from seviz.results.subject import NetworkCost
@@ -132,12 +132,11 @@ def audit_parameters(
     """
     reduction, rule = recognise([(b.channels, b.hidden) for b in blocks])
     costs = tuple(BlockCost(b, split_params(b, reduction), None) for b in blocks)
-    own = {b.parameters: b.params for b in blocks}  # a module that is used twice counts once
     audit = Audit(
         name=name,
         input_size=(),
         params=params,
-        se_params=sum(own.values()),
+        se_params=params_of(blocks),
         running_stats=running_stats,
         reduction=reduction,
         hidden_rule=rule,
@@ -200,7 +199,7 @@ def network_cost(
         paper=paper,
         se_blocks=sum(part.block.kind == SE for part in parts.parts),
         gates=Counter(part.block.mechanism.key for part in parts.parts),
-        gate_params=weights,
+        gate_params=params_of(part.traced.block for part in parts.parts),
         readable=traced.found.readable,
     )
 

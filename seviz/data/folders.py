@@ -132,10 +132,10 @@ def open_image(path: Path) -> FolderSource:
     except Exception as exc:  # decoders raise nearly anything for a damaged file
         from seviz.data.decoding import reason
 
-        raise DataError(
-            f"expected an image, found {path.name}: {reason(exc)}; give a file of a usual format (JPEG, PNG, "
-            "TIFF, WebP ...)"
-        ) from exc
+        remedy = "give a file of a usual format (JPEG, PNG, TIFF, WebP ...)"
+        if path.suffix == ".py":
+            remedy = f"name the function in it that gives batches: {path.name}:FUNCTION"
+        raise DataError(f"expected an image, found {path.name}: {reason(exc)}; {remedy}") from exc
     return FolderSource(
         name=path.name,
         split="",

@@ -107,6 +107,7 @@ class Opened:
         names: What its labels are called, where it says so.
         dealt: Process and number of processes, where a sampler of the loader's deals the images out.
         whole: Images of which it deals out a part.
+        left: Images that it leaves out at its end, for they are less than a batch.
     """
 
     batches: Iterable[Any]
@@ -115,6 +116,7 @@ class Opened:
     names: tuple[str, ...] | None = None
     dealt: tuple[int, int] | None = None
     whole: int | None = None
+    left: int = 0
     _begun: Iterator[Any] | None = field(default=None, repr=False)
     _first: Any = field(default=None, repr=False)
 
@@ -246,17 +248,17 @@ def _of_loader(loader: Any) -> Opened:
     steps = _length(loader)
     dataset, sampler = getattr(loader, "dataset", None), getattr(loader, "sampler", None)
     size = getattr(loader, "batch_size", None)
-    total = None
+    total, left = None, 0
     if steps is not None and isinstance(size, int) and size > 0 and sampler is not None:
         total = _length(sampler)
         if total is not None and getattr(loader, "drop_last", False):
-            total = steps * size
+            total, left = steps * size, max(total - steps * size, 0)
         if total is not None and -(-total // size) != steps:
             total = None
     dealt = None
     if type(sampler).__name__ == "DistributedSampler":
         dealt = int(sampler.rank), int(sampler.num_replicas)  # type: ignore[union-attr]
-    return Opened(loader, steps, total, names_in(dataset), dealt, _length(dataset))
+    return Opened(loader, steps, total, names_in(dataset), dealt, _length(dataset), left)
 
 
 def _from_samples(dataset: Any, batch_size: int | None, workers: int) -> Opened:

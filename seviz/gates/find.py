@@ -293,7 +293,8 @@ def _remedy(model: nn.Module, example: Example, exc: Exception) -> str:
         return "give batches as it was trained with: the size, the order of the axes, floating-point numbers"
     if len(example) < 3 and "[" in str(exc):
         return (
-            "put the number of images first: batches are [N, channels, ...]; or give --input-size"
+            "put the number of images first: batches are [N, channels, ...]; or give --input-size with the "
+            "channels first: of an image 3 224 224"
         )
     if len(example) > 2 and example[-1] in _COLOURS and example[0] not in _COLOURS:
         return "put the channels first, in front of height and width"

@@ -91,7 +91,9 @@ def _factory(name: str) -> Callable[..., Any]:
         return _users_own(name, place, attribute)
     of_zoos = [known for known in zoo_names() if known.partition(":")[2] == name]
     close = difflib.get_close_matches(name, BUILDERS, n=3)
-    if of_zoos:
+    if name.endswith(".py"):
+        hint = f"name what in it makes the network: {name}:NAME"
+    elif of_zoos:
         hint = f"give {' or '.join(of_zoos)}"
     else:
         hint = f"closest: {', '.join(close)}" if close else f"known: {', '.join(sorted(BUILDERS))}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from seviz.results.shares import shown_share
 
 if TYPE_CHECKING:
+    from seviz.results.classes import ClassTable
     from seviz.results.record import Record
 
 # With fewer images the same answer to all of them may be chance.
@@ -32,10 +35,15 @@ def alarms(record: Record) -> tuple[str, ...]:
     confusion = record.arrays.get("confusion")
     if confusion is None or not confusion.any():
         return tuple(found)
-    constant = _constant(record, confusion)
-    said = constant or _at_chance(record, confusion)
-    if said:
-        found.append(said + ("" if found else _HINT))
+    own = [info.index for info in record.classes.classes]
+    answers = Answers(
+        confusion.sum(axis=1),
+        confusion.sum(axis=0),
+        own,
+        int(confusion[np.arange(len(own)), own].sum()),
+    )
+    if said := alarm_of(answers, record.classes, hint=not found):
+        found.append(said)
     return tuple(found)
 
 
@@ -44,60 +52,71 @@ def is_misfit(record: Record) -> bool:
     return record.header.fit is not None and record.header.fit.is_alarm
 
 
-def _constant(record: Record, confusion: npt.NDArray[np.int64]) -> str:
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """How often each class came, and how often it was answered.
+
+    Attributes:
+        true: Images of each class, int64 [K].
+        given: Answers by output of the network, int64 [outputs].
+        own: Output that stands for each class, [K].
+        right: Images whose answer is their class.
+    """
+
+    true: npt.NDArray[np.int64]
+    given: npt.NDArray[np.int64]
+    own: Sequence[int]
+    right: int
+
+    @property
+    def images(self) -> int:
+        """Return the number of images."""
+        return int(self.true.sum())
+
+
+def alarm_of(answers: Answers, classes: ClassTable, *, hint: bool = True) -> str:
+    """Return a warning where answers are constant, or go with the classes as chance does; else nothing.
+
+    Args:
+        answers: Of all images.
+        classes: What the classes are called.
+        hint: Say what it may be due to; not where that is known.
+    """
+    said = _constant(answers, classes) or _at_chance(answers)
+    return said + _HINT if said and hint else said
+
+
+def _constant(answers: Answers, classes: ClassTable) -> str:
     """Return what to say where the network gives one answer for images of several classes."""
-    images, answers, true = int(confusion.sum()), confusion.sum(axis=0), confusion.sum(axis=1)
-    most = int(answers.argmax())
-    several = true.max() < _CONSTANT * images
-    if images < _FEWEST or not several or answers[most] < _CONSTANT * images:
+    images, given, true = answers.images, answers.given, answers.true
+    if images < _FEWEST:
         return ""
-    names = {
-        info.index: name
-        for info, name in zip(record.classes.classes, record.classes.labels, strict=True)
-    }
-    share = "all" if answers[most] == images else f"{int(answers[most]):,} of"
+    most = int(given.argmax())
+    several = true.max() < _CONSTANT * images
+    if not several or given[most] < _CONSTANT * images:
+        return ""
+    names = dict(zip(answers.own, classes.labels, strict=True))
+    share = "all" if given[most] == images else f"{int(given[most]):,} of"
     return (
         f"the network's answers are constant: {names.get(most, f'output {most}')} for {share} {images:,} "
         f"images of {int((true > 0).sum()):,} classes"
     )
 
 
-def _at_chance(record: Record, confusion: npt.NDArray[np.int64]) -> str:
+def _at_chance(answers: Answers) -> str:
     """Return what to say where the answers agree with the classes no more than if they were shuffled."""
-    true, images = confusion.sum(axis=1), int(confusion.sum())
-    own = [info.index for info in record.classes.classes]
-    answers = confusion.sum(axis=0)[own]
+    true, images, right = answers.true, answers.images, answers.right
     if (true > 0).sum() < 2:
         return ""  # of one class the share that is right may be anything
-    chance = float((true / images) @ (answers / images))
-    right = int(confusion[np.arange(len(own)), own].sum())
-    verdict = _verdict(right, images, chance, _spread(true, answers, images))
+    given = answers.given[list(answers.own)]
+    chance = float((true / images) @ (given / images))
+    verdict = _verdict(right, images, chance, _spread(true, given, images))
     if not verdict:
         return ""
     why = "; the classes seem to be in another order" if verdict == "below" else ""
     return (
         f"top-1 is {verdict} chance: {shown_share(right / images, '.2%')} of {images:,} images are right, "
         f"and {shown_share(chance, '.2%')} would be if the network's answers were shuffled{why}"
-    )
-
-
-def near_chance(right: int, images: int, classes: int) -> str:
-    """Return a warning where answers are right no more often than one class in so many; else nothing.
-
-    Args:
-        right: Images whose answer is right.
-        images: All images.
-        classes: Of how many classes they are.
-    """
-    if classes < 2 or not images:
-        return ""
-    chance = 1 / classes
-    verdict = _verdict(right, images, chance, math.sqrt(images * chance * (1 - chance)))
-    if not verdict:
-        return ""
-    return (
-        f"top-1 is {verdict} chance: {shown_share(right / images, '.2%')} of {images:,} images of "
-        f"{classes:,} classes are right{_HINT}"
     )
 
 

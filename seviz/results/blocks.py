@@ -172,6 +172,11 @@ FORMS: Mapping[str, type[GateBlock]] = {
 B = TypeVar("B", bound=GateBlock)
 
 
+def params_of(blocks: Iterable[GateBlock]) -> int:
+    """Return the parameters of some blocks together; those of a module that several use count once."""
+    return sum({b.parameters: b.params for b in blocks}.values())
+
+
 def paper_panels(blocks: Sequence[B]) -> list[B]:
     """Return the last block of each stage, and every block of the last stage, of each kind.
 

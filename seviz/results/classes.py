@@ -10,7 +10,7 @@ import difflib
 import re
 import unicodedata
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -116,14 +116,18 @@ class ClassTable:
 
     @property
     def labels(self) -> list[str]:
-        """Return the labels by row; namesakes get their WordNet id, so that no two are equal."""
-        seen: dict[str, int] = defaultdict(int)
-        for info in self.classes:
-            seen[info.label] += 1
-        return [
-            c.label if seen[c.label] == 1 else f"{c.label} ({c.wnid or c.index})"
-            for c in self.classes
-        ]
+        """Return the labels by row; namesakes get their WordNet id or index, so that no two are equal."""
+        shown = [c.label for c in self.classes]
+        # The index beside it where a class is called as a namesake is then, "cat (1)", or has its id as well.
+        for more in ([c.wnid or c.index for c in self.classes], [c.index for c in self.classes]):
+            seen = Counter(shown)
+            if len(seen) == len(shown):
+                break
+            shown = [
+                name if seen[name] == 1 else f"{name} ({own})"
+                for name, own in zip(shown, more, strict=True)
+            ]
+        return shown
 
     @cached_property
     def _lookups(self) -> tuple[dict[str, list[int]], ...]:

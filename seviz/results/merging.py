@@ -112,9 +112,11 @@ def _check_apart(a: Record, b: Record, first: str, second: str) -> None:
         both = INDEX in a.arrays and INDEX in b.arrays
         shared = both and bool(np.intersect1d(a.arrays[INDEX], b.arrays[INDEX]).size)
     if shared:
+        remedy = "merge each part once"
+        if not (one.part and other.part):  # by name and place; two folders may be called alike
+            remedy += ", and of two folders of one name rename one before it is collected"
         raise DataError(
-            f"expected disjoint parts, found images of {one.source} in both {first} and {second}; merge each "
-            "part once"
+            f"expected disjoint parts, found images of {one.source} in both {first} and {second}; {remedy}"
         )
 
 

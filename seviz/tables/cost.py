@@ -18,6 +18,7 @@ from seviz.results.cost import (
     Latency,
     SweepRow,
     total_bytes,
+    total_params,
     total_work,
 )
 from seviz.results.keys import file_key
@@ -167,7 +168,7 @@ _STAGES = (
     Column("blocks", "blocks", "d", lambda s: len(s.of.blocks)),
     Column("channels", "channels", get=lambda s: s.of.widths, rank=1),
     Column("map", "map", get=lambda s: s.of.map, rank=3),
-    Column("params", "parameters", ",", lambda s: sum(b.params.total for b in s.of.blocks)),
+    Column("params", "parameters", ",", lambda s: total_params(s.of.blocks)),
     Column("share", "of {}'s weights", ".1%", lambda s: s.params),
     *_OPERATIONS,
     _MOVED,

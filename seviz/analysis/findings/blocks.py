@@ -37,7 +37,10 @@ _BOUNDS = {
     "scale_only": (0.0, 1.0),
     "high": (0.0, 1.0),
     "low": (0.0, 1.0),
+    "saturated": (0.0, 1.0),
 }
+# Shares of gates that any image may have or not.
+_AT_THE_ENDS = ("high", "low", "saturated")
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def measure(record: Record, block: GateBlock, drawn: Drawn | None) -> Measured:
         gates = sample.gates[drawn.kept].astype(np.float32)
         influence, deviation = influences(gates, drawn.rows, stats, parts, correlation, scale)
         errors = drawn.quantile() * drawn.error(deviation)
-    found = {n: _estimate(n, v, influence.get(n), drawn, parts) for n, v in values.items()}
+    found = {n: estimated(n, v, influence.get(n), drawn, parts) for n, v in values.items()}
     return Measured(
         BlockFindings(
             block=block.name,
@@ -196,13 +199,22 @@ def constant_value(stats: BlockStats) -> float | None:
     return float(stats.all_mean.mean())
 
 
-def _estimate(
+def estimated(
     name: str,
     value: float | None,
     influence: Floats | None,
     drawn: Drawn | None,
     parts: VarianceParts,
 ) -> Estimate | None:
+    """Return a number of a block with its interval.
+
+    Args:
+        name: Which number, as in `BlockFindings`; ``saturated`` is ``high`` and ``low`` together.
+        value: The number; ``None`` where it is undefined.
+        influence: Of each image on it, [n]; ``None`` where no image is known.
+        drawn: These images.
+        parts: The block's variance.
+    """
     if value is None:
         return None
     if influence is None or drawn is None:
@@ -210,7 +222,7 @@ def _estimate(
     found = drawn.interval(value, influence, _BOUNDS[name])
     if found.low is None or found.high is None or found.high - found.low > _ROUNDING:
         return found
-    if name in ("high", "low"):
+    if name in _AT_THE_ENDS:
         # Where N images have the same share of saturated gates, at 95 % confidence at most 1 - 0.05^(1/N)
         # of images have another one: the rule of three.
         most = 1 - 0.05 ** (1 / parts.images)

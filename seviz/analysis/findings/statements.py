@@ -233,9 +233,10 @@ def _on_saturation(evidence: Evidence, drawn: Drawn) -> Statement:
     judged = verdict(
         any(s.above(SATURATED) for s in shares), all(s.below(SATURATED) for s in shares)
     )
+    which = f"{most.block} has" if len(names) == 1 else f"Of {named(names)}, {most.block} has most"
     reason = (
-        f"Of {named(names)}, {most.block} has most gates at the ends: {percent(most.high)} above 0.95 and "
-        f"{percent(most.low)} below 0.05; saturated is more than half."
+        f"{which} gates at the ends: {percent(most.high)} above 0.95 and {percent(most.low)} below 0.05; "
+        "saturated is more than half."
         if shares[best].value
         else f"No gate of {named(names)} is above 0.95 or below 0.05, over {drawn.images:,} images."
     )

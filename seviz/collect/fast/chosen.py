@@ -20,6 +20,7 @@ from seviz.collect.fast.norms import NormFold, folds
 from seviz.collect.fast.program import NotAProgramError, Program, can_fuse
 from seviz.collect.fast.reduced import Reduced
 from seviz.collect.fast.replayed import Replayed, can_record
+from seviz.collect.fast.sized import Sized
 from seviz.collect.fast.trial import RefusedError, Trial
 from seviz.gates import unwrap
 from seviz.gates.graph import Graph
@@ -86,6 +87,9 @@ class Chosen:
 
     def __exit__(self, *exc: object) -> None:
         self._held.close()
+        if isinstance(self._way, Sized) and self._way.others:
+            many = f"{self._way.others:,} images of other sizes than the first"
+            self.notes += (f"{many} went through the untouched network",)
         self._way = None
 
     def __call__(self, images: Tensor) -> Answer:
@@ -155,7 +159,9 @@ class Chosen:
                 done = f"torch.compile and {done}"
             except (NotCompilableError, RefusedError) as refused:
                 notes.append(f"--torchcompile is not used: {refused}")
-        elif isinstance(eager, Eager) and (replayed := self._replayed(trial, eager)) is not None:
+        elif isinstance(eager, Program):
+            way = Sized(eager, trial.shape[1:], self._reference)
+        elif (replayed := self._replayed(trial, eager)) is not None:
             way, done = replayed, f"{done}, replayed as a CUDA graph"
         if chosen != UNTOUCHED and self._reduced is None and agreement is not None:
             notes.append(

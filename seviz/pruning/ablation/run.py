@@ -30,7 +30,7 @@ from seviz.gates import trace
 from seviz.pruning.ablation.study import Means, Study, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
-from seviz.results.alarms import near_chance
+from seviz.results.alarms import alarm_of
 from seviz.results.blocks import GateBlock
 from seviz.results.mechanisms import chosen
 from seviz.results.record import Record
@@ -154,7 +154,8 @@ def ablate(
         ranked = _ranked(sets, single)
         together = None if partial else study.together(_named(ranked), new)
         partial = study.partial
-    classes = _classes_with_images(ready)
+    answers, table = single.answers, ready.match.table
+    said = alarm_of(answers, table, hint=not fit.is_alarm) if answers is not None else ""
     return Ablation(
         checkpoint=loaded.name,
         checkpoint_sha256=loaded.sha256,
@@ -184,16 +185,10 @@ def ablate(
             *ready.match.notes,
             *ImageRemarks(images.source).notes,
             *([fit.sentence] if fit.is_alarm else []),
-            *([chance] if (chance := near_chance(single.right, single.images, classes)) else []),
+            *([said] if said else []),
             *_notes(ready, gates, record, seed),
         ),
     )
-
-
-def _classes_with_images(ready: Prepared) -> int:
-    if isinstance(ready.source, Stream):  # of a loader nobody knows before its end
-        return len(ready.match.table)
-    return int((ready.source.counts[ready.match.row_of_folder >= 0] > 0).sum())
 
 
 def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seviz.errors import CheckpointError
+from seviz.results.alarms import Answers
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Changes:
         right: Those that the undisturbed network has right.
         lost: For each set, those that only the undisturbed network has right.
         won: For each set, those that only the network with these gates has right.
+        answers: What the undisturbed network answered; ``None`` where it was not run.
     """
 
     images: int
     right: int
     lost: tuple[int, ...]
     won: tuple[int, ...]
+    answers: Answers | None = None
 
 
 class Tally:
@@ -45,6 +48,8 @@ class Tally:
         # The undisturbed network is the last.
         self._lost, self._won, self._broken = counts(), counts(), counts()
         self._images, self._right = 0, counts()
+        self._true = torch.zeros_like(targets)
+        self._given: Tensor | None = None
 
     def undisturbed(self, output: Tensor, rows: Tensor) -> Tensor:
         """Return which images the undisturbed network has right, bool [n].
@@ -55,6 +60,10 @@ class Tally:
         """
         right = self._score(-1, output, rows)
         self._right[-1] += right.sum()
+        if self._given is None:
+            self._given = self._targets.new_zeros(output.shape[1])
+        for counts, places in ((self._true, rows), (self._given, output[: len(rows)].argmax(1))):
+            counts.index_add_(0, places, torch.ones_like(places))
         return right
 
     def add(self, place: int, output: Tensor, rows: Tensor, before: Tensor) -> None:
@@ -91,9 +100,15 @@ class Tally:
                     f"expected finite outputs{where}, found NaN or Inf for {broken} images; check the "
                     "weights, the preprocessing and --amp"
                 )
+        right = int(self._right[-1])
+        answers = None
+        if self._given is not None:
+            true, given = (counts.cpu().numpy() for counts in (self._true, self._given))
+            answers = Answers(true, given, self._targets.tolist(), right)
         return Changes(
             self._images,
-            int(self._right[-1]),
+            right,
             tuple(self._lost[:-1].tolist()),
             tuple(self._won[:-1].tolist()),
+            answers,
         )

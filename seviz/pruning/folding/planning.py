@@ -99,6 +99,12 @@ class Planner:
         found = fixed(part, own, gate, self._modules, self._tensors, self._parameters)
         name = part.traced.block.name
         if found is None:
+            if others := self._others_on(part):
+                raise CheckpointError(
+                    f"expected modules that run for {name} alone, found its own run for "
+                    f"{', '.join(others)}, too, where another gate would be held; leave it out, or give each "
+                    "place a module"
+                )
             where = part.scale[-1].call.path or "the network"
             raise CheckpointError(
                 f"expected {name} to be a module, or made of modules, found its gate or weights written into "
@@ -106,6 +112,12 @@ class Planner:
             )
         places, numbers = found
         return FoldPlan("fixed gate", tuple(places), (), numbers, params)
+
+    def _others_on(self, part: Part) -> list[str]:
+        """Return the blocks that are made of the same parameters: one module that runs several times."""
+        own = set(part.block.parameters)
+        others = (p.block for p in self._parts.parts if p is not part)
+        return [block.name for block in others if own & set(block.parameters)]
 
     def _in_graph(self, part: Part, site: GraphSite, gate: Tensor, params: int) -> FoldPlan:
         how, changes = self._absorbed(part, gate)

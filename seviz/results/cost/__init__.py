@@ -17,6 +17,7 @@ from seviz.results.cost.parts import (
     SweepRow,
     Totals,
     total_bytes,
+    total_params,
     total_work,
 )
 
@@ -38,5 +39,6 @@ __all__ = [
     "SweepRow",
     "Totals",
     "total_bytes",
+    "total_params",
     "total_work",
 ]

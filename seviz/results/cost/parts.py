@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from seviz.results.blocks import GateBlock
 
 GIGA = 10**9
+_TINY = 10**7
 BYTES = 4  # of a float32
 # How the bottleneck follows from C and r, where the network's widths tell no rule; and what is done then.
 UNKNOWN_RULE = "not recognised"
@@ -144,7 +145,7 @@ class StageCost:
     @property
     def params(self) -> int:
         """Return the parameters of the stage's blocks."""
-        return sum(b.params.total for b in self.blocks)
+        return total_params(self.blocks)
 
     @property
     def work(self) -> BlockWork | None:
@@ -155,6 +156,11 @@ class StageCost:
     def bytes_moved(self) -> int | None:
         """Return the memory that they move."""
         return total_bytes(self.blocks)
+
+
+def total_params(blocks: Sequence[BlockCost]) -> int:
+    """Return the parameters of several blocks together; those of a module that several use count once."""
+    return sum({b.block.parameters: b.params.total for b in blocks}.values())
 
 
 def total_work(blocks: Sequence[BlockCost]) -> BlockWork | None:
@@ -189,7 +195,8 @@ class Convention:
     def printed(self) -> tuple[str, str]:
         """Return (without, with) as text, in G, below one G in M.
 
-        The paper's GFLOPs have two decimals, truncated and not rounded; its MFLOPs are rounded.
+        The paper's GFLOPs have two decimals, truncated and not rounded; its MFLOPs are rounded. Of networks
+        below 10 M, of which the paper has none, thousandths are there in every way of counting.
 
         >>> Convention("paper", 3_879_999_999, 3_869_363_200, "").printed
         ('3.86 G', '3.87 G')
@@ -200,6 +207,8 @@ class Convention:
             value = self.giga(count)
             if value is None:
                 texts.append("-")
+            elif self.with_se < _TINY:
+                texts.append(f"{1000 * value:.3f} M")
             elif small:
                 texts.append(f"{1000 * value:.{0 if self.name == 'paper' else 1}f} M")
             else:
@@ -210,6 +219,8 @@ class Convention:
         """Return a count in units of 10^9, with as many decimals as are printed."""
         if count is None:
             return None
+        if self.with_se < _TINY:
+            return round(count / GIGA, 6)
         if self.name != "paper":
             return round(count / GIGA, 4 if self.with_se < GIGA else 3)
         if self.with_se < GIGA:

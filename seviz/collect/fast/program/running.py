@@ -36,7 +36,8 @@ class Program:
     Args:
         model: A copy of the network that is given away: its weights are stored anew, and gone from it.
         readings: How to read each gate.
-        shape: Of the batches, [N, C, H, W]: weights are stored as kernels want them for it. Others run, too.
+        shape: Of the batches, [N, C, H, W]: weights are stored as kernels want them for it. Batches of more
+            or fewer images run, too, but of no other size: operators have it in their arguments.
         outputs: Whether the network's output is needed; else it ends at the last gate.
 
     Attributes:
