@@ -45,7 +45,7 @@ def error_line(said: Said) -> str:
         (["inspect", "a.pt", "--arch-args", "reduction"], ["'reduction'", "reduction=8"]),
         (["inspect", "timm:seresnet5"], ["'seresnet5'", "closest", "seresnet50"]),
         (["inspect", "timm:seresnet18", "--arch", "se_resnet20"], ["--arch", "timm:seresnet18"]),
-        (["collect", "a.pt", "--data", "digits", "-b", "some"], ["-b", '"some"', "int"]),
+        (["collect", "a.pt", "--data", "digits", "-b", "some"], ["whole number", "-b", "'some'"]),
         (["collect", "a.pt", "--data", "digits", "--labels", "mine"], ["mine", "model", "data"]),
         (["collect", "a.pt", "--data", "digits", "-b", "0"], ["--batch-size of at least 1"]),
         (["ablate", "a.pt", "--data", "digits", "-b", "0"], ["--batch-size of at least 1"]),

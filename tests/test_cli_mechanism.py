@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 import torch
 from conftest import Run, Said
 
-from seviz.errors import UsageError
+import seviz
+from seviz.errors import NoSEBlockError, UsageError
+from seviz.figures import track_figure
 from seviz.results.mechanisms import BY_KEY, MECHANISMS, chosen, word_of
 from seviz.results.record import Record
 
@@ -121,6 +124,53 @@ def test_the_error_names_the_option_in_every_command(
         assert said.code == 3, (name, said.err)
         assert "found none: 2 x ECA" in said.err, name
         assert "--mechanism eca reads those" in said.err, name
+
+
+@pytest.fixture
+def series(eca: Written) -> list[Path]:
+    """Return checkpoints of two epochs of a network with ECA."""
+    files = [eca.path.with_name(f"epoch_{epoch}.pt") for epoch in (1, 2)]
+    for file in files:
+        shutil.copy(eca.path, file)
+    return files
+
+
+OTHERS = re.compile(r"no SE, but 2 x ECA .*; --mechanism eca reads those")
+
+
+def test_a_series_without_such_gates_names_the_option(
+    run: Run, eca: Written, series: list[Path], pictures: Path
+) -> None:
+    data = ["--data", pictures, "--labels", "sorted", "-j", "0", "--formats", "svg"]
+    said = run("track", *series, *eca.words, *data, "-o", "out")
+    assert said.code == 0, said.err
+    assert re.search(f"note: no gates are drawn: {OTHERS.pattern}", said.err)
+    assert not list(Path("out").glob("*.svg"))
+    # A record says so later, too, to whoever asks it for gates.
+    records = [Path("out/epoch_1"), Path("out/epoch_2")]
+    again = run("track", *records, "-o", "two", "--formats", "svg")
+    assert re.search(f"note: no gates are drawn: {OTHERS.pattern}", again.err)
+    asked = run("activations", records[0])
+    assert asked.code == 3
+    assert OTHERS.search(asked.err)
+    track = seviz.track(records)
+    with pytest.raises(NoSEBlockError, match=OTHERS):
+        track_figure(track)
+    drawn = run("track", *series, *eca.words, *data, "--mechanism", "eca", "-o", "three")
+    assert drawn.code == 0, drawn.err
+    assert "ECA_2_1" in Path("three/track.csv").read_text(encoding="utf-8")
+    assert not SAYS_SE.search(drawn.out)
+
+
+def test_a_look_inside_of_a_training_names_the_option(eca: Written) -> None:
+    names: dict[str, Any] = {}
+    exec(CODE, names)
+    network, batch = names["network"](), (torch.rand(4, 3, 12, 12), torch.arange(4) % 3)
+    with pytest.raises(NoSEBlockError, match=r"--mechanism eca reads those .*PassOptions"):
+        seviz.monitor(network, [batch])
+    options = seviz.PassOptions(mechanism="eca", fast=False)
+    found = seviz.monitor(network, [batch], options=options)
+    assert {name.partition("/")[0] for name in found} == {"ECA_2_1", "ECA_3_1", "top1"}
 
 
 def test_compare_says_which_gates_it_leaves_out(run: Run, eca: Written) -> None:

@@ -103,7 +103,7 @@ def test_fold(run: Run, tiny: Tiny, pictures: Path) -> None:
         ),
         (
             ("confusion", "p.csv", "--min-top1", "nan"),
-            "--min-top1 in per cent from 0 to 100, found nan",
+            "a number such as 0.5 or 5e-1 for --min-top1, found 'nan'",
         ),
         (("confusion", "p.csv", "--min-top1", "0.74"), "found 0.74; 74 is 74 %"),
         (("compare", "a", "b", "--max-top1-drop", "-1"), "points from 0 to 100, found -1"),

@@ -74,6 +74,20 @@ LOOKS = {
         "out",
     ),
     "image": Command(("image", "net.pt", "images/ant/00.png", "-o", "out"), "out"),
+    "track": Command(
+        ("track", "epoch_1.pt", "epoch_2.pt", "--log", "log.csv", *DATA, *SVG, "-o", "out"),
+        "out",
+        resumes=True,
+    ),
+    "activations": Command(
+        ("activations", "net.pt", *DATA, *SVG, "-o", "out"), "out", resumes=True
+    ),
+    "confusion": Command(
+        ("confusion", "net.pt", *DATA, *SVG, "--predictions", "out/rows.csv", "-o", "out"), "out"
+    ),
+    "audit": Command(("audit", "net.pt", "-o", "out"), "out"),
+    "channel": Command(("channel", "part1", "SE_2_1:3", "net.pt", *DATA, *SVG, "-o", "out"), "out"),
+    "channels": Command(("channels", "part1", "net.pt", "-o", "out"), "out"),
     "swap": Command(("swap", "net.pt", *DATA, "--pairs", "8", *SVG, "-o", "out"), "out"),
 }
 EVERY = {**COMMANDS, **LOOKS}
@@ -177,6 +191,9 @@ def place(
     for weights in tensors(other):
         weights.add_(0.01)
     torch.save(other, tmp_path / "other.pt")
+    for epoch, file in enumerate(("net.pt", "other.pt"), 1):
+        shutil.copy(tmp_path / file, tmp_path / f"epoch_{epoch}.pt")
+    (tmp_path / "log.csv").write_text("epoch,loss\n1,0.5\n2,0.25\n")
     shutil.copytree(pictures, tmp_path / "images")
     # In this process, so that what is forked from it has all that a pass imports.
     assert main(["collect", "net.pt", *DATA, "-o", "out"]) == 0
@@ -206,7 +223,7 @@ _whole: dict[str, tuple[int, Mapping[str, bytes]]] = {}
 
 def whole(name: str, place: Path) -> tuple[int, Mapping[str, bytes]]:
     """Return that of one command, which is run once."""
-    if name == "merge":
+    if "part1" in EVERY[name].words:
         parts(place)
     if name not in _whole:
         code, steps = run(EVERY[name].words, place)

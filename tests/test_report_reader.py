@@ -262,6 +262,28 @@ def test_what_an_address_says_of_nothing_known_is_left_aside(browser: Any, path:
             assert report.complaints == [], damaged
 
 
+def test_a_link_that_says_one_thing_very_often_costs_little(browser: Any, path: Path) -> None:
+    """An address of 2 MB is read in the time of its length, and each table is sorted once."""
+    with opened(browser, path) as report:
+        took, kept, sorts = report.page.evaluate(
+            """async () => {
+              const button = all(".table .sort")[0];
+              const text = `class=bee&sort=${nameOfTable(button)}:${button.dataset.column}:ascending&`;
+              const begun = performance.now();
+              const { said } = readAddress(`#gates?${text.repeat(1e5)}`);
+              let sorts = 0;
+              new MutationObserver((all) => (sorts += all.length)).observe(byId("said"), { childList: true });
+              kept.get("sort").set(said.get("sort"));
+              await breath();
+              return [performance.now() - begun, said.get("class").length, sorts];
+            }"""
+        )
+        assert took < 2000
+        assert kept == 5000
+        assert 1 <= sorts <= 2
+        assert report.complaints == []
+
+
 def test_a_search_says_when_it_finds_nothing_and_shows_what_it_finds(
     report: Opened, record: Record
 ) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from seviz.analysis.findings.estimates import Estimate
 from seviz.errors import UsageError, printable
-from seviz.results.files import inert, lively
+from seviz.results.files import csv_writer, inert, lively
 from seviz.tables import FORMATS, Column, Table, render, tables_of, write_csv
 from seviz.tables.table import BLANK, Cell, text_table
 from seviz.tables.text import columns_of, to_text, wrapped
@@ -232,7 +232,43 @@ def test_cells_are_inert_and_come_back(text: str) -> None:
         float(cell)  # a number, which a spreadsheet shows and does not run
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "\tx", "\rx", "-x", "'=x"])
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("cat;=1+1", "cat;'=1+1"),
+        ("cat\t@x", "cat\t'@x"),
+        ("cat\n-x", "cat\n'-x"),
+        (';"=x', ";'\"=x"),
+        (";'+x", ";''+x"),
+        ("goldfish, Carassius auratus", "goldfish, Carassius auratus"),
+    ],
+)
+def test_what_another_separator_would_begin_is_marked(text: str, cell: str) -> None:
+    assert inert(text) == cell
+    assert lively(cell) == text
+
+
+_CELLS = st.text(alphabet="'\"=+-@\t\r\n;,|1a ", max_size=8)
+
+
+@given(st.tuples(_CELLS, _CELLS), st.sampled_from(",\t"), st.sampled_from(",;\t|"))
+def test_no_separator_makes_a_formula(texts: tuple[str, str], separator: str, theirs: str) -> None:
+    """A spreadsheet of another country splits at its own separator; quotes within a cell mean nothing."""
+    row = ("x", *texts, "-1", texts[0])
+    file = io.StringIO()
+    csv_writer(file, separator).writerow(map(inert, row))
+    (own,) = csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=separator)
+    assert tuple(map(lively, own)) == row
+    for cells in csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=theirs):
+        for cell in cells:
+            if cell.startswith(("=", "+", "-", "@")):
+                float(cell)  # a number, which a spreadsheet shows and does not run
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "\tx", "\rx", "-x", "'=x", "a;=1", 'a;"=1', "a,'=1"],
+)
 def test_predictions_come_back_as_they_were(name: str, tmp_path: Path) -> None:
     import numpy as np
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ from seviz.analysis.findings.estimates import Drawn
 from seviz.analysis.findings.stripes import between_channels
 from seviz.analysis.tracking import Track, track_of
 from seviz.errors import DataError, UsageError
-from seviz.figures import stripes_figure, track_figure
+from seviz.figures import save_figure, stripes_figure, track_figure
+from seviz.figures.captions import caption
 from seviz.networks import save_checkpoint
 from seviz.networks.architectures.registry import build
 from seviz.results.stats import BlockStats
@@ -155,6 +158,75 @@ def test_a_log_is_read_as_other_readers_read_it(tmp_path: Path) -> None:
     assert list(log.columns) == ["loss"]
     assert log.columns["loss"][1:] == (0.5, 0.25)
     assert np.isnan(log.columns["loss"][0])
+
+
+HOSTILE = ("\x1b[2J\nloss", "_loss", "$\\frac{loss", "loss" + "x" * 5000, "acc\u202e$")
+SHOWN = ("\\x1b[2J\\nloss", "_loss", "$\\frac{loss", f"loss{36 * 'x'}…{39 * 'x'}", "acc\\u202e$")
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """Return a log whose names no terminal and no legend should obey, with numbers that no axis has."""
+    rows = [
+        ("epoch", *HOSTILE),
+        (0, 0.5, 1, 2, 3, 0.5),
+        (2, "1e308", "nan", "inf", "-1e308", "1e400"),
+        (10, 0.25, "", "1e99", "5e-324", 0.75),
+        ("1e300", 1, 1, 1, 1, 1),
+    ]
+    with (tmp_path / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return tmp_path / "log.csv"
+
+
+def test_names_of_a_log_are_text_and_its_numbers_finite(
+    hostile: Path, followed: Track, tmp_path: Path
+) -> None:
+    log = read_log(hostile)
+    assert log.epochs == (0, 2, 10)
+    assert tuple(log.columns) == SHOWN
+    assert [v for values in log.columns.values() for v in values if np.isfinite(v)] == [
+        *(0.5, 0.25, 1, 2, 1e99, 3, 5e-324, 0.5, 0.75)
+    ]
+    assert log.notes == (
+        "note: left out 6 numbers of log.csv, in the column \\x1b[2J\\nloss and 5 more: not finite, or "
+        "beyond any loss",
+    )
+    track = replace(followed, log=log)
+    figure = track_figure(track)
+    loss, accuracy = figure.axes[:2]
+    named = [text.get_text() for text in loss.get_legend().get_texts()]
+    assert named[:3] == list(SHOWN[:3])
+    assert re.fullmatch("lossx+…x+", named[3])
+    assert [t.get_text() for t in accuracy.get_legend().get_texts()] == [
+        "of these images",
+        SHOWN[4],
+    ]
+    ElementTree.parse(save_figure(figure, tmp_path / "f", ["png", "svg"])[1])
+    for kind in ("text", "csv", "html", "latex", "markdown"):
+        for table in tables_of(track).values():
+            assert not re.search("[\x00-\x08\x0e-\x1f\u202e]", render(table, kind))
+
+
+def test_a_log_of_many_columns_has_lines_for_the_first(followed: Track, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    names = [f"loss {i}" for i in range(150)]
+    path.write_text(f"epoch,{','.join(names)}\n" + "".join(f"{e}{150 * ',1'}\n" for e in EPOCHS))
+    figure = track_figure(replace(followed, log=read_log(path)))
+    assert len(figure.axes[0].get_lines()) == 6
+    assert "144 more columns of the log are in the table." in caption(figure)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_is_left_out_of_a_log_is_said(
+    training: Path, followed: Track, hostile: Path, run: Run
+) -> None:
+    records = [training / "records" / f"epoch_{e}" for e in EPOCHS]
+    said = run("track", *records, "--log", hostile, "-o", "out", "--formats", "svg")
+    assert said.code == 0, said.err
+    assert "left out 6 numbers of log.csv" in said.err
+    assert not re.search("[\x00-\x08\x0e-\x1f\u202e]", said.out + said.err)
+    assert "Warning" not in said.err
 
 
 @pytest.mark.parametrize(

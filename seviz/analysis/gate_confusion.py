@@ -277,8 +277,8 @@ def rates_of_pairs(record: Record) -> tuple[Floats, npt.NDArray[np.intp]]:
 def _require_blocks(record: Record) -> None:
     if not record.blocks:
         raise NoSEBlockError(
-            f"expected gates in the record of {record.header.architecture}, found none: the network has no "
-            "SE block; give the record of one that has"
+            f"expected gates in the record of {record.header.architecture}, found none: "
+            f"{record.without_gates}; give the record of a network that has them"
         )
 
 

@@ -65,6 +65,8 @@ def track(
 
     say = tell or _LOG.info
     written = read_log(log) if log is not None else None
+    for note in written.notes if written is not None else ():
+        say(note)
     made: list[Record | str | Path] = []
     files = [c for c in checkpoints if not isinstance(c, Record)]
     names = epochs_of(files) if len(files) == len(checkpoints) else None

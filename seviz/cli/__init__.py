@@ -38,7 +38,7 @@ from seviz.cli.output import leave_no_empty_folder
 from seviz.cli.settings import begin
 from seviz.cli.shared import INTERRUPTED, given_words
 from seviz.collect.distributed import launched
-from seviz.errors import SevizError, UsageError
+from seviz.errors import SevizError, UsageError, one_line
 from seviz.results.writing import release_folders
 
 USAGE, FAILED = 2, 1
@@ -57,8 +57,10 @@ def _version() -> str:
 def _defaults(*given: Any) -> None:
     """Give options that no flag set the defaults of the project; only a command that is run needs them."""
     from seviz.cli.config import apply
+    from seviz.cli.numbers import check_numbers
 
     apply(*given)
+    check_numbers(given[-1])
 
 
 app = App(
@@ -209,5 +211,5 @@ def _fail(message: str, code: int, words: Sequence[str]) -> int:
     if not ranks.first:
         time.sleep(MANNERS)
         message = f"process {ranks.rank} of {ranks.size}: {message}"
-    print(f"seviz: {message}", file=sys.stderr, flush=True)
+    print(one_line(f"seviz: {message}"), file=sys.stderr, flush=True)
     return code

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from seviz.cli.console import Speaker
 from seviz.cli.findings_text import say_selective, selective_document
+from seviz.cli.numbers import whole_number
 from seviz.cli.options import (
     DRAWING,
     DataOptions,
@@ -156,8 +157,8 @@ def activations(
         look.check_names(record.classes.labels)
     if not record.blocks:
         raise NoSEBlockError(
-            f"expected gates in the record {ckpt}, found predictions alone: the network has no SE block; "
-            f"'seviz confusion {ckpt}' shows those"
+            f"expected gates in the record {ckpt}, found predictions alone: {record.without_gates}; 'seviz "
+            f"confusion {ckpt}' shows the predictions"
         )
     ablation = ablation_beside(record, made.path, speaker)
     found = findings(record, ablation, distances=figure.distances)
@@ -240,6 +241,9 @@ def _channels(word: str | None) -> int | Literal["all"] | None:
         return None
     if word == "all":
         return "all"
-    if not word.isdecimal() or int(word) < 1:
-        raise UsageError(f"expected --channels as a number of at least 1, or all, found {word!r}")
-    return int(word)
+    count = whole_number(word)
+    if count is None or count < 1:
+        raise UsageError(
+            f"expected --channels as a number of at least 1, or all, found {word[:40]!r}"
+        )
+    return count

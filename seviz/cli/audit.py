@@ -199,6 +199,14 @@ def _check(spec: Spec, asked: AuditOptions, model: ModelOptions) -> None:
                 f"expected {option} with --insert-se (or --insert KIND), found it alone; add --insert-se, or "
                 "use --sweep for other reduction ratios of the network's own SE"
             )
+    for option, most in (
+        ("--max-se-params-pct", asked.max_se_params_pct),
+        ("--max-se-macs-pct", asked.max_se_macs_pct),
+    ):
+        if most is not None and most < 0:
+            raise UsageError(
+                f"expected {option} in per cent of at least 0, found {most:g}; 0 allows nothing"
+            )
     if asked.batch_size is not None and not asked.latency:
         raise UsageError(
             "expected --batch-size with --latency, found it alone; counts are for one image"

@@ -19,18 +19,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from types import UnionType
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Literal,
-    Union,
     get_args,
     get_origin,
     get_type_hints,
 )
 
+from seviz.cli.numbers import bare, number, whole_number
 from seviz.cli.options import LEAST, DataOptions, Formats, ModelOptions, OutputOptions
 from seviz.cli.settings import ASKED_FOR, Setting, Settings, begin
 from seviz.data.sources import Asked, is_set_name, names_code
@@ -306,7 +304,7 @@ def _typed(value: Any, hint: Any, key: str, origin: object) -> Any:
     Raises:
         UsageError: If it is of another.
     """
-    hint = _bare(hint)
+    hint = bare(hint)
     if get_origin(hint) is Literal:
         if value in get_args(hint):
             return value
@@ -336,7 +334,7 @@ def _fitting(value: Any, kind: type) -> Any:
 
 def _of_words(text: str, hint: Any, key: str, name: str) -> Any:
     """Return the value of a variable, which is text."""
-    kind = _bare(hint)
+    kind = bare(hint)
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
         try:
@@ -355,20 +353,9 @@ def _number(word: str, kind: type) -> Any:
         lower = word.lower()
         return True if lower in _YES else False if lower in _NO else word
     if kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            return word
+        found = whole_number(word) if kind is int else number(word)
+        return word if found is None else found
     return word
-
-
-def _bare(hint: Any) -> Any:
-    """Return a type without what is said about it, and without None."""
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    if get_origin(hint) in (Union, UnionType):
-        (hint,) = (each for each in get_args(hint) if each is not type(None))
-    return hint
 
 
 def _described(hint: Any) -> str:

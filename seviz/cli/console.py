@@ -181,7 +181,7 @@ def saying_warnings() -> Iterator[None]:
             plain(message, category, *rest)
         elif str(message) not in said:
             said.add(str(message))
-            print(f"warning: {message}", file=sys.stderr)
+            print(one_line(f"warning: {message}"), file=sys.stderr)
 
     with warnings.catch_warnings():
         plain = warnings.showwarning

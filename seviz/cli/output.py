@@ -35,7 +35,8 @@ def usual_folder(spec: Spec) -> Path:
         return spec.file.parent
     path = Path(spec.name)
     name = path.stem if path.suffix else path.name
-    return default_folder(re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2]) or "network")
+    name = re.sub(r"[^\w.\-]+", "_", name.rpartition(":")[2])
+    return default_folder(name if name.strip(".") else "network")  # "..", too, would lead elsewhere
 
 
 def default_folder(name: str) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seviz.cli.console import Speaker
+from seviz.cli.numbers import whole_number
 from seviz.cli.options import DataOptions, EarlierOptions, ModelOptions, ReadOptions
 from seviz.cli.pass_text import say_network, say_what_happened
 from seviz.cli.process import for_networks
@@ -343,10 +344,11 @@ def _shard(words: str | None) -> tuple[int, int] | None:
     """Return ``2/3`` as numbers."""
     if words is None:
         return None
-    number, _, of = words.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and len(words) < 20):
+    first, _, second = words.partition("/")
+    number, of = whole_number(first), whole_number(second)
+    if number is None or of is None or len(words) >= 20:
         raise UsageError(f"expected --shard as i/n, found {words[:40]!r}; for example 2/3")
-    return int(number), int(of)
+    return number, of
 
 
 def check_classes(plan: PassPlan, names: Sequence[str]) -> None:

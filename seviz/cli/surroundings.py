@@ -176,7 +176,7 @@ def _backend() -> tuple[State, str]:
 def _threads() -> tuple[State, str]:
     own = available()
     text = os.environ.get("OMP_NUM_THREADS", "")
-    if text and not (text.isdecimal() and 0 < int(text) <= own):
+    if text and not (text.isdecimal() and len(text) < 10 and 0 < int(text) <= own):
         return (
             "note",
             f"OMP_NUM_THREADS={text[:20]} on {own} processors; take it away, or set {own}",

@@ -112,6 +112,8 @@ def track(
     if not names:
         raise UsageError("expected checkpoints of a training, found none; name them: epoch_*.pt")
     log = read_log(figure.log) if figure.log is not None else None
+    for note in log.notes if log is not None else ():
+        speaker.remark(note)
     specs = [open_spec(ckpt) for ckpt in ckpts]
     folder = Path(output.output) if output.output else default_folder(_folder_name(ckpts))
     check_folder(folder)
@@ -129,6 +131,8 @@ def track(
             return INTERRUPTED
         files.append(made.path)
     tracked = track_of(series(files, [both[1] for both in in_order], tell=speaker.remark), log)
+    if not tracked.blocks:
+        speaker.remark(f"note: no gates are drawn: {tracked.moments[0].record().without_gates}")
     claim(folder, speaker)
     written = write_track(
         tracked,

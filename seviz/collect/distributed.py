@@ -210,7 +210,7 @@ def launched() -> Ranks:
         return Ranks()
     numbers = [os.environ[name] for name in _VARIABLES[:3]]
     numbers.append(os.environ.get("LOCAL_WORLD_SIZE", numbers[1]))
-    if not all(number.isdecimal() for number in numbers):
+    if not all(number.isdecimal() and len(number) < 10 for number in numbers):
         return Ranks()  # left behind by some other launcher
     ranks = Ranks(*map(int, numbers))
     possible = ranks.rank < ranks.size and ranks.local < ranks.neighbours <= ranks.size

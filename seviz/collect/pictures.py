@@ -110,7 +110,7 @@ def _named(image: str | Path, loaded: LoadedModel, source: Source | None) -> See
             "name a file, or with --data an image in it"
         )
     word = str(image)
-    if word.isdecimal():
+    if word.isdecimal() and len(word) < 19:  # else it is a name, if anything
         return _decoded(source, _position(source, int(word)), loaded)
     places = (i for i in range(len(source)) if source.image_name(i) == word)
     found = next(places, None)

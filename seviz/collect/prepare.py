@@ -26,6 +26,7 @@ from seviz.networks import LoadedModel
 from seviz.networks.imagenet import imagenet_classes
 from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock, select_blocks
 from seviz.results.classes import ClassTable
+from seviz.results.record import NO_GATES
 
 
 def prepare(
@@ -69,6 +70,11 @@ def prepare(
         )
     if options.blocks and not blocks:
         found.require_se()
+    left = (
+        ()
+        if blocks or not found.readable
+        else (f"{NO_GATES}no {found.word}, but {found.otherwise}",)
+    )
     if options.blocks:
         blocks = tuple(select_blocks(blocks, options.blocks))
     _require_one_each(traced, blocks)
@@ -79,7 +85,7 @@ def prepare(
             classes, notes = match.table, ()
     else:
         match, classes, notes = _matched(source, classes, notes, found, options.labels)
-    notes = (*notes, *_unsteady(traced.own_size))
+    notes = (*left, *notes, *_unsteady(traced.own_size))
     if shorter is not None:
         alone = not launched().several
         remark = slower_here(loaded.model, example, shorter, device, measured=alone)

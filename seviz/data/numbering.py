@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
@@ -126,6 +127,8 @@ def better_order(confusion: npt.NDArray[np.int64], names: Sequence[str], labels:
     )
 
 
-def _natural(name: str) -> list[str | int]:
-    # Text and numbers take turns, beginning with text, so that only like is compared with like.
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.lower())]
+def _natural(name: str) -> list[str | int | Decimal]:
+    # Text and numbers take turns, beginning with text, so that only like is compared with like. Python makes
+    # no int of thousands of digits.
+    parts = re.split(r"(\d+)", name.lower())
+    return [(int(p) if len(p) < 1000 else Decimal(p)) if p.isdecimal() else p for p in parts]

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # Above 1 the image is smaller than the crop, and lies in a black border: timm publishes 1.15.
-MOST_CROP = 1.25
+# Of a hundredth the image is made a hundred times as large as the network sees it.
+LEAST_CROP, MOST_CROP = 0.01, 1.25
+# Numbers of one colour of an input: three of them are 800 MB.
+MOST_INPUT = 2**26
 MOST_16_BIT = 0xFFFF
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
@@ -232,6 +235,11 @@ def _check(preprocessing: Preprocessing) -> None:
             f"expected an input size of at least 1 x 1, found {height} x {width}; "
             "give --input-size C H W"
         )
+    if height * width > MOST_INPUT:
+        raise UsageError(
+            f"expected an input of at most {MOST_INPUT:,} pixels, found {height} x {width}; give a smaller "
+            "--input-size"
+        )
     if preprocessing.interpolation not in INTERPOLATIONS:
         raise UsageError(
             f"expected an interpolation of {', '.join(INTERPOLATIONS)}, found "
@@ -245,10 +253,10 @@ def _check(preprocessing: Preprocessing) -> None:
             raise UsageError(
                 f"expected {option} as one of {', '.join(known)}, found {value!r}; give one of them"
             )
-    if not 0 < preprocessing.crop_pct <= MOST_CROP:
+    if not LEAST_CROP <= preprocessing.crop_pct <= MOST_CROP:
         raise UsageError(
-            f"expected a crop_pct above 0 and at most {MOST_CROP}, found {preprocessing.crop_pct:g}; "
-            "give --crop-pct"
+            f"expected a crop_pct of at least {LEAST_CROP} and at most {MOST_CROP}, found "
+            f"{preprocessing.crop_pct:g}; give --crop-pct"
         )
     for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
         if len(values) not in (1, channels):

@@ -13,6 +13,7 @@ from seviz.errors import UsageError
 from seviz.figures.layout import COLUMN_WIDTH, PAGE_WIDTH
 from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, TEXT, figure_style
+from seviz.figures.text import set_plain, shown_name, text_width
 from seviz.results.cost import Audit, BlockCost, BlockWork
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ _MILLION = 1e6
 _WIDTH = 0.62  # of a bar
 _SEEN = 0.008  # height of a part of a bar that can be seen, as a share of the tallest bar
 _LINE = 115  # characters across the figure of the blocks
+_LONGEST_NAME = 3.0  # inches; a longer one takes the lines from the sentence that it stands in
 _MOST_ROWS = 60  # blocks, from which on names are left out
 _LEFT, _RIGHT, _FOOT, _BETWEEN = 0.52, 0.12, 0.4, 0.1  # inches around the three panels
+_BESIDE = 0.7  # inches beside the title of the bars of stages
 _LEGEND = 0.45  # inches above a panel, of three lines
 _SIDE_BY_SIDE = 5.5  # inches, from which on three legends have room
 
@@ -71,11 +74,12 @@ def stage_bars(audit: Audit, *, look: Look = PLAIN) -> Figure:
         axes.set_ylabel(_in_unit(f"parameters of {audit.word}", name))
         axes.grid(axis="y", color=PALE, linewidth=0.5)
         axes.tick_params(axis="x", length=0)
-        axes.set_title(
-            f"{audit.word} in {audit.name}\n{audit.se_params:,} parameters, "
-            f"{_percent(audit.params_increase)} of the {audit.params_without_se:,} without {audit.word}",
-            fontsize=TEXT,
-            loc="left",
+        title = axes.set_title("", fontsize=TEXT, loc="left")
+        subject = shown_name(f"{audit.word} in {audit.name}", wide - _BESIDE, text_width(TEXT))
+        set_plain(
+            title,
+            f"{subject}\n{audit.se_params:,} parameters, {_percent(audit.params_increase)} of the "
+            f"{audit.params_without_se:,} without {audit.word}",
         )
         figure.supxlabel(
             f"a bar is divided by blocks; per cent: share of {audit.word}'s weights",
@@ -142,7 +146,10 @@ def block_bars(audit: Audit, *, look: Look = PLAIN) -> Figure:
             panel.tick_params(labelleft=number % across == 0)
             panel.set_ylim(rows - 0.4, -0.6)
             _separate(panel, audit.blocks)
-        figure.suptitle(said, x=0.01, y=1 - 0.06 / height, va="top", ha="left", fontsize=TEXT)
+        set_plain(
+            figure.suptitle("", x=0.01, y=1 - 0.06 / height, va="top", ha="left", fontsize=TEXT),
+            said,
+        )
     return figure
 
 
@@ -173,8 +180,9 @@ def _bound(audit: Audit, works: Sequence[BlockWork], line: int) -> str:
     others = audit.totals.bytes_without_se
     moved = audit.totals.bytes_moved - others
     share = moved / audit.totals.bytes_moved
+    name = shown_name(audit.name, _LONGEST_NAME, text_width(TEXT))
     said = (
-        f"{audit.word} in {audit.name} has {_percent(work.fc_macs / audit.totals.macs)} of the network's "
+        f"{audit.word} in {name} has {_percent(work.fc_macs / audit.totals.macs)} of the network's "
         f"MACs and moves {_percent(share)} of its memory (float32, operators not fused): "
         f"{work.operations / moved:.2g} operations per byte, against "
         f"{(audit.totals.macs - work.fc_macs) / others:.2g} MACs per byte in the rest of the network"

@@ -141,7 +141,7 @@ def give_all_letters(figure: Figure) -> None:
 def boxes_are_told() -> Iterator[None]:
     """Keep matplotlib's warnings of missing letters to itself: `families` has told."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing", UserWarning)
+        warnings.filterwarnings("ignore", r"(?s)Glyph \d+ .* missing", UserWarning)
         yield
 
 

@@ -28,7 +28,7 @@ from seviz.figures.style import (
     curve_styles,
     figure_style,
 )
-from seviz.figures.text import inches, wrapped
+from seviz.figures.text import inches, set_plain, wrapped
 from seviz.results.blocks import GateBlock
 from seviz.results.classes import ClassChoice
 from seviz.results.record import Record
@@ -237,9 +237,8 @@ def _draw_frame(
     figure.supylabel(label, x=left, y=up, ha="left", fontsize=TEXT)
     if notes:
         x, y = layout.note_edges
-        figure.text(
-            x, y, "\n".join(notes), fontsize=SMALL, color=GREY, va="bottom", linespacing=1.15
-        )
+        note = figure.text(x, y, "", fontsize=SMALL, color=GREY, va="bottom", linespacing=1.15)
+        set_plain(note, "\n".join(notes))
     return layout, legend
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from seviz.figures.captions import set_caption
 from seviz.figures.image_overview import picture_of
 from seviz.figures.layout import PAGE_WIDTH
+from seviz.figures.legend import name_lines
 from seviz.figures.letters import lettered
 from seviz.figures.look import PLAIN, Look
 from seviz.figures.overlay import Pixels, laid_over, limit, plane, resized, scale_strip
@@ -35,6 +36,7 @@ from seviz.results.image import (
 from seviz.results.shares import shown_share as share
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -339,33 +341,33 @@ def _gates(
     by_mean = explained.reference == MEAN
     order = np.argsort(first.reference if by_mean else first.gates, kind="stable")
     places = np.arange(len(order))
+    entries: list[tuple[Artist, str]] = []
     if by_mean:
         assert first.spread is not None
         mean, spread = first.reference[order], first.spread[order]
-        band: dict[str, Any] = {"color": PALE, "lw": 0, "label": "± one standard deviation"}
-        panel.fill_between(places, mean - spread, mean + spread, **band)
-        line: dict[str, Any] = {"linewidth": 0.8, "linestyle": SUMMARY_STYLE}
-        panel.plot(places, mean, color=INK, label="mean of all images", **line)
+        band = panel.fill_between(places, mean - spread, mean + spread, color=PALE, lw=0)
+        (line,) = panel.plot(places, mean, color=INK, linewidth=0.8, linestyle=SUMMARY_STYLE)
+        entries += [(band, "± one standard deviation"), (line, "mean of all images")]
     else:
         panel.axhline(1, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
     for number, (image, block) in enumerate(zip(explained.images, found, strict=True)):
         colour = colours[number % len(colours)]
         name = shown_name(image.name, _WIDEST, text_width(_TINY))
         size = 2.6 if len(order) < _MANY else 1.5
-        panel.plot(places, block.gates[order], "o", color=colour, markersize=size, markeredgewidth=0,
-                   label=name, zorder=3)  # fmt: skip
+        (line,) = panel.plot(places, block.gates[order], "o", color=colour, markersize=size,
+                             markeredgewidth=0, zorder=3)  # fmt: skip
+        entries.append((line, name))
         if block.own_class is not None and image.top:
             said = f"mean of {look.named(image.top[0].label)}"
             label = shown_name(said, _WIDEST, text_width(_TINY))
-            panel.plot(
-                places, block.own_class[order], color=colour, linewidth=0.7, label=label, zorder=2
+            (line,) = panel.plot(
+                places, block.own_class[order], color=colour, linewidth=0.7, zorder=2
             )
+            entries.append((line, label))
     panel.set_xlim(-0.5, len(order) - 0.5)
     named = (f"channels, by their {'mean ' * by_mean}gate", "channels")
     panel.set_xlabel(fitting(named, inches(panel)[0], text_width(TEXT)))
     panel.set_ylabel("gate")
     panel.set_xticks([])
-    legend = panel.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=columns, frameon=False,
-                          fontsize=_TINY, handlelength=1.4, columnspacing=1.2, borderaxespad=0.1)  # fmt: skip
-    for text in legend.get_texts():
-        set_plain(text, text.get_text())
+    name_lines(panel, entries, loc="lower left", bbox_to_anchor=(0, 0.99), ncols=columns, frameon=False,
+               fontsize=_TINY, handlelength=1.4, columnspacing=1.2, borderaxespad=0.1)  # fmt: skip

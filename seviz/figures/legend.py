@@ -12,6 +12,8 @@ from seviz.figures.style import MARKER_SIZE, SMALL, TEXT, curve_styles
 from seviz.figures.text import renderer, set_plain, shown_name, text_width
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
@@ -97,7 +99,24 @@ def add_entries(
         borderaxespad=0,
         **_SIZES,
     )
-    # Set one by one, because a name is no markup: "_" hides an entry and "$" starts a formula.
-    for text, name in zip(legend.get_texts(), by_row(shown, columns), strict=True):
-        set_plain(text, name)
+    _name(legend, by_row(shown, columns))
     return legend, legend.get_window_extent(renderer(figure.dpi)).height / figure.dpi
+
+
+def name_lines(panel: Axes, entries: Sequence[tuple[Artist, str]], **style: Any) -> Legend:
+    """Add the legend of a panel whose lines bear names from elsewhere: of files, classes, columns of a log.
+
+    Args:
+        panel: Where the lines are.
+        entries: Each line, or band, with its name, which has room.
+        **style: Of the legend.
+    """
+    legend = panel.legend([line for line, _ in entries], [""] * len(entries), **style)
+    _name(legend, [name for _, name in entries])
+    return legend
+
+
+def _name(legend: Legend, names: Sequence[str]) -> None:
+    # Set one by one, because a name is no markup: "_" hides an entry and "$" starts a formula.
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        set_plain(text, name)

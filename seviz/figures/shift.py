@@ -10,10 +10,18 @@ from seviz.errors import UsageError
 from seviz.figures.captions import set_caption
 from seviz.figures.layout import PAGE_WIDTH, columns_in
 from seviz.figures.legend import add_entries
-from seviz.figures.letters import letter_titles
+from seviz.figures.letters import letter_titles, letter_width
 from seviz.figures.look import PLAIN, Look
-from seviz.figures.style import GREY, INK, MARKERS, PALE, SMALL, class_colours, figure_style
-from seviz.figures.text import add_notes, inches, set_plain, text_width, thinned, wrapped
+from seviz.figures.style import GREY, INK, MARKERS, PALE, SMALL, TEXT, class_colours, figure_style
+from seviz.figures.text import (
+    add_notes,
+    inches,
+    set_plain,
+    shown_name,
+    text_width,
+    thinned,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +67,9 @@ def shift_figure(
             panels, made = _own(axes, len(kinds)), axes[0].get_figure(root=True)  # type: ignore[assignment]
         bounds, styles = _bounds(shift), _styles(shift, look)
         for kind, panel in zip(kinds, panels, strict=True):
-            set_plain(panel.set_title("", loc="left"), look.named(kind))
+            room = inches(panel)[0] - look.letters * letter_width(len(panels), TEXT)
+            said = shown_name(look.named(kind), room, text_width(TEXT))
+            set_plain(panel.set_title("", loc="left"), said)
             _draw(panel, shift.of(kind), bounds, styles)
         if look.letters:
             letter_titles(panels)

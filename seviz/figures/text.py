@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 
+# Line breaks and tabs, of which a sentence in lines has its own.
+_SPACES = dict.fromkeys(map(ord, "\t\n\x0b\x0c\r"), " ")
+
+
 def renderer(dpi: float) -> Any:
     """Return something that measures text."""
     from matplotlib.backends.backend_agg import RendererAgg
@@ -45,6 +49,7 @@ def _text_width(
 
     @lru_cache(maxsize=4096)  # a class is named beside its row, below its column, and in lists
     def width(text: str) -> float:
+        text = _seen(text)
         # As figures are drawn, whoever asks first: the width is remembered, and breaks their lines.
         before = rcParams["text.hinting"]
         rcParams["text.hinting"] = "no_hinting"
@@ -58,11 +63,18 @@ def _text_width(
     return width
 
 
+def _seen(text: str) -> str:
+    """Return a text with a space in place of every letter that is not seen."""
+    if text.isprintable():
+        return text
+    return "".join(c if printable(c) == c else " " for c in text)
+
+
 def shown_name(name: str, available: float, measure: Callable[[str], float]) -> str:
     """Return a class name on one line; one wider than ``available`` inches loses its middle."""
     from matplotlib import rcParams
 
-    name = " ".join("".join(c if printable(c) == c else " " for c in name).split())
+    name = " ".join(_seen(name).split())
     name = drawable(name, rcParams["font.family"])
 
     def cut(kept: int) -> str:
@@ -85,9 +97,9 @@ def fitting(texts: Sequence[str], available: float, measure: Callable[[str], flo
 
 
 def set_plain(text: Text, name: str) -> None:
-    """Show a name as it is: it is no markup, "$" starts no formula in it."""
+    """Show a name as it is: it is no markup, "$" starts no formula in it; what no font has is escaped."""
     text.set_parse_math(False)
-    text.set_text(name)
+    text.set_text("\n".join(map(printable, name.split("\n"))))
     give_letters(text)
 
 
@@ -113,7 +125,7 @@ def wrapped(notes: Sequence[str], width: float, size: float = SMALL) -> list[str
     """Return the small print in lines at most ``width`` inches wide."""
     measure = text_width(size)
     lines: list[str] = []
-    for note in notes:
+    for note in map(printable, (note.translate(_SPACES) for note in notes)):
         # By what words take: of thousands of letters an average serves to begin with.
         most = int(width / (measure("n" * 100) / 100) * 1.3)
         while True:

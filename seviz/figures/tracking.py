@@ -14,7 +14,7 @@ from seviz.analysis.tracking import BlockMoment, Track
 from seviz.errors import NoSEBlockError, UsageError
 from seviz.figures.captions import set_caption
 from seviz.figures.layout import PAGE_WIDTH
-from seviz.figures.legend import add_entries
+from seviz.figures.legend import add_entries, name_lines
 from seviz.figures.letters import letter_titles, letter_width
 from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import (
@@ -25,16 +25,18 @@ from seviz.figures.style import (
     class_colours,
     figure_style,
 )
-from seviz.figures.text import add_notes, fitting, inches, text_width, wrapped
+from seviz.figures.text import add_notes, fitting, inches, shown_name, text_width, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 _CONSTANT = "share of variance between channels"
 _SHORT = {_CONSTANT: "variance between channels"}
 _BANDS = 8  # blocks, up to which intervals are drawn as bands
 _NAMED = 12  # blocks, up to which each is named in the legend; of more the first, the last, and some between
+_LOGGED = 6  # columns of a log, up to which they are drawn; the table has all
 _STILL = "#A8A8A8"
 # In inches.
 _LEFT, _RIGHT, _BETWEEN = 0.58, 0.12, 0.62
@@ -139,8 +141,8 @@ def check_gates(track: Track) -> None:
     """
     if not track.blocks:
         raise NoSEBlockError(
-            "expected gates over training, found none: the network has no SE; give checkpoints of one that "
-            "has"
+            f"expected gates over training, found none: {track.moments[0].record().without_gates}; give "
+            "checkpoints of a network that has them"
         )
 
 
@@ -214,13 +216,18 @@ def _entries(track: Track, look: Look) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _draw_log(
-    panel: Axes, columns: dict[str, tuple[float, ...]], epochs: Sequence[float], look: Look
+    panel: Axes,
+    columns: dict[str, tuple[float, ...]],
+    epochs: Sequence[float],
+    look: Look,
+    others: Sequence[tuple[Line2D, str]] = (),
 ) -> None:
-    """Draw columns of the training's own log."""
-    colours = class_colours(look)
-    for number, (name, values) in enumerate(columns.items()):
+    """Draw columns of the training's own log, and name them beside ``others`` that are drawn already."""
+    colours, entries = class_colours(look), list(others)
+    room, measure = 0.45 * inches(panel)[0], text_width(SMALL)
+    for number, (name, values) in enumerate(list(columns.items())[:_LOGGED]):
         known = np.isfinite(values)
-        panel.plot(
+        (line,) = panel.plot(
             np.array(epochs)[known],
             np.array(values)[known],
             color=colours[number % len(colours)],
@@ -229,15 +236,26 @@ def _draw_log(
             label=name,
             zorder=3.5,
         )
-    panel.legend(frameon=False, fontsize=SMALL, handlelength=1.3, borderpad=0, labelspacing=0.2)
+        entries.append((line, shown_name(name, room, measure)))
+    name_lines(
+        panel,
+        entries,
+        loc="best",
+        frameon=False,
+        fontsize=SMALL,
+        handlelength=1.3,
+        borderpad=0,
+        labelspacing=0.2,
+    )
 
 
 def _draw_top1(panel: Axes, track: Track, look: Look) -> None:
     shares = [Estimate(s.value, s.low, s.high) if s is not None else None for s in track.top1]
-    _line(panel, track.epochs, shares, INK, band=True, label="of these images")
+    name = "of these images"
+    line = _line(panel, track.epochs, shares, INK, band=True, label=name)
     log = track.log
     if log is not None and log.accuracies:
-        _draw_log(panel, log.accuracies, log.epochs, look)
+        _draw_log(panel, log.accuracies, log.epochs, look, [(line, name)])
     panel.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
 
 
@@ -280,7 +298,7 @@ def _line(
     *,
     band: bool,
     label: str | None = None,
-) -> None:
+) -> Line2D:
     """Draw a number over the epochs, with its interval; broken where there is none."""
 
     def of(key: str) -> npt.NDArray[np.float64]:
@@ -288,7 +306,7 @@ def _line(
         return np.array([np.nan if v is None else v for v in found], np.float64)
 
     few = len(epochs) <= 30
-    panel.plot(
+    (line,) = panel.plot(
         epochs,
         of("value"),
         color=colour,
@@ -304,6 +322,7 @@ def _line(
             panel.fill_between(epochs, low, high, color=colour, alpha=0.16, linewidth=0, zorder=1)
         else:
             panel.vlines(epochs, low, high, color=colour, linewidth=1.1)
+    return line
 
 
 def _epoch_axis(panel: Axes, track: Track) -> None:
@@ -316,6 +335,14 @@ def _epoch_axis(panel: Axes, track: Track) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
 
 
+def _left_out(track: Track) -> str:
+    """Say of how many columns of the log there is no line."""
+    log = track.log
+    columns = (log.losses, log.accuracies) if log is not None else ()
+    left = sum(max(0, len(found) - _LOGGED) for found in columns)
+    return f"{left} more columns of the log are in the table." if left else ""
+
+
 def _note(track: Track) -> str:
     many = len(track.names) > _BANDS
     return " ".join(
@@ -326,6 +353,7 @@ def _note(track: Track) -> str:
             f"block hardly moves (spread below {MOVES}), and its share means nothing."
             if any(b.class_share is not None for b in track.blocks)
             else "",
+            _left_out(track),
             "Between channels: 1 where every image has the same gates. Saturated: above 0.95 or below 0.05. "
             "Dead: standard deviation over images below 0.01.",
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _COLOURS = (1, 3, 4)
 # A map of one pixel cannot be told from its squeeze; the trace is repeated on images up to this many
 # times larger.
 _ENLARGE = 16
+# Numbers of an image that is run, not only traced: 2 GB in float32 for two.
+_LARGEST = 2**28
 # Packages whose layers, or whose tensors, are quantised: PyTorch's, torchao, bitsandbytes.
 _QUANTISED = {"quantized", "torchao", "bitsandbytes"}
 
@@ -120,6 +123,13 @@ class Found:
         if self.blocks:
             return self
         kinds = chosen(self.mechanism)
+        wanted = f"{kinds[0].word} blocks" if len(kinds) == 1 else "channel gates"
+        raise NoSEBlockError(f"expected {wanted} in this network, found none: {self.otherwise}")
+
+    @property
+    def otherwise(self) -> str:
+        """Return what the network has beside the blocks, and by which options it is read."""
+        kinds = chosen(self.mechanism)
         instead = ", ".join(self._instead()) or "no other gate or attention either"
         hint = (
             "; --mechanism gate (--without-squeeze) reads the spatial mean of those"
@@ -129,13 +139,13 @@ class Found:
         words = [key for key in self.readable if key != "gate" and BY_KEY[key] not in kinds]
         if words:
             options = " or ".join(f"--mechanism {key}" for key in words)
-            hint += f'; {options} reads those (in Python, mechanism="{words[0]}")'
+            python = f'mechanism="{words[0]}", of find, audit and PassOptions'
+            hint += f"; {options} reads those (in Python, {python})"
         if self.quantised:
             layers = f"{self.quantised} quantised layer{'s' * (self.quantised != 1)}"
             instead = f"{layers}, through which no gate can be followed; give the network before quantisation"
             hint = ""
-        wanted = f"{kinds[0].word} blocks" if len(kinds) == 1 else "channel gates"
-        raise NoSEBlockError(f"expected {wanted} in this network, found none: {instead}{hint}")
+        return f"{instead}{hint}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,10 +268,12 @@ def recorded(model: nn.Module, example: Example) -> Graph:
         shadow = model if is_on_meta(model) else meta_copy(model)
         with evaluating(shadow):
             return record(shadow, like_traced(example, _BATCH, model, torch.device("meta")))
-    except Exception:
+    except Exception as first:
         # Tensors that are no parameters or buffers, control flow on numbers, scripted code: what
-        # cannot be copied to the meta device is run where it is.
+        # cannot be copied to the meta device is run where it is, on what memory has room for.
         try:
+            if not isinstance(example, Inputs) and math.prod(size_of(example)) > _LARGEST:
+                raise first
             with evaluating(model), attributes_restored(model):
                 return record(model, like_traced(example, _BATCH, model, _device(model)))
         except SevizError:

@@ -205,7 +205,8 @@ def _unusable(path: Path) -> str:
         document = json.loads(_text_of(_content(path)))
     except (OSError, ValueError, RecursionError):
         return "none"
-    keys = sorted(map(int, filter(str.isdecimal, document))) if isinstance(document, dict) else []
+    known = document if isinstance(document, dict) else {}
+    keys = sorted(int(key) for key in known if key.isdecimal() and len(key) < 10)
     if len(keys) < 2 or keys[0] == 0:
         return "none"
     return (
@@ -303,7 +304,9 @@ def _columns(rows: list[list[str]]) -> list[str] | None:
         width = len(body[0])
         if width > _MOST_COLUMNS:
             return None
-        numbers = [c for c in range(width) if all(row[c].isdecimal() for row in body)]
+        numbers = [
+            c for c in range(width) if all(row[c].isdecimal() and len(row[c]) < 10 for row in body)
+        ]
         texts = [c for c in range(width) if c not in numbers]
         if len(body) < len(rows):  # the column that the header calls so
             texts.sort(key=lambda c: plain_word(rows[0][c]) not in WORDS | _HEADERS)

@@ -58,7 +58,7 @@ def picked(result: Any, head: str) -> Any:
     3
     """
     for part in [head] if isinstance(result, Mapping) and head in result else head.split("."):
-        by_place = part.isdecimal() and isinstance(result, tuple | list)
+        by_place = part.isdecimal() and len(part) < 10 and isinstance(result, tuple | list)
         try:
             result = taken(result, int(part) if by_place else part)
         except LookupError:

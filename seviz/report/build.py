@@ -350,7 +350,7 @@ def _made(record: Record) -> str:
     from importlib.metadata import version
 
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if epoch.isdecimal():
+    if epoch.isdecimal() and len(epoch) < 12:  # up to the year 5138
         day = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date().isoformat()
     else:
         day = record.header.created[:10]

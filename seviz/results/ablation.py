@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seviz.errors import DataError
-from seviz.results.blocks import SE
+from seviz.results.blocks import SE, check_names
 from seviz.results.fields import FieldError, parse, read
 from seviz.results.files import SCHEMA_VERSION, plain_file, written_whole
 from seviz.results.keys import file_key
@@ -216,6 +216,7 @@ def _check(made: Ablation) -> None:
     if min(made.params, made.se_params, made.macs) < 0:
         raise FieldError("a negative number of parameters or MACs")
     for part in (*made.single, *made.cumulative):
+        check_names((part.name, *part.blocks))
         lost, won = part.lost, part.won
         if not (0 <= lost <= made.right and 0 <= won <= made.images - made.right):
             raise FieldError(

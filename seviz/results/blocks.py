@@ -8,10 +8,26 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
 
 from seviz.errors import DataError, UsageError
+from seviz.results.fields import FieldError
 from seviz.results.mechanisms import BY_KEY, BY_NAME, Mechanism
 
 SE = BY_KEY["se"].name
 WITHOUT_SQUEEZE = BY_KEY["gate"].name
+# What blocks are called, and their stages.
+_NAME = re.compile(r"[A-Za-z]{1,20}_\d{1,6}(_\d{1,6})?", re.ASCII)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what no block and no stage is called: names are titles of panels and parts of file names.
+
+    Raises:
+        FieldError: If there is one.
+
+    >>> check_names(["SE_4_6", "ECA_3"])
+    """
+    wrong = next((name for name in names if not _NAME.fullmatch(name)), None)
+    if wrong is not None:
+        raise FieldError(f"{wrong!r:.60} as the name of a block")
 
 
 @dataclass(frozen=True)
@@ -221,7 +237,7 @@ def _is_in(block: GateBlock, name: str) -> bool:
     if name.lower() == block.name.lower() or name == block.path:
         return True
     stage = re.fullmatch(r"(?:([a-z]+)_)?(\d+)", name.lower())
-    if stage is None or int(stage[2]) != block.stage:
+    if stage is None or len(stage[2]) > 9 or int(stage[2]) != block.stage:
         return False
     prefixes = {block.mechanism.prefix.lower(), None}
     # A gate that is SE but for its squeeze may be called by SE's stages.

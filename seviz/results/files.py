@@ -34,6 +34,12 @@ META_NAME = "meta.json"
 PREDICTION_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 # What makes a spreadsheet read a cell as a formula; a plain number is none.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+# Where a cell ends for a spreadsheet that separates by other signs than the file (";" in half of Europe), and
+# the next one would be a formula; with quotes before it, which such a spreadsheet takes off.
+_WITHIN = re.compile(r"""([,;|\t\r\n])(?=["']*[=+\-@])""")
+_MARKED = re.compile(r"""([,;|\t\r\n])'(?=["']*[=+\-@])""")
+# Cells that hold one of these are quoted, beside those that hold what the format itself has.
+_QUOTED = ";\t\r\n"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -99,15 +105,15 @@ class _Lines:
         self._file = file
 
     def write(self, row: str) -> int:
-        return self._file.write(f"{row[:-2]}\n")
+        return self._file.write(f"{row[: -len(_QUOTED)]}\n")
 
 
 def csv_writer(file: TextIO, delimiter: str = ",") -> Any:
-    """Return a writer of `csv` that quotes cells with any line break in them, also a carriage return.
+    """Return a writer of `csv` that quotes cells with any line break in them, a tab or a semicolon.
 
     Python's own quotes those that hold what ends its lines.
     """
-    return csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
+    return csv.writer(_Lines(file), delimiter=delimiter, lineterminator=_QUOTED)
 
 
 def inert(text: str) -> str:
@@ -115,14 +121,14 @@ def inert(text: str) -> str:
 
     One that begins as a formula does (with ``= + - @``, a tab or a line break) gets an apostrophe before it,
     as spreadsheets themselves mark text; so does one that has such an apostrophe of its own, and `lively`
-    gives back every text as it was. Plain numbers stay as they are.
+    gives back every text as it was. Plain numbers stay as they are. A spreadsheet may split the text where
+    it has a separator of its own, so what would then begin as a formula is marked as well.
 
-    >>> inert("=1+1"), inert("-1"), inert("cat")
-    ("'=1+1", '-1', 'cat')
+    >>> inert("=1+1"), inert("-1"), inert("cat"), inert("cat;=1+1")
+    ("'=1+1", '-1', 'cat', "cat;'=1+1")
     """
-    if not _FORMULA.match(text) or _NUMBER.fullmatch(text):
-        return text
-    return f"'{text}"
+    begins = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
+    return _WITHIN.sub(r"\1'", f"'{text}" if begins else text)
 
 
 def lively(cell: str) -> str:
@@ -131,4 +137,5 @@ def lively(cell: str) -> str:
     >>> lively("'=1+1"), lively("'tis"), lively(inert("'=1"))
     ('=1+1', "'tis", "'=1")
     """
-    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+    text = cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+    return _MARKED.sub(r"\1", text)

@@ -23,6 +23,8 @@ ASSUMED = ("mean", "std", "input_size", "crop_pct")
 ELSEWHERE = "as it comes"
 # Dimensions of an image: channels, height, width.
 _IMAGE = 3
+# More than any spectrum has.
+_MOST_CHANNELS = 1 << 16
 _UNSAID = "default"
 # How an older seviz wrote that all was assumed.
 _OLD_ASSUMED = "ImageNet's, assumed"
@@ -149,7 +151,9 @@ class Preprocessing:
             average = sum(values) / len(values)
             more = channels - len(values)
             kept = values if channels == 4 and more > 0 else ()
-            constants.append(kept + (average,) * (channels - len(kept)))
+            # Of very many, which a file may claim, one stands for all.
+            count = channels - len(kept) if channels <= _MOST_CHANNELS else 1
+            constants.append(kept + (average,) * count)
         return replace(
             self,
             input_size=size,

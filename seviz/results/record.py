@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from seviz.errors import DataError
 from seviz.results.archive import Archive, StoredArrays, write_archive
-from seviz.results.blocks import GateBlock, block_class
+from seviz.results.blocks import GateBlock, block_class, check_names
 from seviz.results.checking import DamageError, Facts, check_arrays
 from seviz.results.classes import ClassInfo, ClassTable
 from seviz.results.exact import added, is_low, rounded
@@ -38,6 +38,8 @@ TOP = 5
 # Of records whose tables are packed (`seviz.results.tables`), which an older seviz refuses.
 PACKED_VERSION = 2
 # Of a block; its reduction divides by one of them.
+# How a note begins that says what a network has in place of gates of the kind that was asked for.
+NO_GATES = "no gates: "
 _POSITIVE = ("channels", "hidden")
 
 if TYPE_CHECKING:
@@ -96,6 +98,12 @@ class Record:
     def word(self) -> str:
         """Return what its gates are called: ``SE``, ``ECA``, ``SE + ECA``."""
         return word_of(block.mechanism for block in self.blocks)
+
+    @property
+    def without_gates(self) -> str:
+        """Return why it has no gates: what the network has in their place, as far as its maker knew."""
+        found = (n.removeprefix(NO_GATES) for n in self.header.notes if n.startswith(NO_GATES))
+        return next(found, "the network has no SE block")
 
     def block(self, name: str) -> GateBlock:
         """Return the block of this name.
@@ -309,11 +317,12 @@ def _description(meta: Any, source: Path) -> Record:
         ),
         arrays={},
     )
-    _check_names(record)
+    check_names(b.name for b in record.blocks)
+    _check_once(record)
     return record
 
 
-def _check_names(record: Record) -> None:
+def _check_once(record: Record) -> None:
     """Refuse what would be counted or drawn twice, or cannot be."""
     for what, names in (
         ("block", [b.name for b in record.blocks]),

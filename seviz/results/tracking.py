@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seviz.errors import DataError, UsageError
+from seviz.errors import DataError, UsageError, printable
 from seviz.results.files import RECORD_NAME, plain_file
 from seviz.results.record import Record
 from seviz.results.spelling import plain_number
@@ -25,7 +26,11 @@ _NAMED = re.compile(r"(?<![a-z])ep(?:och)?[-_=. ]{0,2}(\d{1,9})(?!\d)", re.IGNOR
 _NUMBER = re.compile(r"\d{1,9}")
 _SUFFIXES = re.compile(r"(\.(pt|pth|ckpt|bin|safetensors|npz|tar|pth\.tar))+$")
 # Of a log: more is no table of epochs.
-_MOST_ROWS, _MOST_COLUMNS = 1_000_000, 200
+_MOST_ROWS, _MOST_EPOCHS, _MOST_COLUMNS = 1_000_000, 100_000, 200
+# Of a name: more is no title of a column. Of an epoch, as in names of files.
+_LONGEST, _LAST = 80, 1e9
+# A number beyond it is no loss and no accuracy, and a figure of it has no axis.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,13 @@ class TrainingLog:
         name: Of the file.
         epochs: Of the rows, ascending.
         columns: Numbers by their name, one for each epoch; NaN where nothing was written.
+        notes: What was left out.
     """
 
     name: str
     epochs: tuple[float, ...]
     columns: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def losses(self) -> dict[str, tuple[float, ...]]:
@@ -132,6 +139,7 @@ def epochs_of(paths: Sequence[str | Path]) -> list[tuple[str, int]]:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return short names that differ, as far as the paths do."""
+    paths = [Path(os.path.abspath(p)) if p.name in ("", "..") else p for p in paths]
     paths = [p.parent if p.name == RECORD_NAME and p.parent.name else p for p in paths]
     stems = [_SUFFIXES.sub("", p.name) for p in paths]
     if len(paths) > 1 and len(set(stems)) == 1:
@@ -211,7 +219,8 @@ def read_log(path: str | Path) -> TrainingLog:
     """Read the log of a training: CSV with a column ``epoch``, as Lightning, timm and Keras write it.
 
     Of several rows of an epoch the last number in each column counts. Columns without numbers are left
-    out.
+    out; so are numbers that are not finite, or beyond 1e100, which `TrainingLog.notes` tells. What cannot be
+    seen in the name of a column is escaped, and a long one lacks its middle.
 
     Raises:
         DataError: If there is no such file, or no column of epochs in it.
@@ -243,7 +252,7 @@ def read_log(path: str | Path) -> TrainingLog:
 
 
 def _read_epochs(reader: csv.DictReader[str], source: Path) -> TrainingLog:
-    titles = [t for t in reader.fieldnames or () if t]
+    titles = [t for t in reader.fieldnames or () if t and t.strip()]
     key = next((t for t in titles if t.strip().lower() == "epoch"), None)
     if key is None or len(titles) > _MOST_COLUMNS:
         some = ", ".join(t[:40] for t in titles[:8]) or "nothing"
@@ -255,33 +264,69 @@ def _read_epochs(reader: csv.DictReader[str], source: Path) -> TrainingLog:
         raise DataError(
             f"expected each column once in {source}, found {twice[:40]!r} twice; leave one out"
         )
+    names = _shown_names([t for t in titles if t != key])
     rows: dict[float, dict[str, float]] = {}
+    left = Counter[str]()
     for number, row in enumerate(reader):
         epoch = _number(row.get(key))
-        if number >= _MOST_ROWS:
+        if number >= _MOST_ROWS or len(rows) > _MOST_EPOCHS:
             raise DataError(
-                f"expected a log of epochs, found over a million rows in {source}; thin it"
+                f"expected a log of epochs, found over a million rows, or {_MOST_EPOCHS:,} epochs, in "
+                f"{source}; thin it"
             )
-        if math.isfinite(epoch):
-            kept = rows.setdefault(epoch, {})
-            for title in titles:
-                value = _number(row.get(title))
-                if title != key and math.isfinite(value):
-                    kept[title.strip()] = value
+        if epoch is None:
+            continue
+        if not abs(epoch) <= _LAST:
+            left[key.strip()] += 1
+            continue
+        kept = rows.setdefault(epoch, {})
+        for title, name in names.items():
+            value = _number(row.get(title))
+            if value is not None and abs(value) <= _LARGEST:
+                kept[name] = value
+            elif value is not None:
+                left[name] += 1
     if not rows:
         raise DataError(
             f"expected epochs in {source}, found none; name a CSV file with one row per epoch"
         )
     epochs = tuple(sorted(rows))
-    columns = [t.strip() for t in titles if t != key]
-    columns = [t for t in columns if any(t in kept for kept in rows.values())]
+    columns = [n for n in names.values() if any(n in kept for kept in rows.values())]
     return TrainingLog(
-        source.name, epochs, {t: tuple(rows[e].get(t, math.nan) for e in epochs) for t in columns}
+        printable(source.name),
+        epochs,
+        {n: tuple(rows[e].get(n, math.nan) for e in epochs) for n in columns},
+        _notes(printable(source.name), left),
     )
 
 
-def _number(text: str | None) -> float:
+def _shown_names(titles: Sequence[str]) -> dict[str, str]:
+    """Return what columns are called, by their titles: on one line, not too long, and no two alike."""
+    found: dict[str, str] = {}
+    for place, title in enumerate(titles, 1):
+        name = printable(title.strip())
+        if len(name) > _LONGEST:
+            name = f"{name[: _LONGEST // 2]}…{name[1 - _LONGEST // 2 :]}"
+        found[title] = f"{name} ({place})" if name in found.values() else name
+    return found
+
+
+def _notes(file: str, left: Counter[str]) -> tuple[str, ...]:
+    """Say how many numbers were left out, and in which columns."""
+    if not left:
+        return ()
+    count, (first, *others) = left.total(), left
+    more = f" and {len(others)} more" if others else ""
+    many = "s" * (count > 1)
+    return (
+        f"note: left out {count} number{many} of {file}, in the column {first}{more}: not finite, or beyond "
+        "any loss",
+    )
+
+
+def _number(text: str | None) -> float | None:
+    """Return the number in a cell, ``None`` if it holds none."""
     try:
         return plain_number(text or "")
     except ValueError:
-        return math.nan
+        return None

@@ -8,6 +8,7 @@ import random
 import re
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 
@@ -102,24 +103,33 @@ def _read_log(path: Path) -> Content:
     return {"epochs": log.epochs, **{f"column {k}": np.array(v) for k, v in log.columns.items()}}
 
 
+def _shown(title: str) -> str:
+    """Return the name of a column: what is not seen is escaped, and a long one lacks its middle."""
+    letters = (
+        c if c.isprintable() or category(c) == "Zs" else ascii(c)[1:-1] for c in title.strip()
+    )
+    name = "".join(letters)
+    return name if len(name) <= 80 else f"{name[:40]}…{name[-39:]}"
+
+
 def _judge_log(path: Path) -> Content:
     """Read by hand, with the separator by which there is a column of epochs."""
     for separator in ",;\t":
         rows = list(csv.reader(io.StringIO(_text(path), newline=""), delimiter=separator))
         rows = [row for row in rows if row]
-        titles = [title.strip() for title in rows[0]] if rows else []
+        titles = [_shown(title) for title in rows[0]] if rows else []
         if "epoch" in map(str.lower, titles):
             break
     key = [title.lower() for title in titles].index("epoch")
     known: dict[float, dict[str, float]] = {}
     for row in rows[1:]:
         epoch = _number(row[key].strip()) if key < len(row) else None
-        if epoch is None or not np.isfinite(epoch):
+        if epoch is None or abs(epoch) > 1e9:
             continue
         own = known.setdefault(epoch, {})
         for place, (title, cell) in enumerate(zip(titles, row, strict=False)):
             value = _number(cell.strip())
-            if place != key and value is not None and np.isfinite(value):
+            if place != key and value is not None and abs(value) <= 1e100:
                 own[title] = value
     epochs = sorted(known)
     return {

@@ -5,6 +5,7 @@
 
 const kept = new Map(); // key -> { get, set, flows }
 const FLOW = 300; // milliseconds after which a move, or typing, has come to its end
+const MOST = 5000; // values of a key: a link of more is nobody's choice
 
 /**
  * Keep something in the address.
@@ -48,7 +49,10 @@ function readAddress(hash) {
   const [place, rest] = hash.slice(1).split(/\?(.*)/s);
   const said = new Map();
   for (const [key, value] of new URLSearchParams(rest ?? "")) {
-    if (kept.has(key)) said.set(key, [...(said.get(key) ?? []), value]);
+    if (!kept.has(key)) continue;
+    const values = said.get(key);
+    if (values === undefined) said.set(key, [value]);
+    else if (values.length < MOST) values.push(value);
   }
   let name = "";
   try {

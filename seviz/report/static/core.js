@@ -209,11 +209,21 @@ const zooms = new Map(); // group -> what zooms it
 
 // --- files ------------------------------------------------------------------------------------
 
-/** Return a text that no spreadsheet runs, as seviz writes it; numbers, alone or with an interval, are none. */
+/**
+ * Return a text that no spreadsheet runs, as seviz writes it; numbers, alone or with an interval, are none.
+ * One that separates by other signs than commas splits it: what would then begin as a formula is marked, too.
+ */
 function inert(text) {
   const number = String.raw`[+-]?\d[\d.,]*(e[+-]?\d+)?%?`;
   const plain = new RegExp(String.raw`^${number}( \[${number}, ${number}\])?$`);
-  return /^'*[=+\-@\t\r\n]/.test(text) && text !== "-" && !plain.test(text) ? `'${text}` : text;
+  const begins = /^'*[=+\-@\t\r\n]/.test(text) && text !== "-" && !plain.test(text);
+  return (begins ? `'${text}` : text).replace(/([,;|\t\r\n])(?=["']*[=+\-@])/g, "$1'");
+}
+
+/** Return a cell of CSV: quoted where it holds what ends a cell here, or in a spreadsheet of another country. */
+function csvCell(value) {
+  const text = inert(String(value));
+  return /[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /**
@@ -221,14 +231,10 @@ function inert(text) {
  * @param rows Made one by one where they are many, so that the page answers meanwhile.
  */
 async function saveCsv(name, rows) {
-  const quoted = (cell) => {
-    const text = inert(String(cell));
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
   const pause = pauses();
   const lines = [];
   for (const row of rows) {
-    lines.push(`${row.map(quoted).join(",")}\n`);
+    lines.push(`${row.map(csvCell).join(",")}\n`);
     await pause();
   }
   download(`${name}.csv`, lines);

@@ -48,8 +48,8 @@ function keepTables() {
         const body = heading.closest("table").tBodies[0];
         body.append(...whole.get(nameOfTable(heading)));
       }
-      for (const text of wanted) {
-        const [name, column, way] = text.split(":");
+      // Once for each table, however often a link says it.
+      for (const [name, [column, way]] of new Map(wanted.map((text) => text.split(":")).map(([name, ...how]) => [name, how]))) {
         const button = byId(`table-${name}`)?.querySelector(`.sort[data-column="${CSS.escape(column ?? "")}"]`);
         if (!button || !["ascending", "descending"].includes(way)) continue;
         sortTable(button);

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seviz.errors import DataError
+from seviz.results.blocks import check_names
 from seviz.results.cost.parts import (
     BlockCost,
     BlockWork,
@@ -305,6 +306,7 @@ class Audit(Shown):
             version = document.get("schema_version")
             if version == SCHEMA_VERSION:
                 made = read(cls, cls.from_dict(document), "audit")
+                check_names(b.block.name for b in made.blocks)
                 made.to_dict()  # what follows from its numbers can be computed
                 return made
         except (
