@@ -43,17 +43,29 @@ class Opened:
 
     def drawn(self, name: str) -> Any:
         """Scroll a chart into view, wait until it is drawn, and return its place."""
-        self.show(f'[data-chart="{name}"]')
-        self.page.wait_for_selector(f'[id="canvas-{name}"][data-drawn]', timeout=PATIENCE)
+        self._begun(name)
         self.settle()
         return self.page.locator(f'[id="canvas-{name}"]')
+
+    def draw_all(self) -> None:
+        """Draw every chart that the page shows."""
+        for name in self.page.evaluate(
+            "[...document.querySelectorAll('.chart')].filter((c) => c.checkVisibility())"
+            ".map((c) => c.dataset.chart)"
+        ):
+            self._begun(name)
+        self.settle()
+
+    def _begun(self, name: str) -> None:
+        self.show(f'[data-chart="{name}"]')
+        self.page.wait_for_selector(f'[id="canvas-{name}"][data-drawn]', timeout=PATIENCE)
 
     def settle(self) -> None:
         """Wait until what was asked for is painted."""
         self.page.evaluate(
             "async () => { while (renewing !== null) await renewing; "
-            "for (let i = 0; i < 3; i++) await new Promise((go) => "
-            "requestAnimationFrame(() => setTimeout(go, 20))); }"
+            "for (let i = 0; i < 2; i++) await new Promise((go) => "
+            "requestAnimationFrame(() => setTimeout(go, 17))); }"
         )
 
     def pixels(self, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -69,9 +81,9 @@ class Opened:
         """Move the pointer over a chart, in shares of its size; return what its tooltip says."""
         box = self.drawn(name).bounding_box()
         x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
-        for step in range(3):
-            self.page.mouse.move(x + step - 2, y)
-            self.settle()
+        for aside in (-2, 0):
+            self.page.mouse.move(x + aside, y)
+        self.settle()
         return str(self.page.evaluate(TOOLTIP))
 
 
@@ -92,8 +104,11 @@ TOOLTIP = """() => {
 
 
 @contextmanager
-def opened(browser: Any, path: Path, **options: Any) -> Iterator[Opened]:
-    """Open a report from disk; any request but the file itself is kept, and fails."""
+def opened(browser: Any, path: Path, said: str = "", **options: Any) -> Iterator[Opened]:
+    """Open a report from disk; any request but the file itself is kept, and fails.
+
+    What is said after ``#`` in the address may be given; more options are those of the browser's context.
+    """
     options.setdefault("viewport", {"width": 1280, "height": 900})
     options.setdefault("reduced_motion", "reduce")  # a page that glides is drawn 60 times a second
     context = browser.new_context(accept_downloads=True, **options)
@@ -116,8 +131,8 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Opened]:
     page.on("pageerror", lambda error: report.complaints.append(str(error)))
     page.on("dialog", lambda dialog: (report.complaints.append("dialog"), dialog.dismiss()))
     try:
-        page.goto(path.resolve().as_uri())
-        page.wait_for_selector(".canvas[data-drawn]", timeout=PATIENCE)
+        page.goto(path.resolve().as_uri() + f"#{said}" * bool(said))
+        page.wait_for_selector(".canvas[data-drawn]", state="attached", timeout=PATIENCE)
         yield report
     finally:
         context.close()

@@ -50,15 +50,20 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
-@pytest.fixture
-def report(browser: Any, path: Path) -> Iterator[Opened]:
-    """The report with every channel drawn, and the band."""
+@pytest.fixture(scope="module")
+def shared(browser: Any, path: Path) -> Iterator[Opened]:
     with opened(browser, path) as report:
         report.page.select_option("#channels", "all")
         report.page.locator("#show-band").check()
-        report.drawn(f"gates-{BLOCK}")
         yield report
-        assert not report.complaints
+
+
+@pytest.fixture
+def report(shared: Opened) -> Iterator[Opened]:
+    """The report with every channel drawn, and the band; what a test changes it changes back."""
+    shared.drawn(f"gates-{BLOCK}")
+    yield shared
+    assert not shared.complaints
 
 
 def of(report: Opened, kind: str, block: str = BLOCK) -> dict[str, Any]:
@@ -146,6 +151,8 @@ def test_what_sticks_out_of_a_column_of_pixels_is_drawn(
             assert furthest(x[half], y[half], bands, reach) == pytest.approx(
                 furthest(every, edge, bands, reach), abs=2 / STEPS
             )
+    report.page.set_viewport_size({"width": 1280, "height": 900})
+    report.settle()
 
 
 def test_closer_up_every_channel_in_view_is_drawn(report: Opened, record: Record) -> None:
@@ -186,6 +193,8 @@ def test_in_another_order_channels_keep_their_values(report: Opened, record: Rec
     np.testing.assert_array_equal(np.array(points["x"])[own], place[channel])
     shown = np.array(points["y"])[own]
     np.testing.assert_allclose(shown, on_the_page(stats.mean[BEE])[channel], rtol=0, atol=1e-12)
+    report.page.select_option("#order", "index")
+    report.settle()
 
 
 def test_pointing_and_saving_tell_of_true_channels(
@@ -237,6 +246,7 @@ def test_lines_with_room_for_all_are_whole_and_bands_become_so(
     ):
         assert set(in_view) <= set(x[half])
         np.testing.assert_allclose(y[half], edge[x[half]], atol=2 / STEPS)
+    zoom(report, 0)
 
 
 def test_the_page_says_how_crowded_curves_are_drawn(report: Opened) -> None:
