@@ -64,8 +64,8 @@ class Opened:
         """Wait until what was asked for is painted."""
         self.page.evaluate(
             "async () => { while (renewing !== null) await renewing; "
-            "for (let i = 0; i < 2; i++) await new Promise((go) => "
-            "requestAnimationFrame(() => setTimeout(go, 17))); }"
+            "for (let i = 0; i < 3; i++) await new Promise((go) => "
+            "requestAnimationFrame(() => setTimeout(go, 20))); }"
         )
 
     def pixels(self, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -71,6 +72,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items
         if item.get_closest_marker("nightly") is not None
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Run one worker more than there are processors: in turn, one waits for a browser, a disk, a process."""
+    from seviz.data.processors import available
+
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else available() + 1
+
+
+def pytest_collection_finish() -> None:
+    """Look no more for garbage among what was imported and collected: a million objects that stay."""
+    gc.freeze()
 
 
 class Everywhere:
@@ -186,6 +200,12 @@ def no_pictures() -> Iterator[None]:
     """Make reports `without_pictures`."""
     with without_pictures():
         yield
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, neither files nor pictures in reports, where a test reads the rest."""
+    monkeypatch.setattr("seviz.figures.catalogue.FIGURES", ())
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,10 @@ def numbers(record: Record) -> dict[str, list[float]]:
 
 
 @pytest.mark.usefixtures("no_pictures")  # they are in the files
-def test_a_report_from_a_checkpoint(run: Run) -> None:
-    results = seviz.report(SAMPLE, "digits", "python", ["0", "1", "4", "7"])
-    said = run("demo", "--json", "-o", "shell")
+def test_a_report_from_a_checkpoint(run: Run, tiny: Tiny, pictures: Path) -> None:
+    results = seviz.report(tiny.path, str(pictures), "python", ["ant", "dog"], formats=["svg"])
+    words = ["--data", pictures, "--classes", "ant", "dog", "--formats", "svg"]
+    said = run("report", tiny.path, *words, "--json", "-o", "shell")
     assert said.code == 0
     document = json.loads(said.out)
     assert {p.name for p in Path("python").iterdir()} == {p.name for p in Path("shell").iterdir()}

@@ -18,7 +18,7 @@ from bad_checkpoints import CASES
 from bad_checkpoints.cases import CLASSES, Case, state
 from bad_checkpoints.traps import MARK, TRAPS, Call, built_trap, traps
 from bad_checkpoints.weights import spoiled
-from conftest import Run, Said
+from conftest import Run, Said, sampled
 
 import seviz
 
@@ -65,7 +65,7 @@ def check_said(said: Said, one: Case) -> None:
     assert "bug" not in line
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sampled(CASES, 2))
 def test_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch, here: Path, name: str) -> None:
     one = CASES[name]
     file = here / "files" / one.file

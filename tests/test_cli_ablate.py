@@ -71,6 +71,7 @@ def test_one_json_document(run: Run, tiny: Tiny, pictures: Path) -> None:
     assert "no images of bee" in document["notes"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_means_from_a_record(run: Run, digits: str) -> None:
     mean = ["ablate", digits, "--with", "mean", "--by", "stage", "--format", "svg"]
     first = run(*mean, "--data", "digits", "-o", "a")
@@ -125,6 +126,7 @@ def test_refused(run: Run, tmp_path: Path, pictures: Path) -> None:
     assert run("ablate", seviz.sample("se_resnet_digits"), "--data", pictures).code == 4
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_interrupted(run: Run, digits: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import signal
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Run, Tiny
+from conftest import Run, Tiny, at_night
 
 import seviz
 
@@ -24,6 +24,7 @@ def document(run: Run, tmp_path: Path, no_network: None) -> dict[str, Any]:
     return parsed
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_json_has_the_fixed_keys(document: dict[str, Any], tmp_path: Path) -> None:
     assert document["schema_version"] == 1
     params = document["params"]
@@ -67,6 +68,7 @@ def test_files(document: dict[str, Any], tmp_path: Path) -> None:
     assert sum(int(r["fc_macs"]) for r in rows) == 2_514_944
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_text_names_the_convention_of_every_number(
     run: Run, tmp_path: Path, no_network: None
 ) -> None:
@@ -101,6 +103,7 @@ def test_text_names_the_convention_of_every_number(
     assert "not counted: nothing" in said.out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_conventions_side_by_side(run: Run, tmp_path: Path, no_network: None) -> None:
     words = ("--convention", "paper", "macs", "torch", "fvcore", "--json", "-o", tmp_path)
     said = run("audit", "timm:legacy_seresnet18", *words)
@@ -108,6 +111,7 @@ def test_conventions_side_by_side(run: Run, tmp_path: Path, no_network: None) ->
     assert names == ["paper", "macs", "torch", "fvcore"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_thresholds(run: Run, tmp_path: Path, no_network: None) -> None:
     kept = run(
         "audit", NAME, "--max-se-params-pct", 12, "--max-se-macs-pct", 1, "-o", tmp_path / "a"
@@ -123,6 +127,7 @@ def test_thresholds(run: Run, tmp_path: Path, no_network: None) -> None:
     assert len(json.loads(both.out)["exceeded"]) == 1
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_insertion(run: Run, tmp_path: Path, no_network: None) -> None:
     said = run("audit", "torchvision:vgg16_bn", "--insert-se", "-o", tmp_path)
     assert said.code == 0
@@ -137,6 +142,7 @@ def test_insertion(run: Run, tmp_path: Path, no_network: None) -> None:
     assert {b["reduction"] for b in document["blocks"]} == {8}
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_latency(run: Run, tmp_path: Path, tiny: Tiny) -> None:
     said = run(
         "audit", tiny.path, "--latency", "-b", 2, "--device", "cpu", "--json", "-o", tmp_path
@@ -152,12 +158,13 @@ def test_latency(run: Run, tmp_path: Path, tiny: Tiny) -> None:
     assert "164 -> 167 ms" in said.out
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("kind", "begin"),
     [
         ("latex", "% Cost of SE in tiny.pt, input 3x12x12"),
-        ("markdown", "Cost of SE in tiny.pt"),
-        ("html", "<table>"),
+        at_night(("markdown", "Cost of SE in tiny.pt")),
+        at_night(("html", "<table>")),
         ("csv", "stage,blocks"),
     ],
 )
@@ -170,6 +177,7 @@ def test_tables_alone_on_stdout(
     assert "wrote" not in said.out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_checkpoint_file(run: Run, tmp_path: Path, tiny: Tiny) -> None:
     said = run("audit", tiny.path, "--json", "-o", tmp_path)
     document = json.loads(said.out)
@@ -227,6 +235,7 @@ def unknown(tmp_path: Path) -> Path:
     return tmp_path / "x.pt"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_weights_without_a_network(run: Run, unknown: Path, tmp_path: Path) -> None:
     said = run("audit", unknown, "--json", "--sweep", 4, "-o", tmp_path / "out")
     assert said.code == 0
@@ -244,7 +253,11 @@ def test_weights_without_a_network(run: Run, unknown: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "option", [["--latency"], ["--insert-se"], ["--convention", "macs"], ["--max-se-macs-pct", "1"]]
+    "option",
+    [
+        ["--latency"],
+        *map(at_night, (["--insert-se"], ["--convention", "macs"], ["--max-se-macs-pct", "1"])),
+    ],
 )
 def test_operations_need_a_network(
     run: Run, unknown: Path, tmp_path: Path, option: list[str]

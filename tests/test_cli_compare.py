@@ -118,6 +118,7 @@ def test_refused(words, code, said, run, digits_record, elsewhere):
     assert not (elsewhere / "out").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_findings_side_by_side(run, elsewhere, digits_record, tmp_path):
     record = seviz.Record.load(digits_record)
     stuck = {}
@@ -206,6 +207,7 @@ def test_four_mechanisms_on_images(run, elsewhere, kinds):
     assert "score test" in again.out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_thresholds_of_several(run, elsewhere, kinds):
     words = ("compare", *kinds[:3], "--data", "digits", "-o", "out", "--format", "svg", "--json")
     said = run(*words, "--min-top1", "99")

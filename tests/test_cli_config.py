@@ -118,6 +118,7 @@ def test_a_project_says_once_where_its_images_are(
         assert (record.header.images, record.classes.labels) == (9, ["ant", "cat", "dog"])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_default_is_no_flag(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record is drawn again where --data would be refused, and results stay beside it."""
     assert run("collect", SAMPLE, "--data", "digits", "--num-samples", "3", "-o", "out").code == 0

@@ -62,6 +62,7 @@ def expected_predictions(tiny, folder):
     return true, predicted
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_from_images(run, tiny, everything):
     said = run("confusion", tiny.path, "--data", everything, "--json", "--predictions", "p.csv")
     values = document(said)
@@ -120,6 +121,7 @@ def test_files_and_text(run, everything, tiny, elsewhere):
     assert lines[-1] == "record: out/record.npz"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_one_pass_serves_both_commands(run, digits_record, elsewhere, monkeypatch):
     """From the record of any command, without the network and the images."""
 
@@ -136,16 +138,14 @@ def test_one_pass_serves_both_commands(run, digits_record, elsewhere, monkeypatc
 
 def test_a_table_needs_no_torch_and_a_record_none_either(digits_record, elsewhere):
     (elsewhere / "p.csv").write_text("true,pred\na,b\nb,b\n")
-    for spec in (str(digits_record), "p.csv"):
-        code = (
-            "import sys; from seviz.cli import main; "
-            f"code = main(['confusion', {spec!r}, '-o', 'out', '-q']); "
-            "assert code == 0; print(*[m for m in ('torch', 'torchvision', 'timm') if m in sys.modules])"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        )
-        assert done.stdout.splitlines()[-1] == ""
+    code = (
+        "import sys; from seviz.cli import main\n"
+        f"for spec in ({str(digits_record)!r}, 'p.csv'):\n"
+        "    assert main(['confusion', spec, '-o', 'out', '-q']) == 0\n"
+        "print(*[m for m in ('torch', 'torchvision', 'timm') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
 
 
 def test_an_old_record_has_no_calibration(run, digits_record, elsewhere):
@@ -173,6 +173,7 @@ def test_classes_that_only_the_network_has(run, tiny, pictures):
     }
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_classes_that_only_the_data_has(run, tiny, everything):
     (everything / "bee").rename(everything / "elk")
     said = run("confusion", tiny.path, "--data", everything)
@@ -185,6 +186,7 @@ def test_classes_that_only_the_data_has(run, tiny, everything):
     assert (values["missing"], values["extra"]) == (["bee"], ["elk"])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_other_class_keeps_its_label(run, tiny, pictures):
     """Bee is missing in the middle of the alphabet."""
     words = ["confusion", tiny.path, "--data", pictures, "--allow-missing", "-o", "out"]
@@ -259,6 +261,7 @@ def test_a_network_without_se(run, twin, everything):
     assert run("confusion", twin, "--data", everything, "--explain", "ant", "bee").code == 2
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_explain(run, digits_record):
     said = run("confusion", digits_record, "-o", "out", "--explain", "3", "8")
     assert said.code == 0
@@ -309,6 +312,7 @@ def test_a_table_has_no_images_and_no_gates(run, words, part):
     assert part in said.err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_table_of_another_tool(run, elsewhere):
     Path("p.csv").write_text(
         "image;label;prediction\nx.png;cat;dog\ny.png;cat;cat\nz.png;dog;elk\n"

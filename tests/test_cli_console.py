@@ -13,7 +13,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from conftest import Run, crossed
+from conftest import Run, at_night, crossed
 
 from seviz.cli.console import ROOM, Speaker
 from seviz.tables import Column, Table
@@ -62,14 +62,16 @@ def test_lines_are_no_wider_than_the_terminal(
     assert "class share" in " ".join(lines) or command == "confusion"
 
 
-def test_no_colour_where_none_is_wanted(digits_record: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, at_night({"TERM": "dumb"})], ids=str)
+def test_no_colour_where_none_is_wanted(
+    plain: dict[str, str], digits_record: Path, tmp_path: Path
+) -> None:
     words = ["confusion", str(digits_record), "-o", str(tmp_path), "--format", "svg"]
     marked = on_a_terminal(words, 100)
-    for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        said = on_a_terminal(words, 100 - ROOM, **plain)
-        assert not MARK.search(said)
-        # A marked line has room for its marks, so that the text is that of a narrower terminal.
-        assert said == MARK.sub("", marked)
+    said = on_a_terminal(words, 100 - ROOM, **plain)
+    assert not MARK.search(said)
+    # A marked line has room for its marks, so that the text is that of a narrower terminal.
+    assert said == MARK.sub("", marked)
 
 
 def test_a_pipe_has_no_marks_and_all_columns(

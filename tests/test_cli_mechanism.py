@@ -197,6 +197,7 @@ def test_inspect(run: Run, eca: Written) -> None:
     assert not SAYS_SE.search(said.out)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_audit(run: Run, eca: Written) -> None:
     asked = ["audit", eca.path, *eca.words, "--mechanism", "eca"]
     values = document(run(*asked, "--json", "-o", "out"))
@@ -216,6 +217,7 @@ def test_audit(run: Run, eca: Written) -> None:
         assert not SAYS_SE.search(run(*asked, "--format", kind).out)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_record_knows_its_kind(run: Run, eca: Written, pictures: Path) -> None:
     data = ["--data", pictures, "--labels", "sorted", "-o", "out"]
     named = [*eca.words, "--mechanism", "eca"]
@@ -238,6 +240,7 @@ def test_a_record_knows_its_kind(run: Run, eca: Written, pictures: Path) -> None
     assert "expected --data" in other.err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_ablate_and_fold(run: Run, eca: Written, pictures: Path) -> None:
     data = ["--data", pictures, "--labels", "sorted"]
     named = [*eca.words, "--mechanism", "eca"]
@@ -286,6 +289,7 @@ def test_report(run: Run, eca: Written, pictures: Path) -> None:
     assert run("report", eca.path, *eca.words, "--mechanism", "cbam", *data).code == 3
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_images_and_channels(run: Run, eca: Written, pictures: Path) -> None:
     """What a record says of its gates holds for the network, too."""
     data = ["--data", pictures, "--labels", "sorted", "-o", "out"]

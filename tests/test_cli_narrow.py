@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import crossed
+from conftest import at_night, crossed
 
 import seviz
 from seviz.cli import main
@@ -77,7 +77,7 @@ def test_words_are_whole(
     assert plain(narrow) - plain(wide) - MORE - titles == set()
 
 
-@pytest.mark.parametrize("form", ["csv", "latex"])
+@pytest.mark.parametrize("form", ["csv", at_night("latex")])
 def test_what_a_program_reads_is_as_it_is(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     words = ("audit", DIGITS, "--format", form, "-o", "out")

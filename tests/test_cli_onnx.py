@@ -32,6 +32,7 @@ def document(said: Said) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_inspect_and_audit(run: Run, file: Path) -> None:
     found = document(run("inspect", file, "--json"))
     assert (found["num_classes"], len(found["blocks"])) == (4, 3)

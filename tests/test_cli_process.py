@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Tiny, at_night
+from conftest import Tiny
 
 from seviz.api.sample import sample
 from seviz.cli.process import for_networks, for_records
@@ -131,7 +131,9 @@ seviz.collect(net, sys.argv[2], PassOptions(batch_size=2, workers=1, labels="dat
 """
 
 
-@pytest.mark.parametrize("guarded", [False, at_night(True)])
+# By day workers are spawned in a process of the tests.
+@pytest.mark.nightly
+@pytest.mark.parametrize("guarded", [False, True])
 def test_a_script_whose_workers_are_spawned(guarded: bool, pictures: Path, tmp_path: Path) -> None:
     head, work = UNGUARDED.split("\nnet")
     guard = "\nif __name__ == '__main__':\n    net"

@@ -51,7 +51,8 @@ def test_one_pass_makes_everything(run: Run, tiny: Tiny, pictures: Path, elsewhe
 
 def test_from_a_record_without_torch(digits_record: Path, elsewhere: Path) -> None:
     code = (
-        "import sys; from seviz.cli import main; "
+        "import sys; from seviz.cli import main; import seviz.report.build as build; "
+        "build.pictures = lambda inputs: {}; "
         f"code = main(['report', {str(digits_record)!r}, '-o', 'again', '-q']); "
         "sys.exit(code or 'torch' in sys.modules)"
     )
@@ -59,7 +60,7 @@ def test_from_a_record_without_torch(digits_record: Path, elsewhere: Path) -> No
     assert (elsewhere / "again" / "report.html").exists()
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_figures")
 def test_networks_without_se_get_one_too(run: Run, elsewhere: Path) -> None:
     from seviz.networks import save_checkpoint
     from seviz.networks.architectures.registry import build
@@ -140,7 +141,7 @@ def test_the_demo_opens_for_a_person(
     assert shown == ([made.report.as_uri()] if wanted else [])
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_figures")
 def test_an_interrupted_pass_is_marked(
     run: Run, monkeypatch: pytest.MonkeyPatch, digits_record: Path, elsewhere: Path
 ) -> None:

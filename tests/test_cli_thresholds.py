@@ -60,6 +60,7 @@ def test_confusion_as_json(table: str, run: Run) -> None:
     assert document["exceeded"] == ["top-1 is 90 %, below the 95 % asked for"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_compare_two_records(run: Run) -> None:
     a, b = (record(name, share) for name, share in (("a", 0.9), ("b", 0.7)))
     assert a.top1 is not None
@@ -138,6 +139,7 @@ def test_the_last_digit_of_a_share_decides_nothing() -> None:
     assert len(LeastTop1AndDrop(max_top1_drop=0.1).exceeded(0.9, 0.8989)) == 1
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_budget_that_takes_every_block_and_the_audit_of_what_is_left(
     run: Run, tiny: Tiny, pictures: Path
 ) -> None:

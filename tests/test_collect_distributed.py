@@ -125,7 +125,9 @@ def damaged(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # torchrun
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.nightly)])
+# By day torchrun starts the job that is killed, and processes of another kind make records of one.
+@pytest.mark.nightly
+@pytest.mark.parametrize("processes", [2, 3])
 def test_several_processes_make_the_record_of_one(
     tiny: Tiny, pictures: Path, damaged: Path, tmp_path: Path, run: Run, processes: int
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import sampled
+from conftest import crossed, sampled
 from dialects import DIALECTS, Dialect, images, settle, true_gates
 from test_dialects import ZOO, ZooNet, hooked_gates, trace_of
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ def is_fast(notes: tuple[str, ...]) -> bool:
     return any(n.startswith("computed with") for n in notes)
 
 
-@pytest.mark.parametrize("dialect", sampled(FLOAT32, 5), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(FLOAT32, 9), ids=lambda d: d.name)
 def test_every_dialect_is_read_on_its_fast_copy(dialect: Dialect) -> None:
     model = dialect.build()
     x = dialect.example(3, seed=1)
@@ -85,7 +85,7 @@ def test_every_dialect_is_read_on_its_fast_copy(dialect: Dialect) -> None:
         torch.testing.assert_close(read, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("net", sampled([z for z in ZOO if z.blocks], 8), ids=lambda z: z.name)
+@pytest.mark.parametrize("net", sampled([z for z in ZOO if z.blocks], 9), ids=lambda z: z.name)
 def test_the_zoo_is_read_on_fast_copies(net: ZooNet) -> None:
     model = settle(net.make())
     x = images((3, 96, 96), 2, seed=1)
@@ -406,8 +406,7 @@ EXHAUSTED = [
 ]
 
 
-@pytest.mark.parametrize("error", EXHAUSTED, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize(("error", "fast"), crossed(EXHAUSTED, [False, True]))
 def test_a_pass_goes_on_in_halves(error: Exception, fast: bool) -> None:
     given = batches(21, 8)
     expected, _ = sums(network(), given, None)

@@ -102,12 +102,10 @@ def test_the_same_memory_serves_again_and_goes_back_at_the_end() -> None:
     assert found["later"]["mapped"] > 3 * LARGE
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=100"),
-        pytest.param("MALLOC_MMAP_THRESHOLD_", "1048576", marks=pytest.mark.nightly),
-    ],
+    [("GLIBC_TUNABLES", "glibc.malloc.mmap_max=100"), ("MALLOC_MMAP_THRESHOLD_", "1048576")],
 )
 def test_what_the_user_has_set_stays(name: str, value: str) -> None:
     found = probed(**{name: value})

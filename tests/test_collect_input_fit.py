@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from conftest import Run, at_night
 from PIL import Image
 from synthetic import make_header
 from torch import nn
@@ -400,7 +400,7 @@ def test_it_depends_on_no_batch_size_and_leaves_no_trace(images: Path) -> None:
         assert fit.misfit == pytest.approx(fits[0].misfit, rel=1e-6)
 
 
-@pytest.mark.parametrize("squeeze", [True, False])
+@pytest.mark.parametrize("squeeze", [at_night(True), False])
 def test_networks_of_equal_weights_are_told_apart_over_all_norms(
     images: Path, tmp_path: Path, squeeze: bool
 ) -> None:
@@ -492,6 +492,7 @@ def test_the_worse_of_two_parts_stands_for_both(images: Path) -> None:
     assert (older + older).header.fit is None
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_command_line_says_it(run: Run, images: Path, elsewhere: Path) -> None:
     loaded = remembering(images, HALF)
     names = sorted(p.name for p in images.iterdir())

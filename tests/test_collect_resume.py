@@ -140,6 +140,7 @@ def test_twice_interrupted_and_other_batches(command: Callable[..., Said]) -> No
             np.testing.assert_allclose(record.arrays[name], expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.usefixtures("no_figures")
 @posix
 def test_predictions_of_single_images_go_on_too(command: Callable[..., Said], images: Path) -> None:
     (images / "bee").mkdir()
@@ -251,15 +252,13 @@ def unchanged(tiny: Tiny, images: Path) -> list[object]:
         (touched, [], 4, "images (sha256 of names, sizes, times)", ()),
         at_night((one_more, [], 4, "images (sha256 of names, sizes, times)", ())),
         at_night((renamed, [], 4, "images (sha256 of names, sizes, times)", ())),
-        (unchanged, ["--crop-pct", "0.9"], 4, "preprocessing: crop_pct", ("0.9", "1.0")),
-        at_night(
-            (
-                unchanged,
-                ["--mean", "0.1", "0.2", "0.3"],
-                4,
-                "preprocessing: mean",
-                ("[0.1, 0.2, 0.3]", "[0.5, 0.5, 0.5]"),
-            )
+        at_night((unchanged, ["--crop-pct", "0.9"], 4, "preprocessing: crop_pct", ("0.9", "1.0"))),
+        (
+            unchanged,
+            ["--mean", "0.1", "0.2", "0.3"],
+            4,
+            "preprocessing: mean",
+            ("[0.1, 0.2, 0.3]", "[0.5, 0.5, 0.5]"),
         ),
         (unchanged, ["--amp"], 2, "dtype", ("bfloat16 autocast", "float32")),
         at_night(

@@ -55,6 +55,7 @@ def used(said: Said) -> bool:
     return f"the record out/record.npz {USED}" in said.err.splitlines()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_same_pass_is_not_made_twice(
     collect: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +116,7 @@ def move(images: Path) -> None:
     (images / "cat/07.png").rename(images / "dog/77.png")
 
 
-@pytest.mark.parametrize("change", [touch, at_night(grow), remove, at_night(rename), move])
+@pytest.mark.parametrize("change", [touch, move, *map(at_night, (grow, remove, rename))])
 def test_other_images(
     collect: Callable[..., Said], images: Path, change: Callable[..., None]
 ) -> None:
@@ -133,7 +134,7 @@ def test_other_images(
         at_night(["--labels", "data"]),
         ["--amp"],
         at_night(["--mean", "0.1", "0.2", "0.3"]),
-        ["--interpolation", "nearest"],
+        at_night(["--interpolation", "nearest"]),
         at_night(["--input-size", "3", "8", "8"]),
         ["--arch", "se_resnet14", "--arch-args", "reduction=4", "widths=(8,8,16)", "num_classes=4"],
     ],
@@ -203,6 +204,7 @@ def test_which_code_is_known(tiny: Tiny) -> None:
     assert not runs_versioned_code(replace(loaded, model=torch.nn.Sequential(loaded.model, Own())))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_predictions_of_single_images_are_in_no_record(collect: Callable[..., Said]) -> None:
     words = ["--allow-missing", "--format", "svg", "--predictions", "each.csv"]
     for _ in range(2):
@@ -269,7 +271,7 @@ def test_a_damaged_record_is_named_and_replaced(
         at_night(("gates/SE_2_1/sum", lambda a: a * 100)),
         ("gates/SE_2_1/low", lambda a: a + 1000),  # which no redraw of curves would read
         at_night(("confusion", lambda a: a + 1)),
-        ("sample/row", lambda a: a + 4),
+        at_night(("sample/row", lambda a: a + 4)),
     ],
 )
 def test_an_edited_record_is_named_and_replaced(

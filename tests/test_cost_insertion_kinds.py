@@ -185,6 +185,7 @@ def test_what_cannot_be_inserted(refuses: Refuses) -> None:
         seviz.insert(chain, "eca", SIZE, placement="pre")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_command_line(run: Run, elsewhere: Path) -> None:
     """ResNet-20 has three units of 16, 32 and 64 channels each; a kernel of 3 for all."""
     said = run(

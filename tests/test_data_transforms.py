@@ -89,6 +89,7 @@ def test_other_crop_modes_equal_timms(size, height, width, crop, mode, interpola
     assert torch.equal(build_transform(p)(image), timms(p)(image))
 
 
+@pytest.mark.nightly
 def test_every_published_configuration_of_timm():
     from timm.data import create_transform, resolve_data_config
     from timm.models import get_pretrained_cfg, list_pretrained

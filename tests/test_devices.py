@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, Run, crossed
+from conftest import Refuses, Run, at_night, crossed
 from PIL import Image
 from pretended import Pretended, pretended
 from torch import nn
@@ -171,7 +171,7 @@ def test_a_pass_on_a_pretended_gpu(few: Record, float64: bool, batch_size: int) 
     assert_same(found, few, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("kind", ["bfloat16", at_night("float16")])
 def test_mixed_precision_on_a_pretended_gpu(kind: str) -> None:
     def collected(device: str) -> Record:
         options = PassOptions(
@@ -301,7 +301,7 @@ def test_a_gpu_without_the_type_of_mixed_precision(refuses: Refuses) -> None:
             seviz.collect(loaded, "digits", options)
 
 
-@has_float64
+@pytest.mark.parametrize("float64", [at_night(True), False], ids=["float64", "no float64"])
 def test_a_fast_pass_on_a_pretended_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, float64: bool
 ) -> None:
@@ -363,15 +363,16 @@ COMMANDS = {
 }
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("name", "float64"),
     [
-        *((name, True) for name in ("ablate", "confusion", "fold")),
+        ("confusion", True),
         ("ablate-stages", False),
         *(
-            pytest.param(name, True, marks=pytest.mark.nightly)
-            for name in ("ablate-stages", "ablate-shuffled", "compare")
+            at_night((name, True))
+            for name in ("ablate", "ablate-stages", "ablate-shuffled", "compare", "fold")
         ),
     ],
 )
@@ -409,6 +410,7 @@ def test_a_command_on_a_pretended_gpu(run: Run, name: str, float64: bool) -> Non
         assert Path("gpu.csv").read_text() == Path("cpu.csv").read_text()
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("elsewhere")
 def test_latency_on_a_pretended_gpu(run: Run) -> None:
     with pretended() as mode:

@@ -23,6 +23,7 @@ from conftest import at_night
 from dialects import net, settle
 from matplotlib.figure import Figure
 from mechanisms import LinearContext
+from synthetic import make_record, with_predictions
 
 import seviz
 from seviz.analysis.findings import statements
@@ -184,6 +185,8 @@ def test_python_on_the_pages_runs(page: Path, like_a_clone: Path) -> None:
         seen |= names
 
 
+# At night, as pages that make whole reports: it trains, exports, folds and writes two reports.
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_pictures")
 def test_the_tutorial_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -278,9 +281,9 @@ def test_a_figure_of_a_record_can_be_added(tmp_path: Path, monkeypatch: pytest.M
 
     added = catalogue.Drawing("many", "How many there are", seviz.Record, drawn, "gates")
     monkeypatch.setattr(catalogue, "FIGURES", (*catalogue.FIGURES, added))
-    record = seviz.Record.load(ROOT / "reports" / "se_resnet_digits")
+    record = with_predictions(make_record(((1, 16), (1, 64)), [f"kind {i}" for i in range(10)]))
     written = seviz.write_results(record, tmp_path, formats=["svg"])
-    assert "364 images" in (tmp_path / "many.svg").read_text(encoding="utf-8")
+    assert "500 images" in (tmp_path / "many.svg").read_text(encoding="utf-8")
     stems = [path.stem for path in written.figures]
     assert len(set(stems)) == len(stems)
     assert {"activations", "activations_spread", "depth", "gate_confusion", "many"} <= set(stems)

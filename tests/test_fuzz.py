@@ -24,7 +24,7 @@ from seviz.errors import DataError
 
 # Each starts a process, which imports torch: of these formats a crash would be the library's, in C.
 WATCHED = ("torch.save", "Keras HDF5", "images.parquet")
-FEW = 4
+FEW = 2
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)

@@ -324,7 +324,7 @@ def instances(model: nn.Module) -> Counter[str]:
     return count
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", sampled(NETWORKS, 2))
 def test_timm_networks(name: str) -> None:
     check_network(name)
 

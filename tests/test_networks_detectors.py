@@ -57,6 +57,7 @@ def own_hooks(net: nn.Module, inputs: Tensor) -> list[np.ndarray]:
     return seen
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(("name", "blocks"), NAMES)
 def test_by_name_and_from_weights(name: str, blocks: int, images: Path, run: Run) -> None:
@@ -167,6 +168,7 @@ def yolo(images: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
 WORDS = ("yolo.pt", "--unsafe-load", "--import", "fork.py", *SMALL)
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("no_network")
 def test_a_whole_detector_of_a_fork(yolo: nn.Module, images: Path, run: Run) -> None:
     data = ("--data", images, "--workers", 0)

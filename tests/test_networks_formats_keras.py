@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, crossed
+from conftest import Refuses, crossed, sampled
 from keras_models import (
     BY_OPERATORS,
     LAYERS,
@@ -126,6 +126,7 @@ def test_networks_that_prepare_their_images(
             ),
         ],
         FORMATS,
+        of=2,
     ),
 )
 def test_a_network_that_prepares_its_images_gets_pixels(
@@ -221,7 +222,7 @@ def test_frozen_layers_have_parameters_too(tmp_path: Path) -> None:
 SQUEEZES = ["TensorFlowOpLayer", "TensorFlowOpLayer as text", "SlicingOpLambda", "TFOpLambda"]
 
 
-@pytest.mark.parametrize("squeeze", SQUEEZES)
+@pytest.mark.parametrize("squeeze", sampled(SQUEEZES, 2))
 def test_tensorflow_2(tmp_path: Path, squeeze: str) -> None:
     tf = notes_se_resnet([1, 1], size=32, reduction=4, squeeze=squeeze)
     file = read_keras(tf.save(tmp_path / "x.h5"))

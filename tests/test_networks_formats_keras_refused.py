@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses
+from conftest import Refuses, at_night
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_models import L, functional, keras, saved
@@ -387,17 +387,23 @@ def test_another_backend(small: Path, refuses: Refuses, monkeypatch: pytest.Monk
         read_keras(small)
 
 
-def test_a_fresh_process(small: Path) -> None:
+READING = (
+    "import torch; file = read_keras(path)\n"
+    "assert file.model(torch.zeros(3, 3, 8, 8)).shape == (3, 2)\n"
+    "assert os.environ['KERAS_BACKEND'] == 'jax'\n"
+)
+
+
+# By day the file is recognised, at night it is read too.
+@pytest.mark.parametrize("reading", ["", at_night(READING)], ids=["recognised", "read"])
+def test_a_fresh_process(small: Path, reading: str) -> None:
     """Keras is not imported to recognise a file, and comes up on PyTorch whatever is set."""
     script = (
         "import os, sys; from pathlib import Path\n"
         "from seviz.networks.formats.keras.files import is_keras, read_keras\n"
         "path = Path(sys.argv[1]); assert is_keras(path)\n"
         "assert not {'keras', 'h5py'} & set(sys.modules)\n"
-        "import torch; file = read_keras(path)\n"
-        "assert file.model(torch.zeros(3, 3, 8, 8)).shape == (3, 2)\n"
-        "assert os.environ['KERAS_BACKEND'] == 'jax'\n"
-    )
+    ) + reading
     # The device that Keras would choose on its own plays no part either.
     environment = {**os.environ, "KERAS_BACKEND": "jax", "KERAS_TORCH_DEVICE": "cuda:7"}
     done = subprocess.run(
@@ -439,21 +445,47 @@ def loads_or_is_refused(data: bytes, extension: str) -> None:
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("extension", FORMATS)
-@settings(max_examples=25)
-@given(share=st.floats(0, 1, exclude_max=True))
-def test_any_truncation(extension: str, share: float) -> None:
+SHARES = st.floats(0, 1, exclude_max=True)
+FLIPS = st.lists(st.tuples(SHARES, st.integers(1, 255)), min_size=1)
+
+
+def check_truncation(extension: str, share: float) -> None:
     data = content(extension)
     loads_or_is_refused(data[: int(share * len(data))], extension)
 
 
-@pytest.mark.parametrize("extension", FORMATS)
-@settings(max_examples=25)
-@given(
-    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1)
-)
-def test_any_flipped_bytes(extension: str, flips: list[tuple[float, int]]) -> None:
+def check_flipped_bytes(extension: str, flips: list[tuple[float, int]]) -> None:
     data = bytearray(content(extension))
     for place, bits in flips:
         data[int(place * len(data))] ^= bits
     loads_or_is_refused(bytes(data), extension)
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+@settings(max_examples=8)
+@given(share=SHARES)
+def test_any_truncation(extension: str, share: float) -> None:
+    check_truncation(extension, share)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("extension", FORMATS)
+@settings(max_examples=100)
+@given(share=SHARES)
+def test_many_truncations(extension: str, share: float) -> None:
+    check_truncation(extension, share)
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+@settings(max_examples=8)
+@given(flips=FLIPS)
+def test_any_flipped_bytes(extension: str, flips: list[tuple[float, int]]) -> None:
+    check_flipped_bytes(extension, flips)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("extension", FORMATS)
+@settings(max_examples=100)
+@given(flips=FLIPS)
+def test_many_flipped_bytes(extension: str, flips: list[tuple[float, int]]) -> None:
+    check_flipped_bytes(extension, flips)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 CHECKED = """
 import sys
 import torch
@@ -64,10 +66,12 @@ def run(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.nightly
 def test_the_zoos_are_whole_without_the_compiler() -> None:
     run(CHECKED)
 
 
+@pytest.mark.nightly
 def test_who_needs_more_of_the_compiler_gets_it() -> None:
     run(NEEDED)
 

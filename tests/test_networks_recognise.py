@@ -113,7 +113,7 @@ WRAPPERS: dict[str, Callable[[State], Any]] = {
 }
 
 
-@pytest.mark.parametrize("wrapper", sampled(WRAPPERS, 2))
+@pytest.mark.parametrize("wrapper", sampled(WRAPPERS, 4))
 def test_wrappers(wrapper: str, tmp_path: Path) -> None:
     loaded = opened(WRAPPERS[wrapper](state()), tmp_path / "x.pt")
     assert loaded.architecture == f"timm:{SMALL}"

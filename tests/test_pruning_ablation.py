@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, Tiny, crossed
+from conftest import Refuses, Tiny, at_night, crossed
 from dialects import SETTABLE, Dialect, set_by_hand, true_gates
 from PIL import Image
 from torch import Tensor, nn
@@ -156,7 +156,7 @@ def check_by_hand(case: Case, result: Ablation, gates: dict[str, Tensor]) -> Non
     assert changes > 10  # else nothing was tested
 
 
-@pytest.mark.parametrize("by", ["block", "stage"])
+@pytest.mark.parametrize("by", [at_night("block"), "stage"])
 def test_gates_of_one(case: Case, by: Any) -> None:
     result = seviz.ablate(case.loaded, str(case.folder), by=by, gates="one")
     names = case.blocks
@@ -174,9 +174,7 @@ def test_gates_of_one(case: Case, by: Any) -> None:
     ("source", "batch"),
     [
         ("first pass", 59),
-        ("record", 64),
-        pytest.param("first pass", 64, marks=pytest.mark.nightly),
-        pytest.param("record", 59, marks=pytest.mark.nightly),
+        *map(at_night, (("record", 64), ("first pass", 64), ("record", 59))),
     ],
 )
 def test_mean_over_images_and_not_over_classes(case: Case, source: str, batch: int) -> None:
@@ -192,7 +190,7 @@ def test_mean_over_images_and_not_over_classes(case: Case, source: str, batch: i
     assert any(("record of" if record else "first pass") in note for note in result.notes)
 
 
-@pytest.mark.parametrize("batch", [pytest.param(2, marks=pytest.mark.nightly), 59, 60])
+@pytest.mark.parametrize("batch", [at_night(2), 59, at_night(60)])
 def test_gates_of_another_image(case: Case, batch: int) -> None:
     result = seviz.ablate(
         case.loaded,

@@ -317,7 +317,7 @@ ZOO = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(ZOO, 3))
+@pytest.mark.parametrize("name", sampled(ZOO, 6))
 def test_zoo(name: str) -> None:
     make, how = ZOO[name]
     model = randomised(make())

@@ -82,7 +82,7 @@ def means(dialect: Dialect, model: nn.Module) -> tuple[list[Tensor], Mapping[str
 
 
 @pytest.mark.parametrize(
-    "dialect", sampled([d for d in DIALECTS if d.name not in REFUSED], 8), ids=attrgetter("name")
+    "dialect", sampled([d for d in DIALECTS if d.name not in REFUSED], 12), ids=attrgetter("name")
 )
 def test_folds(dialect: Dialect) -> None:
     loaded = as_loaded(dialect)

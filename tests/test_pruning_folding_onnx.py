@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 import torch
-from conftest import Refuses
+from conftest import Refuses, crossed
 from onnx import helper, numpy_helper
 from onnx_models import Floats, Small, apart, exported, graph_model, reference, saved, trained
 
@@ -177,10 +177,9 @@ class Calibration:
         return next(self._left, None)
 
 
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("names", [["SE_2_1"], ["all"]])
+@pytest.mark.parametrize(("names", "signed"), crossed([["SE_2_1"], ["all"]], [False, True]))
 def test_multiplications_of_whole_numbers_get_whole_numbers(
-    signed: bool, names: list[str], tmp_path: Path
+    names: list[str], signed: bool, tmp_path: Path
 ) -> None:
     """Against constants quantised by hand, with a scale of their own, in the same multiplications."""
     from onnxruntime import quantization

@@ -345,6 +345,8 @@ def test_saved_cells_are_those_of_the_files(report: Opened) -> None:
 
 def test_data_can_be_saved(report: Opened, record: Record, tmp_path: Path) -> None:
     report.drawn("gates-SE_4_2")
+    report.show("#gates-csv")
+    report.settle()
     with report.page.expect_download() as waiting:
         report.page.locator("#gates-csv").click()
     file = tmp_path / "gates.csv"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from browser import TOOLTIP, Opened, needs_browser, opened, running
-from conftest import without_pictures
+from conftest import at_night, without_pictures
 from synthetic import record_of_gates
 
 import seviz
@@ -124,7 +124,7 @@ def test_every_point_is_one_of_the_record(report: Opened, record: Record) -> Non
     assert all((np.diff(x) > 0).all() for x in lines["xs"])
 
 
-@pytest.mark.parametrize("width", [1280, 900])
+@pytest.mark.parametrize("width", [1280, at_night(900)])
 def test_what_sticks_out_of_a_column_of_pixels_is_drawn(
     report: Opened, record: Record, width: int
 ) -> None:

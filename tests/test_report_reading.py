@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import TOOLTIP, Opened, needs_browser, opened, running
+from conftest import at_night
 from synthetic import CIFAR, make_record, record_of_gates, with_predictions
 
 import seviz
@@ -63,12 +64,22 @@ def path(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return seviz.write_report(record, folder, audit=audit, ablation=an_ablation(record))
 
 
-def test_no_serious_violation_of_accessibility(browser: Any, path: Path) -> None:
+# What is judged takes as long as the page has elements: by day it has every section, but few blocks.
+@pytest.fixture(params=["few", at_night("many")])
+def judged(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "many":
+        return request.getfixturevalue("path")
+    record = with_predictions(make_record(((1, 16), (1, 32)), [f"kind {i}" for i in range(4)]))
+    audit = replace(seviz.audit(seviz.sample("se_resnet_digits")), name=record.header.checkpoint)
+    return seviz.write_report(record, tmp_path, audit=audit, ablation=an_ablation(record))
+
+
+def test_no_serious_violation_of_accessibility(browser: Any, judged: Path) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     # In the other scheme the page has other colours, and nothing else is other.
     colours = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
-    with opened(browser, path, color_scheme="light") as report:
+    with opened(browser, judged, color_scheme="light") as report:
         report.draw_all()
         for scheme, rules in (("light", None), ("dark", colours)):
             report.page.emulate_media(color_scheme=scheme)  # drawn charts follow

@@ -156,11 +156,10 @@ def data_of(page: Path) -> dict[str, Any]:
     return made
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_figures")
 def test_a_report_has_pictures_on_request_alone(
-    run: Run, tiny: Tiny, pictures: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tiny: Tiny, pictures: Path, elsewhere: Path
 ) -> None:
-    monkeypatch.setattr("seviz.figures.catalogue.FIGURES", ())
     arguments = ("report", tiny.path, "--data", pictures, "-o", "out", "--formats", "svg")
     assert run(*arguments).code == 0
     assert "thumbs" not in data_of(elsewhere / "out/report.html")

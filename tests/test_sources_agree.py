@@ -67,7 +67,7 @@ def on_processes(number: int, network: Any, data: Any) -> list[seviz.Record]:
     return shared(number, make)
 
 
-@pytest.mark.parametrize(("form", "processes"), crossed(["folder", *LABELLED], PROCESSES))
+@pytest.mark.parametrize(("form", "processes"), crossed(["folder", *LABELLED], PROCESSES, of=2))
 def test_images_with_classes(
     form: str,
     processes: int,
@@ -103,7 +103,7 @@ def test_a_loader(processes: int, network: Any, pictures: Path, labelled: seviz.
 
 
 # Every form is cut by its positions, so that a few show it by day.
-@pytest.mark.parametrize(("form", "parts"), crossed(LABELLED, (3, 2, 5)))
+@pytest.mark.parametrize(("form", "parts"), crossed(LABELLED, (3, 2, 5), of=2))
 def test_merged_parts(
     form: str,
     parts: int,

@@ -51,7 +51,7 @@ def exchanged(
     return swapping, Exchanging(images, gates, np.array([0, 1, 2, 0]), logs)
 
 
-@pytest.mark.parametrize("dialect", sampled(SETTABLE, 7), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(SETTABLE, 12), ids=lambda d: d.name)
 def test_as_a_hook_of_ours_that_multiplies_by_the_other_gates(dialect: Dialect) -> None:
     model, images = dialect.build(), dialect.example(4, seed=3)
     swapping, exchanging = exchanged(model, images)
@@ -74,7 +74,7 @@ def test_as_a_hook_of_ours_that_multiplies_by_the_other_gates(dialect: Dialect) 
             assert found.lifts[OTHER][place][pair] == pytest.approx(after - before, abs=1e-3)
 
 
-@pytest.mark.parametrize("dialect", sampled(SETTABLE, 7), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(SETTABLE, 12), ids=lambda d: d.name)
 def test_an_images_own_gates_change_no_bit(dialect: Dialect) -> None:
     model, images = dialect.build(), dialect.example(3, seed=4)
     traced = trace(model, tuple(images.shape[1:]))

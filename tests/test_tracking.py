@@ -448,8 +448,10 @@ def test_the_command(training: Path, run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert "The network over 3 epochs" in again.out
     assert "log" not in Path("out/track_epochs.csv").read_text()
     # From the records: without images, without networks.
-    for words in ((*files, "-o", "out"), ("out/epoch_0", "out/epoch_10", "-o", "two")):
-        assert run("track", *words, "--formats", "svg").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("seviz.figures.catalogue.FIGURES", ())
+        for words in ((*files, "-o", "out"), ("out/epoch_0", "out/epoch_10", "-o", "two")):
+            assert run("track", *words).code == 0
     said = run("track", *files, "--data", "digits", "-o", "out", "--epochs", "3")
     assert said.code == 2
     assert "found 3" in said.err
@@ -474,6 +476,7 @@ def test_what_cannot_be_followed(run: Run, words: tuple[str, ...], code: int, pa
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("elsewhere")
 def test_an_interrupted_series_goes_on(
     training: Path, run: Run, monkeypatch: pytest.MonkeyPatch
