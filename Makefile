@@ -11,9 +11,6 @@ READY := $(VENV)/.ready
 NEVER_IMPORTED := /site-packages/(.*/)?(tests?|testing/_internal|_inductor|pip|setuptools|mypyc?|onnxruntime|pygments)/
 PURELIB := $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 COMPILE := $(BIN)/python -m compileall -q -x '$(NEVER_IMPORTED)'
-# Where pip is told to look for packages, uv looks too, and takes the best of all places as pip does.
-PLACES := $(BIN)/python -m pip config list | sed -nE "s/^[^.]*[.](index-url|extra-index-url|find-links|constraint)='(.*)'$$/\1 \2/p" $\
-	| while read -r name places; do for place in $$places; do echo "--$$name $$place"; done; done
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test nightly fuzz check format docs bench gpu reports index clean
@@ -25,14 +22,13 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "expected Python 3.11 or newer, found $$($(PYTHON) --version); set PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@# uv fetches and unpacks on all cores, pip on one; where uv is not to be had, or fails, pip does it. Compiled once,
-	@# so that runs start fast where no byte code may be written; but not what seviz and its tests never import. The
-	@# largest packages are the last by name. A file for another Python is no error.
-	$(BIN)/python -m pip install --quiet --no-compile uv && \
-		$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --cache-dir $(VENV)/uv \
-			--index-strategy unsafe-best-match $$($(PLACES)) --editable '.[dev]' || \
-		$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
-	@rm -rf $(VENV)/uv
+	@# Compiled once, so that runs start fast where no byte code may be written; but not what seviz and its tests never
+	@# import. pip unpacks on one core: the other compiles what is there already, and both the rest, of which the largest
+	@# packages are the last by name. What was compiled while it was being written has another size, and is compiled
+	@# again. A file for another Python is no error.
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]' & unpacking=$$!; \
+		while sleep 2; kill -0 $$unpacking 2>/dev/null; do $(COMPILE) $(PURELIB) >/dev/null 2>&1; done; \
+		wait $$unpacking
 	ls -dr seviz $(PURELIB)/* | xargs -n 8 -P $$(getconf _NPROCESSORS_ONLN) $(COMPILE) || true
 	@touch $(READY)
 
