@@ -674,3 +674,35 @@ def test_images_that_a_loader_leaves_out_are_said() -> None:
     said = "the loader leaves out 1 of 21 images (drop_last)"
     assert [said in n for n in notes] == [False, True, False]
     assert not any("leaves out" in note for note in (*notes[0], *notes[2]))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"cat": 2, "ant": 0, "bee": 1},
+        {2: "cat", 0: "ant", 1: "bee"},
+        {"2": "cat", "0": "ant", "1": "bee"},
+        np.array(CLASSES),
+        tuple(name.encode() for name in CLASSES),
+        iter(CLASSES),
+    ],
+    ids=["class_to_idx", "id2label", "text", "array", "bytes", "iterator"],
+)
+def test_classes_in_the_forms_that_people_have(given: Any) -> None:
+    record = seviz.collect(seeded(Net), [(X, Y)], PLAIN, classes=given)
+    assert record.classes.labels == list(CLASSES)
+    assert record.count.tolist() == [7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (set(CLASSES), "a set"),
+        ("abc", "str 'abc'"),
+        ({"ant": 1, "bee": 2, "cat": 3}, "a dict"),
+        ({"ant": 0, "bee": 0, "cat": 1}, "a dict"),
+    ],
+)
+def test_classes_of_which_nobody_knows_the_order(given: Any, found: str) -> None:
+    with pytest.raises(UsageError, match=f"in the order of their numbers.* found {found}"):
+        seviz.collect(seeded(Net), [(X, Y)], PLAIN, classes=given)

@@ -76,8 +76,8 @@ def ablate(
     One block (or stage) at a time, then more and more of them, from the one
     that matters least to the one that matters most. Prints the change of
     top-1 with its 95 % interval and the parameters that go; writes a figure,
-    a table (CSV) and the result (JSON). Images are decoded once, and only
-    what comes after a replaced gate is computed again.
+    a table (CSV) and the result (JSON). Images that fit into a gigabyte are
+    decoded once, and only what comes after a replaced gate is computed again.
 
     Args:
         ckpt: A checkpoint file, timm:NAME or torchvision:NAME.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from seviz.collect.streaming import (
 )
 from seviz.data import Source, open_source
 from seviz.data.loaders import Loader, Loading
+from seviz.data.parts import kind_of
 from seviz.errors import UsageError
 from seviz.networks import LoadedModel
+from seviz.networks.class_names import names_from
 from seviz.networks.given import IN_MEMORY, as_loaded
 
 # A network in any form, images in any form, and what a pass makes of them.
@@ -61,27 +63,38 @@ def met(
     if not isinstance(asked, str | Path):  # a function that the user names may take it
         require_no_split(options.split)
     loader = data if isinstance(data, Loader) else Loader(data)
-    _require_distinct(wanted.get("classes") or loader.classes or ())
+    given = wanted.pop("classes", loader.classes)
     stream = open_stream(
         loaded,
-        replace(loader, **wanted),
+        replace(loader, **wanted, classes=None if given is None else _listed(given)),
         batch_size=options.batch_size,
         workers=options.workers or 0,
     )
     return meeting(loaded, stream), stream, options
 
 
-def _require_distinct(classes: Sequence[str]) -> None:
-    """Refuse classes of one name.
+def _listed(classes: Any) -> list[str]:
+    """Return names of classes in the order of their numbers, as a list, an array or a dict has them.
 
     Raises:
-        UsageError: If there are two.
+        UsageError: If their order is not known, or two have one name.
     """
-    twice = [name for name, times in Counter(map(str, classes)).items() if times > 1]
+    found: list[str] | None = None
+    if isinstance(classes, Mapping):
+        found = names_from(classes)  # ``class_to_idx``, ``id2label``
+    elif not isinstance(classes, str | bytes | set | frozenset):
+        found = [name.decode() if isinstance(name, bytes) else str(name) for name in classes]
+    if found is None:
+        raise UsageError(
+            "expected classes as a list of names in the order of their numbers, or as a dict of names and "
+            f"all numbers from 0 on, found {kind_of(classes)}; give a list"
+        )
+    twice = [name for name, times in Counter(found).items() if times > 1]
     if twice:
         raise UsageError(
             f"expected a name of its own for each class, found {twice[0]!r} for several; tell them apart"
         )
+    return found
 
 
 def _where(loaded: LoadedModel) -> torch.device:

@@ -53,7 +53,8 @@ def collect(
             ``DataLoader``, a data set, tensors or arrays, anything that gives ``(x, y)``, dicts, or
             images alone (`seviz.Loader`).
         options: How the pass is made.
-        classes: Of batches: what the labels' numbers are called, in their order.
+        classes: Of batches: what the labels' numbers are called, in their order, or a dict of names and
+            numbers (``class_to_idx``).
         inputs: Of batches: what of them the network takes, where it is more than the first part.
         output: Of batches: which output counts, where the network gives several: its name or position, or
             a function of all of them.
