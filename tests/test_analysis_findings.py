@@ -383,6 +383,27 @@ def test_one_image_of_each_class_has_no_class_share() -> None:
     assert "cannot be said (12 images, one of each class; needs about 3 of each)" in said
 
 
+def test_most_and_least_are_told_apart_by_their_intervals(few_shuffles: None) -> None:
+    strong, labels = draw(0, 4, 20, 2.0)
+    weak, _ = draw(1, 4, 20, 0.2)
+    alike, _ = draw(2, 4, 20, 2.0)
+
+    def said(*gates: Any, labels: Any = labels) -> str:
+        return " ".join(sentences(findings(made(list(gates), labels))))
+
+    apart = said(strong, weak)
+    assert "Class explains most of the gate variance in SE_2_1" in apart
+    assert "cannot be said: seen most" not in apart
+    together = said(strong, alike)
+    assert "Where class explains most of the gate variance cannot be said: seen most in" in together
+    assert "Class explains most" not in together
+    # Of eight images, two of each class, not even that.
+    few = np.concatenate([np.arange(20 * k, 20 * k + 2) for k in range(4)])
+    least = said(strong[few], weak[few], labels=labels[few])
+    assert "explains most" not in least
+    assert "cannot be said (8 images; needs about 10)" in least
+
+
 @pytest.mark.parametrize("images", [1, 2, 9])
 def test_of_few_images_no_block_is_called_still(images: int) -> None:
     gates = np.full((images, 8), 0.3) + 0.001 * np.arange(8)

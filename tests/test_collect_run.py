@@ -15,6 +15,7 @@ from PIL import Image
 import seviz
 from seviz.analysis.curves import default_classes
 from seviz.collect.options import PassOptions
+from seviz.collect.prepare import prepare
 from seviz.collect.run import collect
 from seviz.data import open_source
 from seviz.errors import CheckpointError, DataError, NoSEBlockError, UsageError
@@ -97,6 +98,39 @@ def test_folders_in_sorted_order_are_the_outputs(folder: Path, tmp_path: Path) -
     shutil.rmtree(images / "bee")
     with pytest.raises(DataError, match=r"as many folders as the network has outputs \(4\)"):
         collect(nameless, str(images), PassOptions(labels="sorted"))
+
+
+def test_an_order_that_is_written_elsewhere_is_said(folder: Path, tmp_path: Path) -> None:
+    """In the checkpoint, and in a file of the images or above them."""
+    for name in LABELS:
+        shutil.copytree(folder / "ant", tmp_path / "set" / "test" / name)
+    net = loaded()
+    backwards = ClassTable.from_labels(LABELS[::-1])
+
+    def notes(net: LoadedModel, order: str = "sorted") -> str:
+        options = PassOptions(labels=order)  # type: ignore[arg-type]
+        return " ".join(prepare(net, str(tmp_path / "set"), options).notes)
+
+    assert "another order" not in notes(net)
+    said = notes(replace(net, classes=backwards), "natural")
+    assert "the checkpoint names these classes in another order (output 0 is dog, not ant)" in said
+    assert "leave --labels natural out" in said
+    # Names of other classes say nothing of these.
+    others = ClassTable.from_labels(["w", "x", "y", "z"])
+    assert "another order" not in notes(replace(net, classes=others))
+    nameless = replace(net, classes=None)
+    for place in ("set/test", "set"):
+        file = tmp_path / place / "classes.txt"
+        file.write_text("\n".join(LABELS))
+        assert "another order" not in notes(nameless)
+        file.write_text("\n".join([*LABELS[:2], "Dog", "cat"]))
+        said = notes(nameless)
+        assert "classes.txt with the images has these classes in another order" in said
+        assert "(output 2 is Dog, not cat)" in said
+        assert "--class-names" in said
+        file.unlink()
+    (tmp_path / "set/classes.txt").write_text("\n".join(["a", "b", "c", "d"]))
+    assert "another order" not in notes(nameless)
 
 
 def _readings(net: LoadedModel) -> object:

@@ -96,6 +96,9 @@ def refusal(path: Path) -> str:
         (np.full((2, 4, 4), 1000, np.uint16), "found 1000 to 1000"),
         (np.full((2, 4, 4), -1.5), "found -1.5 to -1.5"),
         (np.full((2, 4, 4), np.nan), "nan"),
+        # 0 to 1, resampled with overshoot: as 0 to 255 it would be black.
+        (np.linspace(0, 1.04, 32).reshape(2, 4, 4), "found 0 to 1.04"),
+        (np.linspace(0, 2.2, 32, dtype=np.float32).reshape(2, 4, 4), "found 0 to 2.2"),
         (np.full((2, 4, 4), "a"), "found <U1"),
         (np.array([{}], object), "Python objects"),
     ],
@@ -103,6 +106,19 @@ def refusal(path: Path) -> str:
 def test_what_are_no_pixels_is_refused(tmp_path, stored, why):
     np.save(tmp_path / "x.npy", stored, allow_pickle=True)
     assert why in refusal(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
+def test_black_images_are_said(tmp_path, dtype):
+    """Black and white as 0 and 1 may be meant as such; floating-point numbers are, others are not."""
+    np.save(tmp_path / "x.npy", np.eye(4)[None].astype(dtype))
+    source = open_source(str(tmp_path / "x.npy"))
+    white = 255 if dtype is np.float64 else 1
+    assert np.array_equal(images(source), np.eye(4)[None] * white)
+    said = "the brightest pixel of the images of x.npy is 1 of 255: nearly black"
+    assert (said in source.notes) == (white == 1)
+    np.save(tmp_path / "x.npy", np.eye(4)[None].astype(dtype) * 200)
+    assert open_source(str(tmp_path / "x.npy")).notes == ()
 
 
 def test_damaged_files(tmp_path):

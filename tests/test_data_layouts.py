@@ -285,3 +285,21 @@ def test_what_lies_beside_the_parts_is_named(tmp_path):
         open_source(str(pngs(tmp_path / "dev", "development/a/1.png", "train/a/1.png"))).split
         == "development"
     )
+
+
+def test_a_part_among_the_class_folders_that_it_holds_itself(tmp_path):
+    pngs(tmp_path, "a/1.png", "b/2.png", "val/a/3.png", "val/b/4.png")
+    source = open_source(str(tmp_path))
+    assert (source.split, source.folders) == ("val", ("a", "b"))
+    assert names(source) == ["val/a/3.png", "val/b/4.png"]
+    assert "left out beside the parts: a, b" in source.notes
+    # "train" is a class of vehicles where other classes are in it.
+    vehicles = pngs(tmp_path / "v", "bus/1.png", "train/ice/2.png", "train/tgv/3.png")
+    assert open_source(str(vehicles)).folders == ("bus", "train")
+
+
+def test_an_archive_folder_with_one_part_and_a_picture_is_no_class(tmp_path):
+    pngs(tmp_path, "pets/train/cat/1.png", "pets/train/dog/2.png", "pets/logo.png")
+    assert "found only train; name it: --split train" in refusal(tmp_path)
+    source = open_source(str(tmp_path), split="train")
+    assert (source.folders, source.counts.tolist()) == (("cat", "dog"), [1, 1])

@@ -67,10 +67,22 @@ def test_groups_around_the_classes_are_numbered_as_their_readers_do(tmp_path):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (2, 2)).save(tmp_path / name / "1.png")
     source = open_source(str(tmp_path))
-    folders, table, _ = numbered_folders(source, 2, "sorted")
+    folders, table, notes = numbered_folders(source, 2, "sorted")
     assert (list(folders), table.labels) == (["cats", "dogs", "dogs"], ["cats", "dogs"])
-    folders, table, _ = numbered_folders(source, 3, "natural")
+    assert "the outer ones, 2 as the outputs, are the classes (cats, dogs)" in notes[1]
+    folders, table, notes = numbered_folders(source, 3, "natural")
+    assert "the inner ones, 3 as the outputs, are the classes (husky, manx, pug)" in notes[1]
     assert (list(folders), table.labels) == (["manx", "husky", "pug"], ["husky", "manx", "pug"])
+
+
+def test_parts_are_not_numbered_as_one(tmp_path):
+    for name in ("Training/cat", "Training/dog", "Probe/cat", "Probe/dog", "Rest/dog"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (2, 2)).save(tmp_path / name / "1.png")
+    source = open_source(str(tmp_path))
+    with pytest.raises(DataError, match="parts of a data set") as caught:
+        numbered_folders(source, 2, "natural")
+    assert "--split" in str(caught.value)
 
 
 NUMBERED = sorted(f"c{i}" for i in range(1, 13))

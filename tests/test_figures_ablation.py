@@ -190,3 +190,30 @@ def test_the_first_images_of_an_interrupted_pass_judge_no_block() -> None:
     ]
     assert "which blocks matter cannot be said" in describe_ablation(partial)
     assert "more than chance explains for 1 of 1" in describe_ablation(drawn)
+
+
+def test_of_too_few_images_nothing_is_said() -> None:
+    """SciPy's exact test: with so few, no change of answers is beyond chance for so many blocks."""
+    from scipy.stats import binomtest
+
+    from seviz.analysis.ablation import fewest_images
+    from seviz.tables.ablation import ablation_table
+
+    for tests in (1, 2, 9, 16):
+        fewest = fewest_images(tests)
+        sure = [tests * binomtest(n, n, 0.5).pvalue < 0.05 for n in (fewest - 1, fewest)]
+        assert sure == [False, True]
+    for images, is_said in ((6, False), (7, True)):
+        all_lost = tuple(Replaced(n, (n,), images, 0, 1, 1) for n in ("SE_2_1", "SE_3_1"))
+        ablation = make(images=images, right=images, single=all_lost, cumulative=all_lost)
+        said = describe_ablation(ablation)
+        cells = [row[9] for row in ablation_table(ablation).rows]
+        verdicts = {getattr(cell, "value", cell) for cell in cells}
+        if is_said:
+            assert "more than chance explains for 2 of 2" in said
+            assert verdicts == {"significant"}
+        else:
+            assert (
+                "Which blocks matter cannot be said (6 images; needs 7 at the very least)" in said
+            )
+            assert verdicts == {"cannot be said"}

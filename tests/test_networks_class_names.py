@@ -60,6 +60,19 @@ def test_names_in_the_file(tmp_path, weights, key):
     assert model.classes.labels == NAMES
 
 
+def test_imagenets_short_names_in_which_two_are_called_alike(tmp_path):
+    short = [label.split(", ")[0] for label in lemmas()]
+    assert len(set(short)) < len(short) == 1000
+    for given in (short, dict(enumerate(short)), {str(i): n for i, n in enumerate(short)}):
+        names = names_from(given)
+        assert names == short
+        assert table_of(names) is imagenet_classes()
+    (tmp_path / "labels.txt").write_text("\n".join(short))
+    assert read_class_names(tmp_path / "labels.txt").labels == imagenet_classes().labels
+    # In another order the two could not be told apart.
+    assert names_from(short[::-1]) is None
+
+
 def test_names_in_a_safetensors_header(tmp_path, weights):
     from safetensors.torch import save_file
 

@@ -322,7 +322,7 @@ def test_preprocessing_that_is_newer_is_written_as_such(tiny: Tiny, tmp_path: Pa
     assert torch.load(path, weights_only=True)["seviz_format"] == 3
     loaded = load(path)
     assert loaded.preprocessing == prepared
-    assert loaded.preprocessing.given == ("crop_mode", "channel_order")
+    assert loaded.preprocessing.given == ("channel_order", "crop_mode")
 
 
 @pytest.mark.parametrize(

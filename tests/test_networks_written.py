@@ -168,6 +168,166 @@ def test_a_folder_as_a_hub_gives_it(tmp_path: Path, named: str) -> None:
     assert not any("assumed" in note for note in loaded.notes)
 
 
+def as_a_processor_does(config: dict[str, Any], colour: tuple[int, int, int]) -> list[float]:
+    """Return what transformers' processors make of a colour, step by step."""
+    x = [float(v) for v in colour]
+    if config.get("do_rescale", True):
+        x = [v * config.get("rescale_factor", 1 / 255) for v in x]
+        x = [v - 1 for v in x] if config.get("rescale_offset") else x
+    if config.get("do_normalize", True) and "image_mean" in config:
+        x = [
+            (v - m) / s
+            for v, m, s in zip(x, config["image_mean"], config["image_std"], strict=True)
+        ]
+        x = [
+            v / s if config.get("include_top") else v
+            for v, s in zip(x, config["image_std"], strict=True)
+        ]
+    return x[::-1] if config.get("do_flip_channel_order") else x
+
+
+NORMALISED: dict[str, Any] = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.25, 0.2, 0.3]}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {**NORMALISED, "rescale_factor": 0.00392156862745098},
+        {**NORMALISED, "do_normalize": False},
+        {**NORMALISED, "rescale_factor": 1 / 127.5, "rescale_offset": True},
+        {"do_rescale": False, "image_mean": [123.7, 116.3, 103.5], "image_std": [58.0, 57.0, 56.0]},
+        # EfficientNet's, whose deviation is the root of ImageNet's.
+        {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.4785, 0.4733, 0.4743]}
+        | {"include_top": True, "do_rescale": True, "rescale_offset": False},
+        # MobileViT's.
+        {"image_processor_type": "MobileViTImageProcessor", "do_flip_channel_order": True},
+        {"feature_extractor_type": "X", "do_rescale": True, "rescale_factor": 1.0},
+    ],
+)
+def test_each_step_of_a_processor(tmp_path: Path, config: dict[str, Any]) -> None:
+    folder = hub_folder(tmp_path / "mine")
+    (folder / "config.json").unlink()
+    sized = {**config, "size": {"height": 8, "width": 8}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(sized))
+    loaded = seviz.load(folder)
+    assert loaded.preprocessing.assumed == ()
+    from PIL import Image
+
+    for colour in ((0, 0, 0), (255, 128, 7)):
+        ours = build_transform(loaded.preprocessing)(Image.new("RGB", (9, 8), colour))
+        theirs = as_a_processor_does(config, colour)
+        for channel, value in enumerate(theirs):
+            assert ours[channel].flatten().tolist() == pytest.approx([value] * 64, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("config", "size", "crop_pct", "crop_mode"),
+    [
+        ({"size": 80}, 80, 1.0, "squash"),  # as ViT's were
+        ({"size": 80, "crop_pct": 0.8}, 80, 0.8, "center"),  # ConvNeXt's
+        ({"size": {"shortest_edge": 80}, "crop_pct": 0.8}, 80, 0.8, "center"),
+        ({"size": {"shortest_edge": 384}, "crop_pct": 0.8}, 384, 1.0, "squash"),
+        ({"size": 100, "crop_size": 80, "do_center_crop": True}, 80, 0.8, "squash"),  # BEiT's
+    ],
+)
+def test_the_sizes_of_a_processor(
+    tmp_path: Path, config: dict[str, Any], size: int, crop_pct: float, crop_mode: str
+) -> None:
+    folder = hub_folder(tmp_path / "mine")
+    (folder / "config.json").unlink()
+    (folder / "preprocessor_config.json").write_text(json.dumps({**NORMALISED, **config}))
+    found = seviz.load(folder).preprocessing
+    assert (found.input_size, found.crop_pct, found.crop_mode) == (
+        (3, size, size),
+        crop_pct,
+        crop_mode,
+    )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"input_space": "BGR"},
+        {"channel_order": "bgr"},
+        {"bgr": True},
+        {"to_rgb": False},
+    ],
+)
+def test_blue_first_is_read(told: dict[str, Any]) -> None:
+    """A file's numbers are in the order of the tensor; those of nobody's file are turned with it."""
+    mean, std = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
+    facts = {f"cfg.{key}": value for key, value in {"mean": mean, "std": std, **told}.items()}
+    prepared = written(facts, KNOWN)
+    assert prepared is not None
+    assert (prepared.channel_order, prepared.mean) == ("bgr", (0.1, 0.2, 0.3))
+    alone = written({f"cfg.{key}": value for key, value in told.items()}, KNOWN)
+    assert alone is not None
+    assert (alone.channel_order, alone.mean) == ("bgr", (0.406, 0.456, 0.485))
+    assert alone.assumed == ASSUMED
+    other = {key: {"BGR": "RGB", "bgr": "rgb"}.get(value, not value) for key, value in told.items()}
+    assert written({f"cfg.{key}": value for key, value in other.items()}, KNOWN) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ([96, 64, 3], (3, 96, 64)),
+        ((96, 64, 1), (1, 96, 64)),
+        ([3, 96, 64], (3, 96, 64)),
+        ([1, 4, 4], (1, 4, 4)),
+    ],
+)
+def test_a_size_with_its_channels_last(size: Any, expected: tuple[int, ...]) -> None:
+    prepared = written({"args.input_size": size}, KNOWN)
+    assert prepared is not None
+    assert prepared.input_size == expected
+
+
+OPENMMLAB = """
+model = dict(type='ImageClassifier', backbone=dict(type='SEResNet', depth=50))
+img_norm_cfg = dict(mean=[125.307, 122.961, 113.8575], std=[51.5865, 50.847, 51.255], to_rgb={rgb})
+train_pipeline = [dict(type='Normalize',
+                       mean=[125.307, 122.961, 113.8575], std=[51.5865, 50.847, 51.255], to_rgb={rgb})]
+"""
+YAML = "data:\n  mean:\n    - 0.4914\n    - 0.4822\n    - 0.4465\n  std: [0.2023, 0.1994, 0.201]\n"
+CIFARS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.201))
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        (OPENMMLAB.format(rgb="True"), "rgb"),
+        (OPENMMLAB.format(rgb="False"), "bgr"),
+        (YAML, "rgb"),
+        (YAML.upper(), "rgb"),
+        ("PIXEL_MEAN = (0.4914, 0.4822, .4465)\nPIXEL_STD = (0.2023, 0.1994, 0.201)", "rgb"),
+        ("mean=[0.4914 * 255, 0.4822 * 255, 0.4465 * 255], std=[51.5865, 50.847, 51.255]", "rgb"),
+    ],
+)
+def test_a_configuration_as_text(text: str, order: str) -> None:
+    prepared = written({"meta.config": text}, KNOWN)
+    assert prepared is not None
+    assert prepared.channel_order == order
+    assert prepared.mean == pytest.approx(CIFARS[0], abs=1e-6)
+    assert prepared.std == pytest.approx(CIFARS[1], abs=1e-6)
+    assert prepared.assumed == ("input_size", "crop_pct")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mean=[0.1, 0.2, 0.3], std=[1, 1, 1]\nmean=[0.3, 0.2, 0.1]",  # which one?
+        "mean=[0.5] * channels, std=[0.5] * channels",
+        "mean=[float('inf')], std=[1, 1, 1]",
+        "mean=[a, b, c], std=[1 / 0, 1, 1]",
+        "running_mean=[1, 2, 3], running_std=[1, 2, 3]",
+        "# mean and std of the images",
+    ],
+)
+def test_a_text_that_tells_nothing(text: str) -> None:
+    assert written({"meta.config": text}, KNOWN) is None
+
+
 def test_the_processor_of_a_hub(tmp_path: Path) -> None:
     folder = hub_folder(tmp_path / "mine")
     (folder / "config.json").unlink()
@@ -208,6 +368,16 @@ def test_folders_without_one_file_of_weights(tmp_path: Path, refuses: Refuses) -
             (folder / name).touch()
         with refuses(CheckpointError, said):
             seviz.load(folder)
+
+
+def test_a_part_of_the_weights_is_not_the_whole(tmp_path: Path, refuses: Refuses) -> None:
+    tensors = timm_network().state_dict()
+    half = dict(list(tensors.items())[: len(tensors) // 2])
+    save_file(half, tmp_path / "model-00001-of-00002.safetensors")
+    with refuses(CheckpointError, "model-00001-of-00002.safetensors, part 1 of 2", "save one file"):
+        seviz.load(tmp_path / "model-00001-of-00002.safetensors")
+    save_file(tensors, tmp_path / "model-00001-of-00001.safetensors")
+    assert seviz.load(tmp_path / "model-00001-of-00001.safetensors").name.endswith(".safetensors")
 
 
 OWN = """

@@ -55,6 +55,9 @@ def top1(found: PredictionTable) -> float:
         ("nan,nan\ncat,nan\n", ("cat", "nan"), 0.5),
         ("None,cat\ncat,cat\n", ("None", "cat"), 0.5),
         ("NA,EU\nEU,EU\n", ("EU", "NA"), 0.5),
+        # Classes that are called like two others, in both columns; and ones of which a part alone is a class.
+        ("a|b,a|b\na,b\nb,b\n", ("a", "a|b", "b"), 2 / 3),
+        ('"York, PA",York\nYork,York\n', ("York", "York, PA"), 0.5),
         ("9" * 5000 + ",1\n1,1\n", ("1", "9" * 5000), 0.5),
     ],
 )
@@ -96,6 +99,13 @@ def test_texts_that_are_classes(
         ("class 1,class1\nb,b\n", ["named alike", "'class 1' and 'class1'"]),
         ("N01443537,n01443537\nb,b\n", ["named alike", "'N01443537'"]),
         ("1,0\n2,1\n3,2\n3,1\n" * 3, ["numbered alike", "1 to 3 and 0 to 2", "75% are where 0"]),
+        (
+            "cat,\"['cat', 'dog']\"\ndog,\"['cat', 'dog']\"\n",
+            ["one class in each cell", "lists several"],
+        ),
+        ("cat,cat|dog\ndog,dog\n", ["'cat|dog' as a predicted one"]),
+        ("cat; dog,cat\ndog,dog\n", ["'cat; dog' as a true one"]),
+        ('cat,"(dog, cat,)"\ndog,dog\n', ["lists several"]),
         ("1e3,1000\na,a\n", ["named alike", "'1e3' and '1000'"]),
         ("+1,1\na,a\n", ["named alike", "'+1' and '1'"]),
         ("1,1\n1.0,1\n2,2\n", ["in one way", "'1' and '1.0'"]),

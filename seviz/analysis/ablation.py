@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log2
 
 from seviz.analysis.findings.estimates import Estimate
 from seviz.analysis.proportions import (
@@ -32,8 +33,8 @@ class Effect:
         replaced: Whose gates.
         difference: From the network to the one with these gates, on the same images.
         p_adjusted: The p-value of the difference, adjusted by Holm's method for all that were tried with it.
-        judged: Whether the images stand for the data: not the first ones of a pass that was interrupted,
-            which are of the first classes.
+        judged: Whether the images can tell: they stand for the data, which the first ones of a pass that
+            was interrupted do not, and are not fewer than `fewest_images`.
     """
 
     replaced: Replaced
@@ -67,8 +68,22 @@ def _effects(ablation: Ablation, parts: Sequence[Replaced]) -> list[Effect]:
         counted_difference(ablation.images, ablation.right, part.lost, part.won) for part in parts
     ]
     adjusted = holm([d.p_value for d in found])
-    judged = _stands_for_the_data(ablation)
+    judged = _stands_for_the_data(ablation) and ablation.images >= fewest_images(len(parts))
     return [Effect(*both, judged) for both in zip(parts, found, adjusted, strict=True)]
+
+
+def fewest_images(tests: int) -> int:
+    """Return the images below which no change is beyond chance, even if all of them change sides.
+
+    McNemar's p-value is then twice one half to the power of the images, times the tests (Holm).
+
+    Args:
+        tests: Blocks, or stages, that are tried.
+
+    >>> fewest_images(1), fewest_images(16)
+    (6, 10)
+    """
+    return floor(1 + log2(max(1, tests) / SIGNIFICANT)) + 1
 
 
 def _stands_for_the_data(ablation: Ablation) -> bool:
@@ -90,6 +105,14 @@ def describe_ablation(ablation: Ablation) -> str:
             f"top-1 is {base} (95 % interval, Wilson)."
         )
     effects = single_effects(ablation)
+    unit = "stage" if ablation.by == "stage" else "block"
+    fewest = fewest_images(len(effects))
+    if ablation.images < fewest:
+        images = f"{ablation.images:,} image{'s' * (ablation.images != 1)}"
+        return (
+            f"Which {unit}s matter cannot be said ({images}; needs {fewest} at the very least). With no gate "
+            f"replaced top-1 is {base} (95 % interval, Wilson)."
+        )
     sure = sorted((e for e in effects if e.significant), key=lambda e: e.difference.delta)
     named = ", ".join(
         f"{e.replaced.name} ({100 * e.difference.delta:+.2f} points)" for e in sure[:_NAMED]
@@ -100,7 +123,6 @@ def describe_ablation(ablation: Ablation) -> str:
         if sure
         else f"top-1 changes by no more than chance explains for any of {len(effects)}"
     )
-    unit = "stage" if ablation.by == "stage" else "block"
     tests = " (p < 0.05, Holm-adjusted)" if len(effects) > 1 else " (p < 0.05)"
     said = f"With the {HELD[ablation.gates]} in one {unit} at a time, {found}{tests}."
     return f"{said} With no gate replaced it is {base} (95 % interval, Wilson)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seviz.analysis.ordering import usual_order
 from seviz.api.passes import drawn_record, is_network
+from seviz.errors import RecordWarning
 from seviz.figures import confusion_matrix
 from seviz.figures.look import Look, Width
 from seviz.results.classes import ClassTable
@@ -53,7 +55,10 @@ def evaluate(
     else:
         spec = open_spec(source)
         if spec.kind == "predictions":
-            found = spec.predictions.evaluation()
+            read = spec.predictions
+            for note in read.notes:
+                warnings.warn(note, RecordWarning, stacklevel=2)
+            found = read.evaluation()
         else:
             found = Evaluation.of_record(Record.load(source))
     if not classes:

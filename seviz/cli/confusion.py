@@ -201,7 +201,10 @@ def _check_options(
 def _read_table(spec: Spec, shown: ConfusionOptions, speaker: Speaker) -> Evaluated:
     from seviz.results.classes import ClassTable
 
-    evaluation = spec.predictions.evaluation()
+    read = spec.predictions
+    for note in read.notes:
+        speaker.remark(f"note: {note}")
+    evaluation = read.evaluation()
     if shown.allow_missing:
         evaluation = evaluation.with_images()
     table = ClassTable.from_labels(evaluation.labels)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,9 @@ from seviz.cli.shared import load_model, pass_options, with_default
 from seviz.cli.thresholds import FAILED, LeastTop1AndDrop
 from seviz.data.sources import known_forms
 from seviz.errors import UsageError
+from seviz.results.blocks import select_blocks
 from seviz.results.files import file_sha256
+from seviz.results.mechanisms import ALL
 from seviz.results.spec import Spec, open_spec
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from seviz.pruning.budget import Right
     from seviz.pruning.folding import Folded
     from seviz.results.record import Record
+    from seviz.results.stats import Floats
 
 _PROGRAM = ".pt2"
 # What `fold` writes.
@@ -103,7 +107,8 @@ def fold(
     The mean gate over all images is multiplied into the norm, convolution or
     linear layer before or after the block, or kept as a fixed scale. The
     result is compared with the network whose gates are held at their means
-    before anything is written. Given a record, takes its mean gates.
+    before anything is written. Given a record, takes its mean gates. A
+    shift beside a gate is held at its mean over --data; no record has it.
 
     Args:
         ckpt: A checkpoint file, timm:NAME, torchvision:NAME, or a record.
@@ -152,7 +157,8 @@ def fold(
                 f"nothing written: no block can be folded for {what.budget:g} points of top-1"
             )
             return FAILED
-    folded = fold_blocks(loaded, names, record)
+    means = _means(loaded, data.data, options, record, names, speaker)
+    folded = fold_blocks(loaded, names, means, mechanism=_kind_in(record))
     judged = _judge(folded, data.data, options, before, what, speaker)
     if what.budget is not None and _over_budget(judged, what.budget):
         speaker.remark(
@@ -285,6 +291,32 @@ def _passed(
     return record or made, right
 
 
+def _kind_in(record: Record) -> str:
+    """Return the kind of gates of a record, as ``--mechanism`` takes it."""
+    kinds = record.mechanisms
+    return kinds[0] if len(kinds) == 1 else ALL
+
+
+def _means(
+    loaded: LoadedModel,
+    data: str | None,
+    options: PassOptions,
+    record: Record,
+    names: Sequence[str],
+    speaker: Speaker,
+) -> Record | Mapping[str, Floats]:
+    """Return the record; for blocks that shift as well, where there are images, means over those."""
+    shift = any(block.shift for block in select_blocks(record.blocks, names))
+    if data is None or not shift:
+        return record
+    from seviz.collect.prepare import prepare
+    from seviz.pruning.holding import held_means
+
+    speaker.remark("a record holds no shifts: gates and shifts are means over the images of --data")
+    ready = prepare(loaded, data, replace(options, require_se=True))
+    return held_means(ready, progress=speaker.progress)
+
+
 def _affordable(
     loaded: LoadedModel,
     data: DataOptions,
@@ -347,6 +379,12 @@ def _notes(loaded: LoadedModel, asked: FoldOptions, judged: Judged) -> tuple[str
             "the blocks were chosen on the images that judge them: on others the loss may be larger; hold "
             "some back, and score the result on those"
         )
+        top1 = judged.top1
+        if top1 is not None and -100 * top1.low > asked.budget:
+            notes.append(
+                f"that the loss is within {asked.budget:g} points is not sure of {top1.images:,} images: at "
+                f"95 % confidence it may be {-100 * top1.low:.2f}; give more images"
+            )
     if judged.top1 is None:
         notes.append("accuracy was not measured: --data gives it")
     return tuple(notes)

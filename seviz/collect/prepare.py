@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from seviz.collect.distributed import launched
 from seviz.collect.fast import reduced, slower_here
@@ -23,6 +24,7 @@ from seviz.gates import Found, Trace, trace
 from seviz.gates.graph import Graph
 from seviz.gates.unsteady import norms_of_the_batch, random_numbers
 from seviz.networks import LoadedModel
+from seviz.networks.class_files import classes_in_folder
 from seviz.networks.imagenet import imagenet_classes
 from seviz.results.blocks import WITHOUT_SQUEEZE, GateBlock, select_blocks
 from seviz.results.classes import ClassTable
@@ -156,7 +158,9 @@ def _matched(
     """Return how folders and classes go together, the network's classes, and remarks on them."""
     folders: Sequence[str] = source.folders
     if labels in ("sorted", "natural"):
+        own = classes
         folders, classes, notes = numbered_folders(source, found.outputs, labels, found.heads)
+        notes = (*notes, *_told_otherwise(source, classes, own, labels))
     match = match_classes(
         folders,
         source.counts,
@@ -165,6 +169,37 @@ def _matched(
         labelled=source.labelled,
     )
     return match, classes, notes
+
+
+def _told_otherwise(
+    source: Source, numbered: ClassTable, own: ClassTable | None, labels: Labels
+) -> Iterator[str]:
+    """Yield a remark where the checkpoint, or a file of the images, has the classes in another order."""
+    if (place := _first_apart(numbered, own)) is not None and own is not None:
+        yield (
+            f"the checkpoint names these classes in another order (output {place} is {own.labels[place]}, "
+            f"not {numbered.labels[place]}): leave --labels {labels} out to go by its names"
+        )
+    root = getattr(source, "root", None)
+    for folder in (root, root.parent) if isinstance(root, Path) else ():
+        listed = classes_in_folder(folder, len(numbered))
+        if listed is not None and (place := _first_apart(numbered, listed[0])) is not None:
+            yield (
+                f"{listed[1]} with the images has these classes in another order (output {place} is "
+                f"{listed[0].labels[place]}, not {numbered.labels[place]}): if the network was trained so, "
+                f"give it as --class-names, without --labels {labels}"
+            )
+            return
+
+
+def _first_apart(numbered: ClassTable, other: ClassTable | None) -> int | None:
+    """Return the first output at which two tables of the same classes differ."""
+    if other is None or len(other) != len(numbered) or any(map(str.isdecimal, numbered.labels)):
+        return None  # numbers would be found as places
+    if {r for name in numbered.labels for r in other.rows(name)} != set(range(len(other))):
+        return None  # of other classes
+    apart = (i for i, name in enumerate(numbered.labels) if i not in other.rows(name))
+    return next(apart, None)
 
 
 def class_table(loaded: LoadedModel, found: Found) -> tuple[ClassTable | None, tuple[str, ...]]:

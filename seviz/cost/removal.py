@@ -16,8 +16,8 @@ class Removal:
     """Parameters and MACs that go with the gates of any blocks of one network.
 
     They are counted on the recorded pass, with the map passing the multiplication unscaled: what is then
-    needed by nothing else goes. An excitation that two blocks share goes with the second of them; one that
-    gives a shift as well as a gate stays, because the shift does.
+    needed by nothing else goes. An excitation that two blocks share goes with the second of them. A shift
+    that an excitation gives as well as the gate is a constant, too.
 
     Args:
         model: The network.
@@ -44,9 +44,8 @@ class Removal:
         Raises:
             CheckpointError: If a block cannot be found in the pass on images of the given size.
         """
-        chosen = [t for t in self._trace.blocks if t.block.name in names]
-        gates = tuple(replace(t, block=replace(t.block, shift=False)) for t in chosen)
-        return self._gone(replace(self._trace, blocks=gates))
+        chosen = tuple(t for t in self._trace.blocks if t.block.name in names)
+        return self._gone(replace(self._trace, blocks=chosen))
 
     def _gone(self, trace: Trace) -> tuple[int, int]:
         parts = split(trace)

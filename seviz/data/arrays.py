@@ -20,6 +20,9 @@ SUFFIXES = (".npy", ".npz", *tensors.SUFFIXES)
 _PIXELS = ("images", "image", "x", "data", "pixels", "imgs", "arr_0")
 _LABELS = ("labels", "label", "y", "targets", "target", "arr_1")
 _NAMES = ("names", "classes", "class_names", "label_names")
+# A brightest pixel below this, of 255, is of images in which nobody sees anything; a large file is mapped,
+# and its beginning looked at.
+_DARK, _LOOKED_AT = 16, 256
 # What an archive may unpack to: so much in any case, and so many times its own size.
 _MOST_BYTES, _MOST_TIMES = 2**30, 40
 
@@ -131,7 +134,6 @@ def _pixels(
     path: Path, values: npt.NDArray[np.generic]
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """Return pixels uint8 [N, H, W] or [N, H, W, 3]."""
-    notes: tuple[str, ...] = ()
     shape = values.shape
     if values.ndim == 4 and shape[-1] not in (1, 3) and shape[1] in (1, 3):
         values = values.transpose(0, 2, 3, 1)
@@ -143,7 +145,7 @@ def _pixels(
             f"{values.dtype} {list(shape)}; reshape them"
         )
     if values.dtype == np.uint8:
-        return values, notes  # type: ignore[return-value]  # checked above
+        return values, _dark(path, values)  # type: ignore[return-value]  # checked above
     if values.dtype.kind not in "buif":
         raise DataError(f"expected pixels in {path.name}, found {values.dtype}; save them as uint8")
     numbers = values.astype(np.float64)
@@ -151,12 +153,24 @@ def _pixels(
     if values.dtype.kind in "bf" and low >= 0 and high <= 1:
         note = f"pixels of {path.name} from {low:g} to {high:g}: taken as 0 to 1, in 256 steps"
         return np.round(numbers * 255.0).astype(np.uint8), (note,)
-    if low >= 0 and high <= 255:
-        return np.round(numbers).astype(np.uint8), notes
+    is_whole = values.dtype.kind != "f" or bool((numbers == np.rint(numbers)).all())
+    # Of 0 to 1 and a little more, as resampling leaves it, 0 to 255 would make black images.
+    if low >= 0 and (_DARK if not is_whole else 0) <= high <= 255:
+        pixels = np.round(numbers).astype(np.uint8)
+        return pixels, _dark(path, pixels)
     raise DataError(
         f"expected pixels from 0 to 255, or from 0 to 1, in {path.name}, found {low:g} to {high:g}; save "
-        "the images as they were before they were standardised"
+        f"{'them as uint8' if is_whole else 'the images as they were before they were standardised'}"
     )
+
+
+def _dark(path: Path, pixels: npt.NDArray[np.generic]) -> tuple[str, ...]:
+    """Return a remark where no pixel is bright: black and white may be 0 and 1."""
+    brightest = int(pixels[:_LOOKED_AT].max())
+    if not 0 < brightest < _DARK:
+        return ()
+    which = f"the first {_LOOKED_AT} images" if len(pixels) > _LOOKED_AT else "the images"
+    return (f"the brightest pixel of {which} of {path.name} is {brightest} of 255: nearly black",)
 
 
 def _classes(

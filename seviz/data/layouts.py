@@ -174,7 +174,10 @@ def _part(scan: Scan, here: bytes) -> bytes | None:
     splits = [f for f in full if shown(f) in kinds]
     others = [f for f in full if shown(f) not in kinds]
     holding = [f for f in splits if _holds_classes(scan, os.path.join(here, f))]
-    if not holding or any(scan.listing(os.path.join(here, f)).images for f in others):
+    if any(scan.listing(os.path.join(here, f)).images for f in others):
+        # Class folders: "train" is one of vehicles, unless it has the same ones in it.
+        holding = [f for f in holding if _full_set(scan, here, f).intersection(others)]
+    if not holding:
         return None
     for kind in ("test", "val"):
         alike = [f for f in holding if kinds[shown(f)] == kind]
@@ -187,6 +190,10 @@ def _part(scan: Scan, here: bytes) -> bytes | None:
         f"expected a split 'test' or 'val' in {shown(here)}, found only {_some(holding)}; "
         f"name it: --split {shown(holding[0])}"
     )
+
+
+def _full_set(scan: Scan, here: bytes, folder: bytes) -> set[bytes]:
+    return set(scan.full(os.path.join(here, folder)))
 
 
 def _rank(folder: bytes) -> int:
@@ -231,7 +238,11 @@ def _wrapped(scan: Scan, here: bytes) -> bytes | None:
 def _splits_inside(scan: Scan, path: bytes) -> bool:
     full = scan.full(path)
     kinds = split_kinds(map(shown, full))
-    return bool(full) and len(kinds) == len(full) and len(set(kinds.values())) > 1
+    if not full or len(kinds) < len(full):
+        return False
+    return len(set(kinds.values())) > 1 or all(
+        _holds_classes(scan, os.path.join(path, f)) for f in full
+    )
 
 
 def _full(scan: Scan, here: bytes) -> list[bytes]:

@@ -57,10 +57,18 @@ def own_level(folders: Sequence[str]) -> tuple[list[str], str]:
 
 
 def level_of_count(folders: Sequence[str], count: int) -> list[str] | None:
-    """Return the names of the outer or inner folders, whichever are so many; ``None`` for both or none."""
+    """Return the names of the outer or inner folders, whichever are so many; ``None`` for both or none.
+
+    Raises:
+        DataError: If those are inner folders, and several outer ones have one of that name.
+    """
     inner = [f.rpartition("/")[2] for f in folders]
     fitting = [names for names in (_tops(folders), inner) if len(set(names)) == count]
-    return fitting[0] if len(fitting) == 1 else None
+    if len(fitting) != 1:
+        return None
+    if fitting[0] is inner:
+        _refuse_repeated(folders, inner)
+    return fitting[0]
 
 
 def _ways(folders: Sequence[str]) -> Iterator[list[str]]:

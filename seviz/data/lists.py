@@ -6,7 +6,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from seviz.data.splits import named_split
 from seviz.errors import DataError
 from seviz.results.columns import Wanted
 from seviz.results.parquet import read_parquet
+from seviz.results.totals import is_total
 
 SUFFIXES = (".csv", ".tsv")
 PATH_COLUMNS = (
@@ -39,11 +40,19 @@ _MOST_BYTES, _LEAST_LISTED = 2**26, 0.9
 
 @dataclass(frozen=True)
 class _Rows:
-    """A list that was read: path, class and part of each image; no classes or parts where it has none."""
+    """A list that was read: path, class and part of each image; no classes or parts where it has none.
+
+    Attributes:
+        paths: As written.
+        classes: Likewise.
+        splits: Likewise.
+        again: Lines that hold the names of the columns once more.
+    """
 
     paths: list[str]
     classes: list[str]
     splits: list[str]
+    again: list[int] = field(default_factory=list)
 
 
 def open_list(path: Path, split: str | None = None, *, name: str | None = None) -> ListSource:
@@ -152,6 +161,17 @@ def _source(
         chosen = [i for i in chosen if rows.splits[i] == wanted]
         split = wanted
     inner, named = _found(root, [rows.paths[i] for i in chosen])
+    if rows.again:
+        again = ", ".join(map(str, rows.again[:5])) + ", ..." * (len(rows.again) > 5)
+        notes = (
+            *notes,
+            f"left out of {path.name}: the names of its columns again, in line {again}",
+        )
+    # Its class would move those after it in the order of names.
+    if len(named) > 1 and is_total(rows.paths[chosen[-1]]) and not (inner / named[-1]).exists():
+        last = rows.paths[chosen.pop()]
+        named.pop()
+        notes = (*notes, f"left out of {path.name}: its last line, {last!r}, which is one of sums")
     if rows.classes:
         empty = [i for i in chosen if not rows.classes[i]]
         if empty:
@@ -258,6 +278,9 @@ def _columns(path: Path, reader: Iterator[list[str]]) -> _Rows:
     needed = max(c for c in (place, label, part) if c is not None)
     for number, row in enumerate((*first, *reader), 2 - len(first)):
         if not any(cell.strip() for cell in row):
+            continue
+        if row == header and not first:  # where lists were put together
+            rows.again.append(number)
             continue
         if len(row) <= needed or not row[place].strip():
             raise DataError(

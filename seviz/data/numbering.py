@@ -75,8 +75,8 @@ def numbered_folders(
             f"expected folders for --labels {order}, found images without classes in {source.name}; "
             "leave --labels out"
         )
-    if any("/" in f for f in folders):
-        folders = level_of_count(folders, outputs) or folders
+    level = level_of_count(folders, outputs) if any("/" in f for f in folders) else None
+    folders = level or folders
     names = in_order(list(dict.fromkeys(folders)), order)
     if len(names) != outputs:
         raise DataError(
@@ -86,6 +86,12 @@ def numbered_folders(
     notes = [
         f"the network's outputs are taken for the folders in {order} order, as --labels {order} says"
     ]
+    if level is not None:
+        is_outer = level[0] == source.folders[0].partition("/")[0]
+        notes.append(
+            f"folders lie in folders: the {'outer' if is_outer else 'inner'} ones, {outputs} as the outputs, "
+            f"are the classes ({', '.join(names[:5])}{', ...' * (len(names) > 5)})"
+        )
     other = other_order(names, order)
     if other is not None:
         place = next(i for i, (a, b) in enumerate(zip(names, other[1], strict=True)) if a != b)

@@ -81,21 +81,31 @@ def channel_dim(site: Site) -> int | None:
 
 def shift(site: Site, found: Excitation) -> Op | None:
     """Return the operator that adds another output of the same excitation to the scaled map, if any."""
-    excited = {id(op) for op in found.ops if op.name in LINEAR}
+    sum_ = added(site, found)
+    return sum_[0] if sum_ is not None else None
+
+
+def added(site: Site, found: Excitation) -> tuple[Op, Value] | None:
+    """Return that operator, and the output of the excitation that it adds."""
+    first = next((n for n, op in enumerate(found.ops) if op.name in LINEAR), len(found.ops))
+    # From the first layer on: a bias may be added by an operator of its own.
+    excited = {id(op) for op in found.ops[first:]}
     for out in site.op.outputs:
         for use in _uses(out):
             if use.name in {"add", "sub"}:
                 for other in use.activations:
-                    if other.numel and _comes_from(other, excited):
-                        return use
+                    # Of a gate times a map, written in this order, the product comes from there as well.
+                    own = root(other) is root(out)
+                    if other.numel and not own and _comes_from(other, excited):
+                        return use, other
     addend = site.op.args[0] if site.op.name == "addcmul" else None
     if isinstance(addend, Value) and _comes_from(addend, excited):
-        return site.op
+        return site.op, addend
     return None
 
 
 def _comes_from(value: Value, layers: set[int]) -> bool:
-    """Whether ``value`` is another part of the output of one of ``layers``."""
+    """Whether ``value`` is another part of what one of these operators gives."""
     if not any(op.name in SELECT for op in _chain(value)):
         return False  # of most maps: nobody has to walk through all that leads to them
     selected = False

@@ -8,6 +8,7 @@ that made them, and skips the rest. No module needs to know: the operators are t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from seviz.errors import CheckpointError
+from seviz.gates.additions import Addition, addition, parted
 from seviz.gates.attributes import attributes_restored
 from seviz.gates.find import Trace, TracedBlock
-from seviz.gates.graph import Op, Value, op_name, record
+from seviz.gates.graph import Graph, Op, Value, op_name, record
 from seviz.gates.inputs import call
 from seviz.gates.mode import DispatchMode
+from seviz.gates.own_size import OwnSize
 from seviz.gates.reading import ModeReading, multiplication
 from seviz.gates.sites import with_gate
 from seviz.gates.snapshot import Form, Keeper, Kept, Taker, writes
@@ -45,6 +48,8 @@ class _Way:
         sites: Number of the operator that applies each block's gate, by block name.
         readings: How the gate is found among its arguments, by number.
         live: For each site, the results of earlier operators that are used there or later.
+        additions: How a shift is found among the arguments of the operator that adds it, and the number of
+            the block's site, by number.
     """
 
     funcs: list[Any]
@@ -52,6 +57,7 @@ class _Way:
     sites: Mapping[str, int]
     readings: Mapping[int, ModeReading]
     live: Mapping[int, frozenset[_Slot]]
+    additions: Mapping[int, tuple[int, Addition]]
 
 
 @dataclass
@@ -65,6 +71,9 @@ class _State:
 class Rerun:
     """One batch through a network as often as asked, each time with other gates replaced.
 
+    Where a block shifts its map as well, a new gate of C numbers leaves the shift as it is; 2C numbers are
+    the gate, then the shift.
+
     Runs of one batch must be in the same context of automatic mixed precision, with its cache off: a
     cached weight would be one operator less in the second run.
 
@@ -74,7 +83,8 @@ class Rerun:
         example: Two images or more on the network's device, of the size of the batches to come.
 
     Raises:
-        CheckpointError: If the network takes another way for these images than in the traced pass.
+        CheckpointError: If the network takes another way for these images than in the traced pass; from
+            every run, if a shift is given that cannot be replaced.
 
     >>> from seviz.gates import trace
     >>> from seviz.networks.architectures.registry import build
@@ -90,10 +100,15 @@ class Rerun:
     def __init__(self, model: nn.Module, trace: Trace, example: Tensor) -> None:
         self._model = unwrap(model)
         self._by_name = {t.block.name: _reading(t) for t in trace.blocks}
+        self._channels = {t.block.name: t.block.channels for t in trace.blocks}
+        self._graph = trace.graph
+        sums = {t.block.name: addition(t) for t in trace.blocks if t.block.shift}
+        self._sums = {name: found for name, found in sums.items() if found is not None}
         self._way = self._recorded(example[:2])
         self._images: Tensor | None = None
         self._forms: list[Any] = []
         self._first, self._latest = _State(), _State()
+        self._shifts: dict[str, Tensor] = {}
 
     def _recorded(self, images: Tensor) -> _Way:
         """Return the way that the network takes for these images."""
@@ -107,7 +122,20 @@ class Rerun:
             sites,
             {sites[name]: reading for name, reading in self._by_name.items()},
             _live(ops, set(sites.values())),
+            self._additions(graph, ops, sites) if self._sums else {},
         )
+
+    def _additions(
+        self, graph: Graph, ops: Sequence[Op], sites: Mapping[str, int]
+    ) -> dict[int, tuple[int, Addition]]:
+        number, same = {op: n for n, op in enumerate(ops)}, OwnSize(self._graph, graph)
+        found = {}
+        for name, sum_ in self._sums.items():
+            op = same.op(sum_.op)
+            if op is None:
+                raise _another_way(name)
+            found[number[op]] = sites[name], sum_
+        return found
 
     @property
     def order(self) -> list[str]:
@@ -126,12 +154,17 @@ class Rerun:
         gates: dict[str, Tensor] = {}
         return self._from_images(images, {}, gates), gates
 
+    @property
+    def shifts(self) -> dict[str, Tensor]:
+        """Return the shifts [N, C] of the last `baseline`, of each block whose shift can be replaced."""
+        return self._shifts
+
     def begin(self, images: Tensor, gates: Mapping[str, Tensor]) -> Tensor:
         """Run a batch with some gates replaced, for `further` runs with more of them.
 
         Args:
             images: A batch [N, ...] on the network's device.
-            gates: Gates [C] for all images, or [N, C], by block name.
+            gates: Gates [C] for all images, or [N, C], by block name; with shifts [2C] or [N, 2C].
 
         Returns:
             The network's output.
@@ -142,7 +175,7 @@ class Rerun:
         """Run the batch of the last `baseline` or `begin` with other gates.
 
         Args:
-            gates: Gates [C] for all images, or [N, C], by block name.
+            gates: Gates [C] for all images, or [N, C], by block name; with shifts [2C] or [N, 2C].
 
         Returns:
             The network's output.
@@ -155,7 +188,7 @@ class Rerun:
         Only what comes after the new ones is computed.
 
         Args:
-            gates: Gates [C] for all images, or [N, C], by block name.
+            gates: Gates [C] for all images, or [N, C], by block name; with shifts [2C] or [N, 2C].
 
         Returns:
             The network's output.
@@ -168,6 +201,12 @@ class Rerun:
         return output
 
     def _numbered(self, gates: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        for name, gate in gates.items():
+            if gate.shape[-1] > self._channels[name] and name not in self._sums:
+                raise CheckpointError(
+                    f"expected a shift that is added to the scaled map as it is, found {name} with another; "
+                    "its gate alone can be replaced, so leave it out"
+                )
         return {self._way.sites[name]: gate for name, gate in gates.items()}
 
     def _from_images(
@@ -194,7 +233,23 @@ class Rerun:
                 reading = self._way.readings[number]
                 gates[names[number]] = reading.read(gate, self._model)
 
-        output = self._run(_Pass(self._way, changed, keep=first.kept, forms=forms, read=read))
+        shifts: dict[str, Tensor] = {}
+
+        def read_shift(number: int, args: Any) -> None:
+            site, sum_ = self._way.additions[number]
+            shifts[names[site]] = sum_.read(args, self._model)
+
+        output = self._run(
+            _Pass(
+                self._way,
+                changed,
+                keep=first.kept,
+                forms=forms,
+                read=read,
+                read_shift=read_shift if gates is not None else None,
+            )
+        )
+        self._shifts = shifts
         self._forms = forms
         self._first = self._latest = first
         return output
@@ -300,6 +355,7 @@ class _Pass(DispatchMode):
         keep: Filled with what is in use at each site from ``begin`` on.
         forms: Filled with the forms of all results.
         read: Given each site's number and gate, before it is replaced.
+        read_shift: Given the number and the arguments of each operator that adds a shift, likewise.
     """
 
     def __init__(
@@ -313,11 +369,13 @@ class _Pass(DispatchMode):
         keep: _KeptAt | None = None,
         forms: list[Any] | None = None,
         read: Callable[[int, Tensor], None] | None = None,
+        read_shift: Callable[[int, Any], None] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._way, self._changed, self._begin = way, changed, begin
         self._start, self._old = start or {}, old or []
         self._keep, self._forms, self._read = keep, forms, read
+        self._read_shift = read_shift
         self._number = 0
         self._taker, self._keeper = Taker(), Keeper()
         self._wanted: frozenset[_Slot] = frozenset().union(*way.live.values())
@@ -356,13 +414,27 @@ class _Pass(DispatchMode):
             if self._read is not None:
                 self._read(number, args[_place(func, reading)])
             if number in self._changed:
-                args = with_gate(func, args, reading, self._changed[number])
+                args = with_gate(func, args, reading, self._parted(number, reading)[0])
+        if number in self._way.additions:
+            args = self._shifted(number, args)
         if self._keep is not None and targets:
             self._keeper.before_writing(targets)
         result = func(*args, **kwargs)
         if self._forms is not None:
             self._forms.append(tree_map(_form, result))
         return result
+
+    def _parted(self, site: int, reading: ModeReading) -> tuple[Tensor, Tensor | None]:
+        """Return the new gate of a site, and the new shift, if there is one."""
+        return parted(self._changed[site], math.prod(reading.sizes))
+
+    def _shifted(self, number: int, args: Any) -> Any:
+        """Return the arguments of the operator that adds a shift, with the new one if there is one."""
+        site, sum_ = self._way.additions[number]
+        if self._read_shift is not None:
+            self._read_shift(number, args)
+        shift = self._parted(site, sum_.reading)[1] if site in self._changed else None
+        return args if shift is None else sum_.replaced(args, shift)
 
     def _skipped(self, number: int, targets: list[Any]) -> Any:
         if len(targets) == 1 and isinstance(targets[0], Tensor):

@@ -27,6 +27,7 @@ from seviz.networks.class_names import (
     table_of,
 )
 from seviz.results.classes import ClassTable
+from seviz.results.totals import is_total
 
 # Files that name classes where they lie beside a checkpoint, the plainest first.
 _BESIDE = (
@@ -58,14 +59,51 @@ def classes_beside(checkpoint: Path, outputs: int | None) -> tuple[ClassTable | 
             names = _read(folder / name) if os.path.isfile(folder / name) else None
         except (OSError, ValueError, RecursionError):
             continue
+        names, left_out = without_total(names or [], outputs)
         if names and len(names) == outputs:
-            return table_of(names), f"the classes are named by {name} beside the checkpoint"
+            note = f"the classes are named by {name} beside the checkpoint"
+            return table_of(names), f"{note}, but {left_out}" if left_out else note
         if names and outputs is not None and name != _BESIDE[-1]:
             unfit = unfit or (
                 f"{name} beside the checkpoint names {len(names)} classes, the network has {outputs} "
                 "outputs: not used"
             )
     return None, unfit
+
+
+def classes_in_folder(folder: Path, outputs: int | None) -> tuple[ClassTable, str] | None:
+    """Return the class names in a file of a folder, as of a data set, and what the file is called.
+
+    Args:
+        folder: The folder.
+        outputs: How many outputs the network has; files of other counts are not looked at.
+    """
+    for name in _BESIDE:
+        try:
+            names = _read(folder / name) if os.path.isfile(folder / name) else None
+        except (OSError, ValueError, RecursionError):
+            continue
+        names, _ = without_total(names or [], outputs)
+        if names and len(names) == outputs:
+            return table_of(names), name
+    return None
+
+
+def without_total(names: list[str], outputs: int | None) -> tuple[list[str], str | None]:
+    """Return names without a row of sums at their end, and a remark.
+
+    The number of outputs tells it from a class that is called so.
+
+    Args:
+        names: In the order of the outputs.
+        outputs: How many the network has.
+
+    >>> without_total(["cat", "dog", "Total"], 2), without_total(["cat", "dog", "all"], 3)[1]
+    ((['cat', 'dog'], "the last, 'Total', is left out: a row of sums"), None)
+    """
+    if outputs and len(names) == outputs + 1 and is_total(names[-1]):
+        return names[:-1], f"the last, {names[-1]!r}, is left out: a row of sums"
+    return names, None
 
 
 def classes_called(table: ClassTable, checkpoint: Path) -> tuple[ClassTable, str | None]:

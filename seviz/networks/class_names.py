@@ -45,11 +45,20 @@ _DEPTH = 5
 
 def table_of(names: Sequence[str]) -> ClassTable:
     """Return the classes of these names; a thousand that are ImageNet's get its ids and synonyms."""
-    if len(names) == NUM_CLASSES:
-        known = imagenet_classes()
-        if all(index in known.rows(name) for index, name in enumerate(names)):
-            return known
-    return ClassTable.from_labels(list(names))
+    return imagenet_classes() if _are_imagenets(names) else ClassTable.from_labels(list(names))
+
+
+def _are_imagenets(names: Sequence[str]) -> bool:
+    """Return whether names are those of ImageNet's thousand classes, in their order."""
+    if len(names) != NUM_CLASSES:
+        return False
+    known = imagenet_classes()
+    return all(index in known.rows(name) for index, name in enumerate(names))
+
+
+def _differ(names: Sequence[str]) -> bool:
+    """Return whether each class has a name of its own; in short lists ImageNet's two cranes do not."""
+    return len(set(names)) == len(names) or _are_imagenets(names)
 
 
 def classes_in(facts: Mapping[str, Any], outputs: int | None) -> ClassTable | None:
@@ -177,7 +186,7 @@ def names_from(value: Any, depth: int = 0) -> list[str] | None:
         value = [v["name"] for v in value]
     names = [_text(v) for v in value]
     found = [name for name in names if name is not None]
-    return found if found and len(found) == len(names) == len(set(found)) else None
+    return found if found and len(found) == len(names) and _differ(found) else None
 
 
 def _named(facts: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -233,7 +242,7 @@ def in_order(pairs: Sequence[tuple[int, str]], wanted: int) -> list[str] | None:
     if not pairs or len(pairs) != wanted or numbers != list(range(len(pairs))):
         return None
     names = [name for _, name in sorted(pairs)]
-    return names if len(set(names)) == len(names) else None
+    return names if _differ(names) else None
 
 
 def _from_text(text: str, depth: int) -> list[str] | None:

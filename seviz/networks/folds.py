@@ -18,6 +18,7 @@ from torch import nn
 from seviz.errors import CheckpointError, printable
 from seviz.networks.architectures.folded import (
     ChannelScale,
+    ChannelScaleShift,
     FixedGate,
     PassThrough,
     Zeros,
@@ -28,6 +29,7 @@ from seviz.networks.architectures.folded import (
 KINDS: Mapping[str, Callable[[Sequence[int]], nn.Module]] = {
     "passed": lambda shape: PassThrough(),
     "scale": ChannelScale,
+    "scale_shift": ChannelScaleShift,
     "gate": FixedGate,
     "zeros": Zeros,
 }

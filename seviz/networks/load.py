@@ -16,7 +16,12 @@ from seviz.networks.arch import build_architecture, describe_architecture, is_kn
 from seviz.networks.architectures.registry import AMBIGUOUS, READERS
 from seviz.networks.building import no_random_numbers
 from seviz.networks.choosing import choose, places_outside
-from seviz.networks.class_files import classes_beside, classes_called, read_class_names
+from seviz.networks.class_files import (
+    classes_beside,
+    classes_called,
+    read_class_names,
+    without_total,
+)
 from seviz.networks.class_names import table_of, with_folders
 from seviz.networks.documented import documented, outputs_of
 from seviz.networks.filling import check_finite, check_fit, check_floating, check_plain, fill
@@ -176,11 +181,16 @@ def _with_names(loaded: LoadedModel, spec: str | Path, options: LoadOptions) -> 
     """Return the network with the class names that the user gives, else its own, else those beside it."""
     given = options.class_names
     if given is not None:
+        notes = loaded.notes
         if isinstance(given, str | Path):
             named = read_class_names(given, loaded.classes)
+            names, left_out = without_total(named.labels, outputs_of(loaded.model))
+            if left_out is not None:
+                named = table_of(names)
+                notes = (*notes, f"of the names in {Path(given).name}, {left_out}")
         else:
             named = table_of([str(name) for name in given])
-        return replace(loaded, classes=with_folders(named, loaded.classes))
+        return replace(loaded, classes=with_folders(named, loaded.classes), notes=notes)
     if not Path(spec).exists():
         return loaded
     if loaded.classes is not None:

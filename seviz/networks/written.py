@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor, strided
 
 from seviz.networks.formats.pickles import Array
-from seviz.results.preprocessing import CROP_MODES, Preprocessing
+from seviz.networks.written_text import MOST_TEXT, told_in
+from seviz.results.preprocessing import CROP_MODES, Preprocessing, turned
 
 _FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 # What transformers calls Pillow's filters.
@@ -26,11 +27,17 @@ _CONSTANTS = {
     for name in ("mean", "std")
 }
 _PAIRS = ("mean_std", "meanstd", "mean_and_std", "norm_stats", "norm_mean_std", "stats")
+_NAMES = frozenset(name for known in _CONSTANTS.values() for name in known)
 _CHANNELS = ("in_chans", "chans", "in_channels")
+# What says that the network sees blue first: a word, a flag that is set, or one that is not.
+_ORDERS = (
+    *("channel_order", "channels_order", "color_order", "colour_order", "color_space"),
+    *("colorspace", "color_mode", "image_mode", "input_space"),
+)
+_BLUE_FIRST, _RED_FIRST = ("bgr", "is_bgr", "use_bgr", "do_flip_channel_order"), ("to_rgb",)
 # A tensor of more numbers is no mean per channel.
 _MOST_NUMBERS = 4
-# A configuration as text is a few kilobytes.
-_MOST_TEXT, _DEPTH = 1 << 18, 4
+_DEPTH = 4
 # timm's train.py has all of these among its arguments. One that is None means what the network's own
 # configuration says, as timm's `resolve_data_config` reads them.
 _TIMMS = frozenset({"mean", "std", "img_size", "crop_pct", "interpolation"})
@@ -61,6 +68,8 @@ def written(facts: Mapping[str, Any], known: Preprocessing) -> Preprocessing | N
         return None
     _, name, parts, settled = max(found, key=lambda f: f[0])
     told = {*parts, *({"crop_pct"} if "input_size" in parts else ()), *settled}
+    if parts.get("channel_order", known.channel_order) != known.channel_order:
+        parts = {**{part: turned(getattr(known, part)) for part in _CONSTANTS}, **parts}
     return replace(
         known,
         **parts,
@@ -91,12 +100,14 @@ def _opened(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         inner = _read_text(value) if isinstance(value, str) else value
         if isinstance(inner, Mapping) and not isinstance(value, Mapping):
             yield from ((f"{key}.{path}", leaf) for path, leaf in _flat(inner))
-        else:
-            yield key, inner
+            continue
+        if isinstance(inner, str):
+            yield from ((f"{key}.{name}", told) for name, told in told_in(inner, _NAMES).items())
+        yield key, inner
 
 
 def _read_text(text: str) -> Any:
-    if text[:1] not in ("{", "[", "(") or len(text) > _MOST_TEXT:
+    if text[:1] not in ("{", "[", "(") or len(text) > MOST_TEXT:
         return text
     try:
         return json.loads(text) if text[:1] != "(" else json.loads(f"[{text[1:].rstrip()[:-1]}]")
@@ -119,12 +130,11 @@ def constants_among(tensors: Mapping[str, Tensor], used: Set[str]) -> dict[str, 
         tensors: Every tensor of the file.
         used: Names of the network's own.
     """
-    names = {name for known in _CONSTANTS.values() for name in known}
     return {
         name: tensor
         for name, tensor in tensors.items()
         if name not in used
-        and name.rpartition(".")[2].lower() in names
+        and name.rpartition(".")[2].lower() in _NAMES
         and 0 < tensor.numel() <= _MOST_NUMBERS
     }
 
@@ -156,8 +166,10 @@ def _read(group: Mapping[str, Any], known: Preprocessing) -> tuple[dict[str, Any
     if mean is not None and std is not None:
         scale = 255 if max(*mean, *std) > 1 else 1  # of pixels as they are stored
         parts["mean"], parts["std"] = (tuple(v / scale for v in vs) for vs in (mean, std))
-    elif size is None and not group.keys() >= _TIMMS:
+    elif size is None and not group.keys() >= _TIMMS and not _is_blue_first(group):
         return {}, frozenset()
+    if _is_blue_first(group):
+        parts["channel_order"] = "bgr"
     share = group.get("crop_pct")
     if share is not None and _is_number(share) and 0 < share <= 1:
         parts["crop_pct"] = float(share)
@@ -208,6 +220,8 @@ def _size(group: Mapping[str, Any], known: tuple[int, ...]) -> tuple[int, ...] |
             sides = [channels, sides, sides]
         elif isinstance(sides, list) and len(sides) == 2:
             sides = [channels, *sides]
+        elif isinstance(sides, list) and len(sides) == 3 and _is_channels_last(sides):
+            sides = [sides[2], *sides[:2]]
         if (
             isinstance(sides, list)
             and len(sides) == 3
@@ -217,6 +231,15 @@ def _size(group: Mapping[str, Any], known: tuple[int, ...]) -> tuple[int, ...] |
         ):
             return sides[0], sides[1], sides[2]
     return None
+
+
+def _is_blue_first(group: Mapping[str, Any]) -> bool:
+    words = (group.get(name) for name in _ORDERS)
+    return (
+        any(isinstance(word, str) and word.lower() == "bgr" for word in words)
+        or any(group.get(name) is True for name in _BLUE_FIRST)
+        or any(group.get(name) is False for name in _RED_FIRST)
+    )
 
 
 def _constants(group: Mapping[str, Any], name: str, channels: int) -> tuple[float, ...] | None:
@@ -256,6 +279,11 @@ def _numbers(value: Any, name: str, channels: int) -> tuple[float, ...] | None:
     if len(numbers) != channels or (name == "std" and min(numbers) <= 0):
         return None
     return numbers
+
+
+def _is_channels_last(sides: Sequence[Any]) -> bool:
+    """Return whether a size is written as height, width, channels; no image has hundreds of the latter."""
+    return sides[2] in (1, 3, 4) and all(_is_number(n) and n > _MOST_NUMBERS for n in sides[:2])
 
 
 def _is_number(value: Any) -> bool:

@@ -68,12 +68,22 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """The columns that were wanted, and the number of rows."""
+    """The columns that were wanted, and the number of rows.
+
+    Attributes:
+        rows: How many there are.
+        classes: By what they are for.
+        numbers: Likewise, float64 [N].
+        texts: Likewise.
+        last: Cells of the last two rows by place in the table, without those of the classes, as far as
+            they were read.
+    """
 
     rows: int
     classes: Mapping[str, Column]
     numbers: Mapping[str, Floats]
     texts: Mapping[str, list[str]]
+    last: Sequence[Mapping[int, str]] = ()
 
 
 Choose = Callable[[Sequence[str]], Wanted]
@@ -168,7 +178,15 @@ def _columns(path: Path, names: Sequence[str], rows: Iterator[list[str]], wanted
     counted = [(numbers[role], place, role) for role, place in wanted.numbers.items()]
     listed = [(texts[role], place) for role, place in wanted.texts.items()]
     total = 0
-    for total, row in enumerate(rows, start=1):
+    before: Sequence[str] = ()
+    row: Sequence[str] = ()
+    for total, following in enumerate(rows, start=1):
+        before, row = row, following
+        if row == names:
+            raise DataError(
+                f"expected an image in every row of {path.name}, found the names of the columns again in row "
+                f"{total}, as where files were put together; take it out"
+            )
         for codes, place in coded:
             codes.add(lively(row[place].strip()))
         for values, place, role in counted:
@@ -180,7 +198,12 @@ def _columns(path: Path, names: Sequence[str], rows: Iterator[list[str]], wanted
         {role: codes.column() for role, codes in classes.items()},
         {role: np.frombuffer(values, np.float64) for role, values in numbers.items()},
         texts,
+        [_without(cells, {*wanted.classes.values()}) for cells in (before, row) if cells],
     )
+
+
+def _without(row: Sequence[str], classes: set[int]) -> dict[int, str]:
+    return {place: cell.strip() for place, cell in enumerate(row) if place not in classes}
 
 
 def number(text: str, role: str, row: int, name: str) -> float:

@@ -106,6 +106,11 @@ def _parquet_columns(path: Path, file: IO[bytes], choose: Choose) -> Read:
         {role: codes.column() for role, codes in classes.items()},
         {role: np.concatenate([*parts, np.zeros(0)]) for role, parts in numbers.items()},
         texts,
+        [
+            {wanted.texts[role]: cells[place] for role, cells in texts.items()}
+            for place in (-2, -1)
+            if total > 1
+        ],
     )
 
 

@@ -29,6 +29,7 @@ from seviz.results.parquet import pyarrow_for, read_parquet
 from seviz.results.record import CALIBRATION_BINS, TOP
 from seviz.results.shares import shown_share
 from seviz.results.spelling import class_names, composed, whole_number
+from seviz.results.totals import check_no_totals, repeated
 
 MOST_CLASSES = 10_000
 # Different classes and rows below which it is no sign of anything that most are one off.
@@ -68,6 +69,7 @@ class PredictionTable:
         top: Positions of the k classes with the largest outputs, largest first, int64 [N, k].
         probability: Their probabilities, float64 [N, k].
         subject: What was evaluated on what, for people.
+        notes: Remarks on how the table was read.
     """
 
     labels: tuple[str, ...]
@@ -78,6 +80,7 @@ class PredictionTable:
     top: Ints | None = None
     probability: Floats | None = None
     subject: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.true)
@@ -215,7 +218,8 @@ def read_predictions(path: str | Path) -> PredictionTable:
 
     Raises:
         DataError: If there is no such file, a column is missing or there twice, a cell is empty, a class may
-            be one or two, a confidence is not between 0 and 1, or there are more than 16,777,216 rows.
+            be one or two, a row is one of sums, a confidence is not between 0 and 1, or there are more than
+            16,777,216 rows.
         UsageError: If it is Parquet, and pyarrow is not installed.
     """
     source = Path(path)
@@ -241,6 +245,13 @@ def read_predictions(path: str | Path) -> PredictionTable:
             f"expected at most {MOST_CLASSES:,} classes in {source.name}, found "
             f"{len(set(named.values())):,}; check which columns hold the classes"
         )
+    check_no_totals(
+        read.last,
+        true,
+        predicted,
+        lambda: _indices(classes, named, source.name) is not None,
+        source.name,
+    )
     top = _top(classes, named)
     labels, position = _order(classes, named, top, source.name)
 
@@ -251,14 +262,17 @@ def read_predictions(path: str | Path) -> PredictionTable:
     _check_beginning(*at, labels, source.name)
     best = np.stack([places(column) for column in top], axis=1) if top else None
     _check_top(best, labels, source.name)
+    paths = read.texts.get("path")
+    again = repeated(paths, at[0]) if paths is not None else None
     return PredictionTable(
         labels=labels,
         true=at[0],
         predicted=at[1],
         confidence=_confidence(read.numbers.get("confidence"), source.name),
-        paths=tuple(read.texts["path"]) if "path" in read.texts else None,
+        paths=tuple(paths) if paths is not None else None,
         top=best,
         subject=source.name,
+        notes=(again,) if again is not None else (),
     )
 
 

@@ -133,7 +133,8 @@ class Preprocessing:
             base,
             **given,
             assumed=tuple(name for name in base.assumed if name not in settled),
-            given=tuple(dict.fromkeys((*base.given, *given))),
+            # In one order, in whichever it was said: records are told apart by it.
+            given=tuple(sorted({*base.given, *given})),
         )
 
     def for_channels(self, channels: int | None) -> Preprocessing:

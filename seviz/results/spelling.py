@@ -26,6 +26,9 @@ _WNID = re.compile(r"n\d{8}")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.0*)?", re.ASCII)
 # A list of one: ``['cat']``, ``(3,)``, ``tensor([3])``.
 _LISTED = re.compile(r"(?:tensor|array)?[\[(]{1,3}([^\[\]()]*?),?[\])]{1,3}")
+# Several classes in one cell: ``['cat', 'dog']``, ``cat|dog``.
+_LIST = re.compile(r"[\[({](.*)[\])}]", re.DOTALL)
+_BETWEEN = re.compile(r"[,;|]")
 _STRAIGHT = {
     **dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc"), "'"),
     **dict.fromkeys(map(ord, "\u201c\u201d\u201f"), '"'),
@@ -86,6 +89,7 @@ def class_names(true: Iterable[str], predicted: Iterable[str], file: str) -> dic
         for texts in columns.values():
             _check_once(texts, numbers, file)
         return {text: str(number) for text, number in numbers.items()}
+    _check_one_each(columns, file)
     _check_look_alikes(columns, file)
     return {text: text for text in every}
 
@@ -127,6 +131,24 @@ def _check_once(texts: Iterable[str], numbers: Mapping[str, int | None], file: s
                 f"expected each class written in one way in {file}, found {other!r} and {text!r} in one "
                 "column; write both alike"
             )
+
+
+def _check_one_each(columns: Mapping[str, list[str]], file: str) -> None:
+    """Refuse a cell of several classes: the five best, or the labels of an image that has more than one."""
+    known = {text for texts in columns.values() for text in texts}
+    shared = set(columns["true"]).intersection(columns["predicted"])
+    for name, texts in columns.items():
+        for text in texts:
+            listed = _LIST.fullmatch(text)
+            # "black, white" may be a class of its own where both columns have it.
+            if (listed is None and text in shared) or not _BETWEEN.search(text):
+                continue
+            parts = [part.strip(" '\"") for part in _BETWEEN.split(listed[1] if listed else text)]
+            if len(parts) > 1 and known.issuperset(filter(None, parts)):
+                raise DataError(
+                    f"expected one class in each cell of {file}, found {_short(text)} as a {name} one, which "
+                    "lists several; write the first, or the one that counts"
+                )
 
 
 def _check_look_alikes(columns: Mapping[str, list[str]], file: str) -> None:

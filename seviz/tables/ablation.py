@@ -16,6 +16,8 @@ SINGLE, CUMULATIVE = "single", "cumulative"
 
 
 def _verdict(effect: Effect) -> str | Cell:
+    if not effect.judged:
+        return "cannot be said"
     return Cell("significant", "strong") if effect.significant else "by chance"
 
 

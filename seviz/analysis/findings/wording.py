@@ -151,16 +151,8 @@ def remarks(findings: Findings) -> list[str]:
     blocks = findings.blocks
     found = []
     moving = [b for b in blocks if b.moves and b.class_share is not None]
-    if len(moving) > 1:
-        most, least = (
-            choose(moving, key=lambda b: b.class_share.value if b.class_share else 0.0)
-            for choose in (max, min)
-        )
-        found.append(
-            f"Class explains most of the gate variance in {most.block}, {shown(most.class_share)}, and least "
-            f"in {least.block}, {shown(least.class_share)}; under shuffled labels it would be "
-            f"{most.shuffled:.3f}."
-        )
+    if len(moving) > 1 and blocks[0].images >= FEWEST_IMAGES:
+        found.append(_most_and_least(moving))
     found += [
         f"In {b.block} {percent(b.scale_only)} of the difference between classes is one factor for all "
         f"channels, from {b.factors[0]:.2f} to {b.factors[1]:.2f}: one profile, scaled."
@@ -178,6 +170,25 @@ def remarks(findings: Findings) -> list[str]:
             "on classes leave such blocks out."
         )
     return found
+
+
+def _most_and_least(moving: Sequence[BlockFindings]) -> str:
+    """Return in which blocks class explains most and least, or that the intervals do not tell."""
+    most, least = (
+        choose(moving, key=lambda b: b.class_share.value if b.class_share else 0.0)
+        for choose in (max, min)
+    )
+    shares = f"{shown(most.class_share)}, and least in {least.block}, {shown(least.class_share)}"
+    high = least.class_share.high if least.class_share is not None else None
+    if most.class_share is not None and high is not None and most.class_share.above(high):
+        return (
+            f"Class explains most of the gate variance in {most.block}, {shares}; under shuffled labels it "
+            f"would be {most.shuffled:.3f}."
+        )
+    return (
+        f"Where class explains most of the gate variance cannot be said: seen most in {most.block}, "
+        f"{shares}; under shuffled labels it would be {most.shuffled:.3f}."
+    )
 
 
 def _too_few(block: BlockFindings) -> str:

@@ -37,6 +37,25 @@ class ChannelScale(nn.Module):
         return x * self.scale
 
 
+class ChannelScaleShift(nn.Module):
+    """Stands where a scale-plus-shift block was: scales and shifts each channel by fixed numbers.
+
+    Args:
+        shape: Shape of scale and shift, which broadcast over a map: (C, 1, 1) for [N, C, H, W].
+    """
+
+    scale_shift: Tensor
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        shape = tuple(shape)
+        self.register_buffer("scale_shift", torch.stack([torch.ones(shape), torch.zeros(shape)]))
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the map [N, ...], scaled and shifted."""
+        return x * self.scale_shift[0] + self.scale_shift[1]
+
+
 class FixedGate(nn.Module):
     """Stands where an excitation was: gives the same numbers for every image.
 

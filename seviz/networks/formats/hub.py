@@ -14,6 +14,9 @@ from seviz.networks.formats.foreign import foreign_folder
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".tar", ".keras", ".h5")
 _CONFIG, _PROCESSOR = "config.json", "preprocessor_config.json"
+# What processors of transformers are known by, the flag of those that give blue first, and their two sizes.
+_KINDS = frozenset({"image_processor_type", "feature_extractor_type"})
+_FLIPS, _SIDES, _WHOLE_FROM = "do_flip_channel_order", ("size", "crop_size"), 384
 # Configurations are a few kilobytes, a thousand class names among them.
 _MOST_BYTES = 4 << 20
 _DEPTH = 4
@@ -60,21 +63,18 @@ def facts_beside(weights: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if "architecture" in config or "pretrained_cfg" in config:
         facts = {f"{_CONFIG}.{key}": value for key, value in _flat(config).items()}
-    if "image_mean" in processor:
+    if "image_mean" in processor or _KINDS.intersection(processor):
         facts |= {f"{_PROCESSOR}.{key}": value for key, value in _processed(processor).items()}
     return facts
 
 
 def _processed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a processor of transformers in timm's words: it resizes to ``size``, then crops."""
-    told = {
-        key: config[key]
-        for key in ("image_mean", "image_std", "resample", "crop_pct")
-        if key in config
-    }
-    size, crop = (
-        config[k] if isinstance(config.get(k), dict) else {} for k in ("size", "crop_size")
-    )
+    told = {key: config[key] for key in ("resample", "crop_pct", _FLIPS) if key in config}
+    told |= _normalised(config)
+    share = config.get("crop_pct")
+    sizes = [_sides(config.get(key), keeps=key == "size" and share is not None) for key in _SIDES]
+    size, crop = sizes
     crop = crop if config.get("do_center_crop", bool(crop)) else {}
     final = crop or size
     edge = size.get("shortest_edge")
@@ -82,12 +82,52 @@ def _processed(config: Mapping[str, Any]) -> dict[str, Any]:
         told["input_size"] = [final["height"], final["width"]]
     elif isinstance(edge, int):
         told["input_size"] = [edge, edge]
-    if "height" in size:
+    # ConvNeXt's takes the whole image from this size on.
+    if "height" in size or (isinstance(edge, int) and share is not None and edge >= _WHOLE_FROM):
         told["crop_mode"] = "squash"
+        told.pop("crop_pct", None)
     before = edge if edge is not None else size.get("height")
     if crop and isinstance(before, int) and isinstance(crop.get("height"), int):
         told["crop_pct"] = crop["height"] / max(before, crop["height"])
     return told
+
+
+def _sides(value: Any, *, keeps: bool) -> Mapping[str, Any]:
+    """Return a size as the newer files have it; an older one has a number for a square.
+
+    Args:
+        value: What the file has.
+        keeps: Whether a number is the shorter side, so that the image keeps its shape.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"shortest_edge": value} if keeps else {"height": value, "width": value}
+    return value if isinstance(value, dict) else {}
+
+
+def _normalised(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return mean and deviation on the scale of 0 to 1.
+
+    A pixel p of 0 to 255 becomes ``(p * rescale_factor - mean) / std``, with 1 taken from the product where
+    ``rescale_offset`` says so; each step may be left out. EfficientNet's divides by the deviation twice where
+    it says ``include_top``.
+    """
+    mean, std = config.get("image_mean"), config.get("image_std")
+    if not config.get("do_normalize", mean is not None):
+        mean, std = [0.0], [1.0]
+    factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
+    offset = 1.0 if config.get("rescale_offset") and config.get("do_rescale", True) else 0.0
+    lists = [v for v in (mean, std) if isinstance(v, list) and all(map(_is_number, v))]
+    if not (_is_number(factor) and factor > 0 and len(lists) == 2):
+        return {} if mean is None else {"image_mean": mean, "image_std": std}
+    scale, power = round(255 * factor, 9), 2 if config.get("include_top") else 1
+    return {
+        "image_mean": [(m + offset) / scale for m in lists[0]],
+        "image_std": [s**power / scale for s in lists[1]],
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _json(path: Path) -> Mapping[str, Any]:

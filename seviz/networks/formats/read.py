@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from seviz.errors import CheckpointError
@@ -19,6 +20,8 @@ from seviz.results.spec import check_there
 
 # Every kind of file that is read; the first that recognises a file reads it.
 READERS = (KERAS, TFLITE, TORCHSCRIPT, EXPORTED, SAFETENSORS, ONNX, TORCH_SAVE)
+# As hubs name the parts of large weights: model-00001-of-00002.safetensors.
+_SHARD = re.compile(r"-(\d{4,6})-of-(\d{4,6})\.\w+$", re.ASCII)
 TITLES = ", ".join(reader.title for reader in READERS)
 
 
@@ -39,6 +42,12 @@ def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
         raise CheckpointError(
             f"expected a checkpoint file, found {what} at {path}; give a file, timm:NAME or "
             "torchvision:NAME"
+        )
+    shard = _SHARD.search(path.name)
+    if shard is not None and int(shard[2]) > 1:
+        raise CheckpointError(
+            f"expected weights in one file, found {path.name}, part {int(shard[1])} of {int(shard[2])}; load "
+            "all parts with their library and save one file"
         )
     seen = Seen(path, b"")
     try:

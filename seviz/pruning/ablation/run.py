@@ -27,7 +27,7 @@ from seviz.data import KeptBatches
 from seviz.data.loaders import Loading
 from seviz.errors import DataError, UsageError
 from seviz.gates import trace
-from seviz.pruning.ablation.study import Means, Study, means_of
+from seviz.pruning.ablation.study import Means, Study, kind_of_gates, means_of
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
 from seviz.results.alarms import alarm_of
@@ -35,6 +35,7 @@ from seviz.results.blocks import GateBlock
 from seviz.results.mechanisms import chosen
 from seviz.results.record import Record
 from seviz.results.seeds import checked_seed
+from seviz.results.stats import Array
 
 _BY = ("block", "stage")
 _GATES = ("one", "mean", "shuffle")
@@ -79,14 +80,16 @@ def ablate(
             several times where they do not fit into memory, and must then come in the same order.
         options: How the passes are made.
         by: Replace the gates of one ``block`` at a time, or of one ``stage``.
-        gates: ``one`` passes the map on unscaled. ``mean`` holds each gate at its mean over all images,
-            each image weighing the same, whatever its class. ``shuffle`` gives each image the gates that
+        gates: ``one`` passes the map on unscaled, and unshifted where a block gives a shift as well.
+            ``mean`` holds each gate, and such a shift, at its mean over all images, each image weighing
+            the same, whatever its class. ``shuffle`` gives each image the gates that
             the network has for another image: the one before it in a random order of all images, in
             which the last comes before the first. So the gates of every image are used once, and
-            neither class nor batch matters. A shift that comes with a gate stays as it is. A gate that
-            differs from pixel to pixel is held at one number for each channel: its mean over all images
-            and pixels, or 1; it cannot be shuffled.
-        record: Where the mean gates come from, of the same network and images; a first pass by default.
+            neither class nor batch matters; a shift then stays that of the image. A gate that differs
+            from pixel to pixel is held at one number for each channel: its mean over all images and
+            pixels, or 1; it cannot be shuffled.
+        record: Where the mean gates come from, of the same network and images; a first pass by default, and
+            always where a block shifts as well: a record holds no shifts.
         must_fit: Whether a record of something else is an error; else a first pass is made.
         seed: Of the random order for ``shuffle``.
         command: The command line, for the result.
@@ -119,8 +122,16 @@ def ablate(
     ready = prepare(network, data, replace(options, require_se=True), loading)
     loaded = ready.loaded
     ready.require_scored()
-    shuffled = gates == "shuffle"
-    images = KeptBatches(ready.batches(seed=seed if shuffled else None))
+    exchanged = gates == "shuffle"
+    images = KeptBatches(ready.batches(seed=seed if exchanged else None))
+    shifted = [b.name for b in ready.blocks if b.shift]
+    if record is not None and shifted:
+        if must_fit:
+            raise DataError(
+                f"expected blocks that only scale with a record, which holds no shifts, found {shifted[0]}, "
+                "which also shifts; leave the record out for a first pass"
+            )
+        record = None
     if record is not None and (differs := _differences(record, ready, images.total)):
         if must_fit:
             raise DataError(
@@ -129,7 +140,7 @@ def ablate(
             )
         record = None
     fit = check_input(ready)
-    traced = trace(loaded.model, ready.example, _mechanism(options))
+    traced = trace(loaded.model, ready.example, kind_of_gates(options))
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
@@ -145,8 +156,8 @@ def ablate(
         study = Study(ready, traced, images, on_batch)
         means: Means = {}
         if gates == "mean":
-            means = means_of(record.arrays) if record is not None else study.mean_gates()
-        new = None if shuffled else _constants(ready, means)
+            means = means_of(record.arrays) if record is not None else study.means()
+        new = None if exchanged else _constants(ready, means)
         single, found = study.one_at_a_time(_named(sets), new, means=record is not None)
         partial = study.partial
         if record is not None and not partial:
@@ -206,16 +217,11 @@ def _check(by: str, gates: str, record: Record | None, options: PassOptions) -> 
         raise UsageError(
             f"expected a record with mean gates, found it with gates {gates!r}; leave it out"
         )
-    if gates == "shuffle" and any(kind.per_pixel for kind in chosen(_mechanism(options))):
+    if gates == "shuffle" and any(kind.per_pixel for kind in chosen(kind_of_gates(options))):
         raise UsageError(
             "expected gates that are one for each channel, found gates that differ from pixel to pixel, "
             "which fit no other image; give one or mean"
         )
-
-
-def _mechanism(options: PassOptions) -> str:
-    """Return the kind of gates that is replaced."""
-    return "gate" if options.without_squeeze else options.mechanism
 
 
 def _sets(blocks: Sequence[GateBlock], by: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -234,13 +240,17 @@ def _named(sets: Sequence[_Set]) -> dict[str, tuple[str, ...]]:
 
 
 def _constants(ready: Prepared, means: Means) -> dict[str, Tensor]:
-    """Return what replaces each gate for all images: its mean, or 1."""
+    """Return what replaces each block for all images: its means; or a gate of 1, and a shift of 0."""
     return {
         b.name: torch.as_tensor(
-            means.get(b.name, np.ones(b.channels)), dtype=torch.float32, device=ready.device
+            means.get(b.name, _passing_on(b)), dtype=torch.float32, device=ready.device
         )
         for b in ready.blocks
     }
+
+
+def _passing_on(block: GateBlock) -> Array:
+    return np.repeat([1.0, 0.0][: 1 + block.shift], block.channels)
 
 
 def _ranked(sets: Sequence[_Set], single: Changes) -> list[_Set]:
@@ -319,7 +329,10 @@ def _notes(ready: Prepared, gates: str, record: Record | None, seed: int) -> Ite
         )
     shifted = [b.name for b in ready.blocks if b.shift]
     if shifted:
-        yield (
-            f"{len(shifted)} blocks add a shift as well ({shifted[0]} ... {shifted[-1]}), which stays: their "
-            "excitation is still needed, and none of its parameters go"
-        )
+        how = {
+            "mean": "held at its mean over the same images",
+            "one": "held at 0: the map passes unscaled and unshifted",
+            "shuffle": "left that of the image, so that the excitation is still run",
+        }[gates]
+        which = f"{shifted[0]} ... {shifted[-1]}" if len(shifted) > 1 else shifted[0]
+        yield f"the shift that {len(shifted)} blocks add as well ({which}) is {how}"

@@ -7,22 +7,30 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seviz.collect.forward import interrupts
 from seviz.collect.observers import GateSums, Observation
+from seviz.collect.options import PassOptions
 from seviz.collect.prepared import Prepared
 from seviz.data import KeptBatches
-from seviz.errors import DataError, DeviceError
+from seviz.errors import CheckpointError, DataError, DeviceError
 from seviz.gates import Trace
 from seviz.gates.inputs import like_traced
 from seviz.gates.rerun import Rerun
 from seviz.pruning.ablation.tally import Changes, Tally
+from seviz.results.blocks import GateBlock
 from seviz.results.stats import Array
 
 Gates = Mapping[str, Tensor]
 Means = dict[str, Array]
+
+
+def kind_of_gates(options: PassOptions) -> str:
+    """Return the kind of gates that is held, as `seviz.find` takes it."""
+    return "gate" if options.without_squeeze else options.mechanism
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +90,43 @@ class Study:
             example = like_traced(traced.example, 2, ready.loaded.model, self._device)
             self._rerun = Rerun(ready.loaded.model, traced, example)
 
-    def mean_gates(self) -> Means:
+    def means(self) -> Means:
         """Return the mean of each block's gates over all images, float64 [C] by block name.
+
+        Of blocks that shift as well it is [2C]: the mean gate, then the mean shift.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C: nothing is known yet.
         """
-        sums = self._sums()
+        sums, shifted = self._sums(), [b for b in self._ready.blocks if b.shift]
+        shifts = GateSums(shifted, len(self._targets), self._device) if shifted else None
         with self._passing() as steps:
             for step in steps:
-                _observe(sums, step, *self._rerun.baseline(step.images))
+                output, gates = self._rerun.baseline(step.images)
+                _observe(sums, step, output, gates)
+                if shifts is not None:
+                    _observe(shifts, step, output, self._shifts(shifted))
         if self.partial:
             raise KeyboardInterrupt
-        return means_of(sums.compute())
+        means = means_of(sums.compute())
+        for name, shift in means_of(shifts.compute()).items() if shifts is not None else ():
+            means[name] = np.concatenate([means[name], shift])
+        return means
+
+    def _shifts(self, shifted: Sequence[GateBlock]) -> Gates:
+        """Return the shifts [N, C] of the last undisturbed batch.
+
+        Raises:
+            CheckpointError: If one cannot be held.
+        """
+        found = self._rerun.shifts
+        missing = next((b.name for b in shifted if b.name not in found), None)
+        if missing is not None:
+            raise CheckpointError(
+                f"expected a shift that is added to the scaled map as it is, found {missing} with another; "
+                "its gate can be read, and the block not be held; leave it out"
+            )
+        return found
 
     def one_at_a_time(
         self, sets: Mapping[str, tuple[str, ...]], gates: Gates | None, *, means: bool = False
@@ -103,7 +135,8 @@ class Study:
 
         Args:
             sets: Names of the blocks, by what the set is called.
-            gates: What replaces each block's gates, [C]; ``None``: the gates of another image.
+            gates: What replaces each block's gates, [C], or its gates and shifts, [2C]; ``None``: the gates
+                of another image.
             means: Return the mean gates of these images as well.
 
         Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -90,9 +90,26 @@ class Absorber:
         self._results = set(graph.results)
         self._needed = {op for value in graph.results for op in walk_back(value)}
 
-    def before(self, scaled: Value, dim: int, gate: Tensor) -> list[Change] | None:
-        """Return what takes up a gate [C] on dimension ``dim`` of ``scaled``, before it is made."""
-        return self._back(scaled, dim, gate, None)
+    def before(
+        self, scaled: Value, dim: int, gate: Tensor, shift: Tensor | None = None
+    ) -> list[Change] | None:
+        """Return what takes up a gate [C] on dimension ``dim`` of ``scaled``, before it is made.
+
+        Args:
+            scaled: The map.
+            dim: Its channel dimension.
+            gate: The gate, float64.
+            shift: What is added after it [C], float64. That goes into the bias of the layer that makes the
+                map: nothing may lie between.
+        """
+        changes = self._back(scaled, dim, gate, None)
+        if shift is None or changes is None:
+            return changes
+        assert scaled.op is not None, "made by something, where something took the gate up"
+        if self._made(scaled.op, scaled, dim, gate) is None or len(changes) != 2:
+            return None  # not a layer, or one without a bias
+        weight, bias = changes
+        return [weight, replace(bias, addend=shift)]
 
     def after(self, product: Value, dim: int, gate: Tensor, scaled: Value) -> list[Change] | None:
         """Return what takes up a gate [C] on dimension ``dim`` of ``product``, where that is used.

@@ -37,7 +37,7 @@ def check(
         model: The network.
         work: The same without the blocks.
         found: The network, traced.
-        means: The gates [C] that are held, by block name.
+        means: The gates [C] that are held, by block name; with shifts [2C].
         images: A batch [N, ...] besides random images; ``None`` for these alone.
 
     Raises:

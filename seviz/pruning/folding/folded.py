@@ -32,6 +32,7 @@ from seviz.networks.zoo import is_zoo_name, zoo_config
 from seviz.pruning.folding.checking import check, on_cpu
 from seviz.pruning.folding.export import export
 from seviz.pruning.folding.planning import FoldPlan, Planner
+from seviz.pruning.holding import held_means
 from seviz.results.blocks import GateBlock, select_blocks
 from seviz.results.mechanisms import ALL
 from seviz.results.notebook import summary_html
@@ -170,7 +171,7 @@ def check_saveable(loaded: LoadedModel, path: str | Path) -> None:
     elif not loaded.arch:
         raise UsageError(
             f"expected a network whose architecture has a name, found {loaded.name}, which holds the network "
-            "itself or comes from a hub; save its state dict and give --arch"
+            "itself or comes from a hub; name a program (-o NAME.pt2), or save its state dict and give --arch"
         )
 
 
@@ -198,14 +199,17 @@ def fold(
     """Replace SE blocks, or gates of another kind, by fixed gates, and remove their parameters.
 
     The gate is multiplied into the norm, convolution or linear layer that makes the map, or into those that
-    take it; where neither can be done without changing anything else, it is kept as a fixed scale. The
+    take it; where neither can be done without changing anything else, it is kept as a fixed scale. A shift
+    that comes with it goes into the bias of the layer that makes the map, or is kept with the scale. The
     result is compared with the network whose gates are held, before it is returned.
 
     Args:
         network: Any module, or what `seviz.load` gave or takes; left as it is.
         blocks: Block names (``SE_4_6``), stages (``SE_4``), module paths or ``["all"]``.
         gates: A record of this network, whose mean gates are taken; or gates [C] by block name; or images
-            or batches of your own, as for `seviz.collect`, from which they are collected first.
+            or batches of your own, as for `seviz.collect`, from which they are collected first. Of blocks
+            that shift as well, ``x * gate + shift``, a record holds no shifts: they take images, or gates
+            and shifts [2, C] by block name.
         images: A batch [N, ...] for the comparison, besides random ones; what the network takes where that
             is several inputs.
         mechanism: Kind of gates, as for `seviz.find`; that of a record is taken from it.
@@ -234,7 +238,9 @@ def fold(
         options = PassOptions(mechanism=mechanism)
         loaded, source, options = met(loaded, gates, options, loading)
         examined = source.example if isinstance(source, Stream) else None
-        gates = execute(prepare(loaded, source, options))
+        ready = prepare(loaded, source, options)
+        shifted = any(block.shift for block in ready.blocks)
+        gates = held_means(ready) if shifted else execute(ready)
     elif images is not None and not isinstance(images, Tensor):
         examined = first_example(loaded.model, [images], loading)
     elif loaded.format == IN_MEMORY:
@@ -293,7 +299,7 @@ def _counted(blocks: Sequence[GateBlock]) -> str:
 def _checked(
     loaded: LoadedModel, chosen: Sequence[GateBlock], gates: Mapping[str, Floats] | Record
 ) -> dict[str, Tensor]:
-    """Return the gates as tensors float64 [C]."""
+    """Return the gates as tensors float64 [C], with shifts [2C]."""
     if isinstance(gates, Record):
         if gates.header.checkpoint_sha256 != loaded.sha256:
             raise DataError(
@@ -301,21 +307,24 @@ def _checked(
                 f"{gates.header.checkpoint} ({gates.header.checkpoint_sha256[:12]}); collect it from this "
                 "checkpoint"
             )
+        shifted = next((block.name for block in chosen if block.shift), None)
+        if shifted is not None:
+            raise DataError(
+                f"expected the images for {shifted}, whose excitation also gives a shift, found a record, "
+                "which holds gates alone; give the images (--data) in its place, or leave it out"
+            )
         gates = mean_gates(gates)
     means = {}
     for block in chosen:
-        if block.shift:
-            raise CheckpointError(
-                f"expected blocks that only scale, found {block.name}, whose excitation also gives a shift "
-                "that differs from image to image; leave it out"
-            )
         gate = np.asarray(gates.get(block.name, ()), dtype=np.float64)
-        if gate.shape != (block.channels,) or not np.isfinite(gate).all():
+        shape = (2, block.channels) if block.shift else (block.channels,)
+        if gate.shape != shape or not np.isfinite(gate).all():
+            wanted = "finite gates, and as many shifts," if block.shift else "finite gates"
             raise DataError(
-                f"expected {block.channels} finite gates for {block.name}, found shape {gate.shape}; collect "
+                f"expected {block.channels} {wanted} for {block.name}, found shape {gate.shape}; collect "
                 "them from this network"
             )
-        means[block.name] = torch.from_numpy(gate.copy())
+        means[block.name] = torch.from_numpy(gate.flatten())
     return means
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seviz.cost.attribution import Part, Split, used_parameters
+from seviz.gates.additions import addition
 from seviz.gates.elementwise import CannotReplayError, is_elementwise, replay
 from seviz.gates.graph import Call, Op, Value
 from seviz.gates.ops import STRUCTURE, VIEW
@@ -109,8 +110,9 @@ def fixed(
     modules: Modules,
     tensors: Mapping[str, Tensor],
     parameters: Collection[str],
+    shift: Tensor | None = None,
 ) -> tuple[list[Place], Tensor] | None:
-    """Return what makes the gate come out as given, wherever SE is written, and the numbers of it.
+    """Return what makes gate and shift come out as given, wherever SE is written, and the numbers of it.
 
     Args:
         part: The block.
@@ -119,13 +121,14 @@ def fixed(
         modules: The modules of the pass.
         tensors: Parameters and buffers by state-dict name.
         parameters: Which of them are parameters.
+        shift: The shift [C], float64, where the block has one.
 
     Returns:
         The places, the first of them the one that gives the numbers; ``None`` where no module gives the
         gate, or weights belong to none.
     """
     ops = set(part.ops)
-    found = _source(part, gate, modules, tensors)
+    found = _source(part, gate, shift, modules, tensors)
     if found is None:
         return None
     path, shape, numbers = found
@@ -143,7 +146,11 @@ def fixed(
 
 
 def _source(
-    part: Part, gate: Tensor, modules: Modules, tensors: Mapping[str, Tensor]
+    part: Part,
+    gate: Tensor,
+    shift: Tensor | None,
+    modules: Modules,
+    tensors: Mapping[str, Tensor],
 ) -> tuple[str, tuple[int, ...], Tensor] | None:
     """Return the module nearest to the gate that can be replaced: path, shape for one image, numbers."""
     site, ops = part.traced.site, set(part.ops)
@@ -158,15 +165,34 @@ def _source(
             continue
         shape = start.shape[1:]
         if part.traced.block.mechanism.per_pixel:  # one number for all pixels of a channel
-            if start.shape != site.scaled.shape:
+            if start.shape != site.scaled.shape or shift is not None:
                 continue
             shape = scale_shape(start, channel(part))
             numbers = _solved(reading, gate, tensors.__getitem__)
         else:
             numbers = inverse(reading, gate, tensors.__getitem__)
+        if numbers is not None and shift is not None:
+            others = _of_shift(part, start, shift, tensors)
+            # Each number of the module is one of the gate's, or one of the shift's.
+            if others is None or bool(((numbers != 0) & (others != 0)).any()):
+                continue
+            numbers = numbers + others
         if numbers is not None:
             return fits[-1], shape, numbers  # the outermost: most goes with it
     return None
+
+
+def _of_shift(
+    part: Part, start: Value, shift: Tensor, tensors: Mapping[str, Tensor]
+) -> Tensor | None:
+    """Return the numbers of what a module returns that make a shift, the others being 0."""
+    sum_ = addition(part.traced)
+    if sum_ is None:
+        return None
+    reading = from_output(sum_.addend, start, sum_.op.outputs[0], (channel(part),))
+    if reading is None:
+        return None
+    return inverse(reading, shift / sum_.factor, tensors.__getitem__)
 
 
 def _before(gate: Value) -> Iterator[Value]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seviz.cost.attribution import Part, Split
 from seviz.cost.graph_sites import GraphSite, graph_site
 from seviz.errors import CheckpointError
+from seviz.gates.additions import parted
 from seviz.networks.folds import Place
 from seviz.networks.formats.graph_network import GraphNetwork
 from seviz.pruning.folding.absorbing import Absorber, Change
@@ -72,17 +73,18 @@ class Planner:
         # A product of numbers of 8 or 11 bits would be rounded once more than the network rounds it.
         self._exact = not any(p.dtype in _HALVES for p in weights)
 
-    def plan(self, part: Part, path: str | None, gate: Tensor) -> FoldPlan:
+    def plan(self, part: Part, path: str | None, held: Tensor) -> FoldPlan:
         """Decide on one block.
 
         Args:
             part: The block.
             path: The module that holds all of it and nothing else, if there is one.
-            gate: Its gate, float64 [C].
+            held: Its gate, float64 [C]; with its shift [2C], which comes after it.
 
         Raises:
             CheckpointError: If its parameters cannot be taken away without changing the network's code.
         """
+        gate, shift = parted(held, part.block.channels)
         own = own_parameters(part, self._parts, self._kept)
         params = self._params(own)
         site = graph_site(self._model, part)
@@ -90,13 +92,23 @@ class Planner:
             return self._in_graph(part, site, gate, params)
         end = whole(part, path, self._modules)
         if end is not None and path is not None:
-            how, changes = self._absorbed(part, gate)
+            how, changes = self._absorbed(part, gate, shift)
             if changes:
                 return FoldPlan(how, (Place(path, "passed"),), tuple(changes), None, params)
             shape = scale_shape(*end)
+            if shift is not None:
+                place = Place(path, "scale_shift", shape)
+                return FoldPlan(
+                    "fixed scale and shift", (place,), (), held.reshape(2, *shape), params
+                )
             place = Place(path, "scale", shape)
             return FoldPlan("fixed scale", (place,), (), gate.reshape(shape), params)
-        found = fixed(part, own, gate, self._modules, self._tensors, self._parameters)
+        if isinstance(self._model, GraphNetwork) and shift is not None:
+            raise CheckpointError(
+                f"expected blocks that only scale in a network of single operators, found {part.block.name}, "
+                "which also shifts; leave it out, or fold the network that it was written from"
+            )
+        found = fixed(part, own, gate, self._modules, self._tensors, self._parameters, shift)
         name = part.traced.block.name
         if found is None:
             if others := self._others_on(part):
@@ -111,7 +123,8 @@ class Planner:
                 f"{where}; leave it out, or move them into a module"
             )
         places, numbers = found
-        return FoldPlan("fixed gate", tuple(places), (), numbers, params)
+        how = "fixed gate" if shift is None else "fixed gate and shift"
+        return FoldPlan(how, tuple(places), (), numbers, params)
 
     def _others_on(self, part: Part) -> list[str]:
         """Return the blocks that are made of the same parameters: one module that runs several times."""
@@ -126,17 +139,19 @@ class Planner:
         shape = scale_shape(part.traced.site.op.outputs[0], channel(part))
         return FoldPlan("fixed scale", (), (), gate.reshape(shape), params, site)
 
-    def _absorbed(self, part: Part, gate: Tensor) -> tuple[str, list[Change]]:
-        """Multiply a gate into the parameters around it, if they can take it; return how, and which."""
+    def _absorbed(
+        self, part: Part, gate: Tensor, shift: Tensor | None = None
+    ) -> tuple[str, list[Change]]:
+        """Put a gate, and a shift, into the parameters around, if they can; return how, and which."""
         if not self._exact:
             return "", []
         absorber = Absorber(
             self._parts.graph, set(part.ops), self._tensors.__getitem__, self._unchanged
         )
         site = part.traced.site
-        changes = absorber.before(site.scaled, channel(part), gate)
+        changes = absorber.before(site.scaled, channel(part), gate, shift)
         where = "before"
-        if changes is None:
+        if changes is None and shift is None:
             changes = absorber.after(site.op.outputs[0], channel(part), gate, site.scaled)
             where = "after"
         for change in changes or ():
