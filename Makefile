@@ -78,6 +78,7 @@ bench: $(READY) ## Measure start-up, memory, passes, audits, matrices, ablations
 	$(BIN)/python benchmarks/streaming.py --cifar10 $(CIFAR10)
 	$(BIN)/python benchmarks/ablate.py $(CIFAR10)
 	$(BIN)/python -m pytest benchmarks/answers.py
+	$(BIN)/python benchmarks/frames.py
 
 gpu: $(READY) ## Measure everything on a GPU, in 8 minutes; benchmarks/gpu.json and a table in benchmarks/README.md
 	$(BIN)/python benchmarks/gpu.py

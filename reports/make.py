@@ -23,12 +23,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from seviz.analysis import findings
+from seviz.analysis.network_map import network_map
 from seviz.cli import main
 from seviz.cli.ablate import say
 from seviz.cli.console import Speaker
+from seviz.figures import save_figure
+from seviz.figures.catalogue import drawn_from
 from seviz.report import write_index
 from seviz.report.folder import write_ablation
 from seviz.results.ablation import ABLATION_NAME, Ablation
+from seviz.results.files import RECORD_NAME
+from seviz.results.record import Record
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent / "sample_checkpoints"
@@ -114,12 +120,22 @@ def redraw(name: str, classes: tuple[str, ...] = (), spread: tuple[str, ...] = (
             kept(name, text, partial(say, result, (), Speaker(as_json=False, quiet=True)))
     if spread:
         told(name, "findings", "activations", folder(name))
+        map_blocks(own)
         styles(name, classes, spread)
         run("audit", checkpoint(name), "--sweep", *SWEEP, "-o", folder(name), "-q")
     else:
         run("audit", checkpoint(name), "--insert-se", "--reduction", "8", "-o", folder(name), "-q")
     told(name, "confusion", "confusion", folder(name))
     run("report", folder(name), *(("--classes", *classes) if classes else ()))
+
+
+def map_blocks(own: Path) -> None:
+    """Draw the network map, which the command draws after a pass and not from a record."""
+    record = Record.load(own / RECORD_NAME)
+    ablation = Ablation.load(own) if (own / ABLATION_NAME).is_file() else None
+    mapped = network_map(record.blocks, findings(record, ablation), ablation)
+    for drawing, figure in drawn_from(mapped):
+        save_figure(figure, own / drawing.stem)
 
 
 def styles(name: str, classes: tuple[str, ...], spread: tuple[str, ...]) -> None:

@@ -25,6 +25,12 @@ class Drawn:
     size: float
     box: Bbox
     turned: bool
+    upright: bool = False
+
+    @property
+    def line(self) -> float:
+        """Return the height of its line: upright, that is the width of its box."""
+        return float(self.box.width if self.upright else self.box.height)
 
 
 def picture(figure: Figure, dpi: float = DPI) -> npt.NDArray[np.uint8]:
@@ -45,8 +51,8 @@ def seen(figure: Figure, dpi: float = DPI) -> tuple[npt.NDArray[np.uint8], list[
     def note(self: Text, renderer: Any, *args: Any, **kwargs: Any) -> None:
         if self.get_visible() and self.get_text().strip():
             box = self.get_window_extent(renderer)
-            turned = self.get_rotation() % 90 != 0
-            found.append(Drawn(self.get_text(), float(self.get_fontsize()), box, turned))
+            turned, upright = self.get_rotation() % 90 != 0, self.get_rotation() % 180 == 90
+            found.append(Drawn(self.get_text(), float(self.get_fontsize()), box, turned, upright))
         draw(self, renderer, *args, **kwargs)
 
     before = figure.dpi
@@ -78,7 +84,7 @@ def check_readable(figure: Figure, least: float = 5.0) -> list[Drawn]:
                 min(a.box.y1, b.box.y1) - max(a.box.y0, b.box.y0),
             )
             # Boxes have room for letters that reach below the line.
-            assert min(inside) <= 0.18 * min(a.box.height, b.box.height), (a, b)
+            assert min(inside) <= 0.18 * min(a.line, b.line), (a, b)
     return found
 
 

@@ -86,3 +86,15 @@ def test_same_bytes_twice(tmp_path):
 def test_nothing_to_draw(refuses):
     with refuses(UsageError, "predictions or gates"):
         comparison(compare_subjects(Subject("a"), Subject("b")))
+
+
+def test_markers_of_one_network_stand_in_their_rows():
+    """Of two they are apart, as they would hide each other."""
+    found = compared(3)
+    alone = replace(found, blocks=(), findings=(None, found.findings[1]))
+    for drawn, apart in ((found, True), (alone, False)):
+        panel = comparison(drawn).axes[-1]
+        assert panel.get_title(loc="left") == "class share"
+        heights = [y for line in panel.lines for y in line.get_ydata()]
+        assert len(heights) >= len(panel.get_yticks())
+        assert all(bool(y != round(y)) is apart for y in heights)

@@ -32,9 +32,10 @@ from seviz.figures import (
     write_confusion_csv,
     write_pairs_csv,
 )
-from seviz.figures.confusion.cells import luminance
 from seviz.figures.confusion.large import gathered
+from seviz.figures.layout import TALLEST
 from seviz.figures.look import Look
+from seviz.figures.style import luminance
 from seviz.results.evaluation import Evaluation
 from seviz.results.predictions import PredictionTable
 
@@ -433,3 +434,75 @@ def test_intervals_of_the_correlation_hold_it_and_shrink_with_classes():
         assert estimate.high < -0.5
         widths.append(estimate.high - estimate.low)
     assert widths[1] < widths[0]
+
+
+def test_no_half_of_an_image_is_on_a_scale():
+    counts = np.array([[45, 15], [10, 50]])
+    for look in (Look(), Look.of(width=8.5)):
+        figure = confusion_matrix(Evaluation(("a", "b"), counts), look=look)
+        FigureCanvasAgg(figure).draw()
+        shown = [text for text in labels(figure.axes[1].yaxis) if text]
+        assert len(shown) >= 4
+        assert all(text.isdecimal() for text in shown)
+
+
+@pytest.mark.parametrize("width", [8.5, None])
+def test_a_large_matrix_ends_with_the_page(width):
+    figure = confusion_matrix(counted(300), look=Look.of(width=width))
+    assert figure.get_figheight() < TALLEST + 0.6
+    # The numbers of the smaller matrix are still there on a page, and stand in its middle.
+    small = figure.axes[-2]
+    assert small.get_title().startswith("The 20 most confused classes")
+    if width is None:
+        assert any(text.get_text() == "(other)" for text in small.texts)
+        assert sum(text.get_text().isdecimal() for text in small.texts) > 20
+        box, bar = (figure.axes[i].get_position() for i in (-2, -1))
+        assert 0.25 < (box.x0 + bar.x1) / 2 < 0.6
+
+
+def test_distances_far_from_zero_fill_their_axis():
+    rng = np.random.default_rng(0)
+    names = [f"class {k}" for k in range(8)]
+    rows = np.repeat(np.arange(8), 6)
+    near, far = rng.normal(size=(8, 5))[rows] * 0.001, np.eye(8)[rows] * 0.3
+    far += np.linspace(0, 0.04, 8)[rows][:, None]
+    for gates, from_zero in ((0.5 + near, True), (0.3 + far, False)):
+        base = record_of_gates([gates], rows, names)
+        record = replace(base, arrays={**base.arrays, "confusion": counted(8).counts})
+        found = gate_confusion(record, permutations=9)
+        panel = gate_confusion_scatter(record, found).axes[1]
+        x = panel.lines[0].get_xdata()
+        begin, end = panel.get_xlim()
+        assert bool(begin == 0) is from_zero
+        assert begin < min(x) <= max(x) < end
+        if not from_zero:
+            assert min(x) - begin < 0.1 * (end - begin)
+        shown = [t for t in panel.get_xticks() if begin <= t <= end]
+        assert len(shown) >= 3
+
+
+def test_the_name_of_a_pair_stays_in_its_panel():
+    counts = np.array([[45, 15], [10, 50]])
+    gates = np.random.default_rng(0).random((40, 4))
+    base = record_of_gates([gates], np.repeat([0, 1], 20), ["cat", LONG])
+    record = replace(base, arrays={**base.arrays, "confusion": counts})
+    for look in (Look(), Look.of(width=8.5)):
+        figure = gate_confusion_scatter(record, gate_confusion(record, permutations=9), look=look)
+        panel = figure.axes[1]
+        inside, (name,) = panel.get_window_extent(), panel.texts
+        box = name.get_window_extent()
+        assert name.get_text().startswith("cat")
+        assert inside.x0 < box.x0 < box.x1 < inside.x1
+
+
+def test_names_of_pairs_lie_on_no_point():
+    counts, gates = counted(10).counts, np.random.default_rng(3).random((10, 5))
+    rows = np.repeat(np.arange(10), 4)
+    base = record_of_gates([gates[rows]], rows, [f"kind {k}" for k in range(10)])
+    record = replace(base, arrays={**base.arrays, "confusion": counts})
+    figure = gate_confusion_scatter(record, gate_confusion(record, permutations=9))
+    panel = figure.axes[1]
+    points = panel.transData.transform(np.column_stack(panel.lines[0].get_data()))
+    boxes = [text.get_window_extent() for text in panel.texts]
+    assert 1 <= len(boxes) <= 2
+    assert not any(box.contains(*point) for box in boxes for point in points)

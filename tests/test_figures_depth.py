@@ -13,11 +13,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from measuring import check_readable
 from synthetic import CIFAR, SE_RESNET_50, SE_RESNET_152, Stages, make_record, record_of_gates
 
 from seviz.analysis import Findings, findings
 from seviz.errors import NoSEBlockError
 from seviz.figures import depth, save_figure, write_findings_csv
+from seviz.figures.look import Look
 from seviz.figures.style import STILL
 
 
@@ -139,3 +141,30 @@ def test_csv(sampled: Findings, tmp_path: Path) -> None:
         assert float(row["spread_high"]) == pytest.approx(block.spread.high)
         assert row["moves"] == str(int(block.moves))
         assert row["constant"] == ("" if block.constant is None else f"{block.constant:.9g}")
+
+
+@pytest.mark.parametrize("width", [None, 8.5])
+def test_markers_of_one_block_stand_together(sampled: Findings, width: float | None) -> None:
+    """Side by side, not in other blocks' places; a marker at zero is whole; what is still is grey in all."""
+    figure = depth(sampled, look=Look.of(width=width))
+    panel = figure.axes[1]
+    wide = panel.get_window_extent().width / figure.dpi / (len(sampled.blocks) + 0.2)
+    left, right = (
+        next(line for line in panel.lines if line.get_label() == label).get_xdata()[0]
+        for label in ("over all images", "within classes")
+    )
+    assert 3.5 / 72 < (right - left) * wide < 0.12
+    assert all(axes.get_ylim()[0] < 0 for axes in figure.axes)
+    still = [m for m in panel.lines if to_hex(m.get_color()) == STILL.lower()]
+    assert [line.get_marker() for line in still if len(line.get_xdata())] == ["o", "^"]
+    check_readable(figure)
+
+
+def test_upright_names_of_fifty_blocks_do_not_touch() -> None:
+    """At the end of a stage, too, where the first of the next one is named."""
+    stages = ((3, 8), (8, 8), (36, 8), (3, 8))
+    figure = depth(found(stages), look=Look.of(width=8.5))
+    check_readable(figure)
+    names = [t.get_text() for t in figure.axes[-1].get_xticklabels()]
+    assert {"SE_2_1", "SE_3_1", "SE_4_1", "SE_5_1"} <= set(names)
+    assert len(names) > 15

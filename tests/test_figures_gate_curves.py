@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from measuring import check_readable, picture
+from measuring import check_readable, picture, texts
 from synthetic import (
     CIFAR,
     CIFAR_LABELS,
@@ -482,3 +482,15 @@ def test_colours_that_are_none(colors, said):
     record = make_record(((1, 16),), ["a", "b", "c"], images=20)
     with pytest.raises(UsageError, match=said):
         gate_curves(record, record.classes.choose(["a", "b"]), record.blocks, colors=colors)
+
+
+def test_crowded_panels_of_a_column():
+    """Of fifty blocks: no title lies on the next, and the legend takes few lines."""
+    names = [f"class {k}" for k in (225, 150, 75, 0)]
+    record = make_record(((3, 16), (8, 16), (36, 32), (3, 32)), names)
+    blocks = record.blocks
+    figure = gate_curves(record, record.classes.choose(names), blocks, look=Look.of(width=8.5))
+    check_readable(figure)
+    assert len(figure.axes) == 50
+    assert {p.get_title(loc="right") for p in figure.axes} <= {"", "C = 16", "C = 32"}
+    assert len({t.box.y0 for t in texts(figure) if t.text in (*names, "all")}) <= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,6 +215,8 @@ def test_files(tmp_path: Path) -> None:
     assert names == ["image.csv", "image.html", "image.svg", "image_SE_2_1.svg", "image_SE_2_2.svg",
                      "image_channels.csv"]  # fmt: skip
     page = (tmp_path / "image.html").read_text(encoding="utf-8")
+    places = re.findall('role="region" aria-label="([^"]*)"', page)
+    assert len(places) == len(set(places)) > 2
     assert "a &lt;b&gt;" in page
     assert "<b>" not in page
     assert page.count("data:image/") == 3

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seviz.figures.layout import PAGE_WIDTH, Layout, by_row, legend_columns
+from seviz.figures.heat_layout import HeatLayout
+from seviz.figures.layout import PAGE_WIDTH, TALLEST, Layout, by_row, legend_columns
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,21 @@ def test_by_row_reads_along_the_rows_of_a_legend(entries, columns):
         start += height
     rows = [c[row] for row in range(tall + (more > 0)) for c in grid if row < len(c)]
     assert rows == entries
+
+
+@pytest.mark.parametrize(("panels", "wide"), [(16, 8.5), (50, None), (50, 18.3)])
+def test_many_panels_end_with_the_page(panels, wide):
+    layout = Layout(panels, wide=wide and wide / 2.54, legend=0.3, notes=2)
+    assert layout.height * PAGE_WIDTH / max(layout.width, PAGE_WIDTH) <= TALLEST + 1e-9
+    assert layout.panel[1] >= 0.34
+
+
+def test_fifty_panels_in_a_column():
+    """No page holds them, with their numbers; but not three of them are needed."""
+    layout = Layout(50, wide=8.5 / 2.54, legend=0.3, notes=2)
+    assert layout.columns == 3
+    assert layout.height < 1.6 * TALLEST
+    assert Layout(9, wide=8.5 / 2.54).columns == 2
+    heat = HeatLayout(50, 30, 8.5 / 2.54, names=0.5)
+    assert heat.columns >= 3
+    assert heat.height < 1.1 * TALLEST

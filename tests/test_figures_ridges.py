@@ -15,6 +15,7 @@ from seviz.analysis.telling import telling_channels
 from seviz.errors import DataError, UsageError
 from seviz.figures import ridges
 from seviz.figures.captions import caption
+from seviz.figures.layout import TALLEST
 from seviz.figures.look import Look
 from seviz.figures.ridges import density
 
@@ -111,3 +112,17 @@ def test_on_panels_of_ones_own():
     assert [t.get_text() for t in axes[0].get_yticklabels()] == ["c0", "c3"]
     with pytest.raises(UsageError, match="expected a panel for each of 7 channels"):
         ridges(record, [], record.blocks, channels=9, axes=list(axes))
+
+
+def test_panels_in_a_column_end_with_the_page():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(np.arange(12), 4)
+    gates = [0.5 + 0.05 * rng.normal(size=(12, 6))[rows] + 0.01 * rng.normal(size=(48, 6))] * 3
+    record = record_of_gates(gates, rows, [f"class {k}" for k in range(12)], indices=np.arange(48))
+    figure = ridges(record, [], record.blocks, look=Look.of(width=8.5))
+    check_readable(figure)
+    assert len(figure.axes) == 6
+    assert figure.get_figheight() <= TALLEST
+    for panel in figure.axes:
+        begin, end = panel.get_xlim()
+        assert sum(begin <= tick <= end for tick in panel.get_xticks()) >= 3

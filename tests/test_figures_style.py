@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import itertools
 
+import crowds
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from measuring import check_readable, contrast
 
-from seviz.figures import reliability_diagram
+from seviz.figures import reliability_diagram, track_figure
 from seviz.figures.look import Look
-from seviz.figures.style import COLOURS, GREY, STILL, class_line, class_marker
+from seviz.figures.style import (
+    COLOURS,
+    GREY,
+    STILL,
+    class_colours,
+    class_line,
+    class_marker,
+    ordered_colours,
+)
 from seviz.results.predictions import PredictionTable
 
 
@@ -43,3 +52,46 @@ def test_reliability_is_readable(width):
     assert len(spans) == len(bars)
     for bar, (low, high) in zip(bars, spans, strict=True):
         assert low <= bar.get_height() <= high
+
+
+MAPS = ("grey", "Greys", "viridis", "Blues", "coolwarm")
+
+
+@pytest.mark.parametrize("palette", MAPS)
+def test_classes_of_a_continuous_palette_are_seen_and_told_apart(palette):
+    look = Look.of(palette=palette)
+    colours = class_colours(look)
+    for colour in colours:
+        assert contrast(colour) >= 3
+        assert contrast(colour, (0, 0, 0)) > 1.5  # black is the mean over classes
+    lines = [(class_line(k, look), class_marker(k)) for k in range(30)]
+    whole = [(tuple(line["color"]), str(line["linestyle"]), marker) for line, marker in lines]
+    assert len(set(whole)) == 30
+    # In a legend and in a figure neighbours differ in all three.
+    for one, other in itertools.pairwise(whole):
+        assert all(a != b for a, b in zip(one, other, strict=True))
+    if palette in ("grey", "Greys"):
+        assert contrast(colours[0], colours[1]) >= 3
+        for one, other in itertools.combinations(colours, 2):
+            assert contrast(one, other) >= 1.8
+
+
+@pytest.mark.parametrize("palette", MAPS[:4])
+def test_steps_of_one_thing_grow_darker(palette):
+    steps = ordered_colours(5, Look.of(palette=palette))
+    against = [contrast(colour) for colour in steps]
+    assert against[0] >= 3
+    assert all(one < other for one, other in itertools.pairwise(against))
+    assert ordered_colours(0, Look.of(palette=palette)) == ()
+    # Colours that are named have the order in which they are.
+    assert ordered_colours(3, Look.of(palette=["red", "blue"])) == ("red", "blue", "red")
+    assert ordered_colours(2) == COLOURS[:2]
+
+
+@pytest.mark.parametrize("look", [Look(), Look.of(palette="grey")])
+def test_blocks_of_a_training_are_seen_on_white(look):
+    figure = track_figure(crowds.track_with(6, 3), look=look)
+    (legend,) = [*figure.legends][:1]
+    colours = [line.get_color() for line in legend.get_lines()]
+    assert len(set(colours)) >= 6
+    assert min(contrast(to_rgb(colour)) for colour in colours) >= 3

@@ -119,6 +119,40 @@ def test_webgl_draws_as_well(browser: Any, path: Path) -> None:
     context.close()
 
 
+def test_what_is_in_view_is_drawn_before_what_was_passed(browser: Any, path: Path) -> None:
+    """Who flicks through the page on a telephone is shown where it stops, and not all charts before that."""
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with opened(browser, path, **phone) as report:
+        order = report.page.evaluate(
+            """async () => {
+              const embed = Bokeh.embed.embed_item;
+              const order = [];
+              Bokeh.embed.embed_item = async (item, where) => {
+                order.push(where.replace("canvas-", ""));
+                await new Promise((go) => setTimeout(go, 300));
+                return embed(item, where);
+              };
+              const last = [...document.querySelectorAll(".chart")].at(-1);
+              for (;;) {
+                scrollBy(0, 500);
+                await new Promise((go) => requestAnimationFrame(go));
+                const { top, bottom } = last.getBoundingClientRect();
+                if (top < innerHeight && bottom < 2 * innerHeight) break;
+              }
+              last.scrollIntoView();
+              for (let i = 0; i < 600 && !last.querySelector("[data-drawn]"); i++) {
+                await new Promise((go) => setTimeout(go, 20));
+              }
+              return [order, last.dataset.chart, document.querySelectorAll(".chart").length];
+            }"""
+        )
+    began, last, charts = order
+    assert charts > 10
+    assert last in began
+    # One may have begun on the way, and stand beside it.
+    assert began.index(last) <= 3, began
+
+
 def test_hover_tells_class_channel_and_gate(fresh: Opened, record: Record) -> None:
     page = fresh.page
     page.locator("#show-all").uncheck()

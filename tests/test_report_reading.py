@@ -211,6 +211,56 @@ def test_prints_to_paper_without_cut_panels(browser: Any, path: Path) -> None:
     assert len(whole) == 1
 
 
+def test_a_table_that_a_page_holds_is_on_one_page(browser: Any, path: Path) -> None:
+    """Wherever on a page it begins; its head is never left alone at the foot."""
+    with opened(browser, path) as report:
+        report.page.evaluate(
+            """() => {
+              const space = document.createElement("div");
+              space.id = "space";
+              document.querySelector("main").replaceChildren(space, byId("table-classes"));
+            }"""
+        )
+        for millimetres in (215, 225, 235):
+            report.page.evaluate(f"() => {{ byId('space').style.height = '{millimetres}mm'; }}")
+            found = [words for _, words, _ in pages(report)]
+            holding = [words for words in found if "kind 0" in words]
+            assert len(holding) == 1, millimetres
+            assert all(f"kind {k}" in holding[0] for k in range(10))
+            assert holding[0].count("precision") == 1
+            assert sum("precision" in words for words in found) == 1, millimetres
+
+
+def test_a_legend_keeps_each_mark_with_its_name(browser: Any, path: Path) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with opened(browser, path, **phone) as report:
+        apart = report.page.evaluate(
+            """() => [...document.querySelectorAll("p.legend .key")].map((key) => {
+              const range = document.createRange();
+              range.setStartAfter(key);
+              range.setEnd(key.nextSibling, 1);
+              const [mark, name] = [key, range].map((one) => one.getBoundingClientRect());
+              return name.top < mark.bottom && mark.top < name.bottom && mark.right <= name.left;
+            })"""
+        )
+        assert len(apart) >= 5
+        assert all(apart)
+        # A word of a row's name is not divided.
+        divided = report.page.evaluate(
+            """() => [...document.querySelectorAll("tbody th")].filter((cell) => {
+              if (!cell.checkVisibility() || !/^[a-z, ]+$/.test(cell.textContent.trim())) return false;
+              const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+              return [...text.data.matchAll(/[a-z]+/g)].some(({ index, 0: word }) => {
+                const range = document.createRange();
+                range.setStart(text, index);
+                range.setEnd(text, index + word.length);
+                return range.getClientRects().length > 1;
+              });
+            }).map((cell) => cell.textContent)"""
+        )
+        assert divided == []
+
+
 def test_without_scripts_the_figures_are_there(browser: Any, path: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

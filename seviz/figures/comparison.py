@@ -247,13 +247,14 @@ def _draw_shares(
     panel: Axes, rows: Sequence[str], shares: Sequence[dict[str, BlockFindings]], look: Look
 ) -> None:
     moving = _two(look)[0]
+    apart = _APART if all(shares) else 0.0  # alone, the markers of one network stand in their rows
     for side, (known, filled) in enumerate(zip(shares, (False, True), strict=True)):
         for row, name in enumerate(rows):
             block = known.get(name)
             if block is None or block.class_share is None:
                 continue
             share, colour = block.class_share, moving if block.moves else STILL
-            at = row + (_APART if side else -_APART)
+            at = row + (apart if side else -apart)
             if share.low is not None and share.high is not None:
                 panel.plot((share.low, share.high), (at, at), color=colour, linewidth=1.1)
             panel.plot(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,8 @@ _ANNOTATED = 10  # blocks that hardly move, up to which their spread is written 
 _PANEL, _GAP, _HEAD = 1.15, 0.27, 0.24  # inches
 _LEFT, _RIGHT, _NAME = 0.62, 0.14, 0.24  # _NAME: the foot of the name of a vertical axis
 _NOTE_LINE = 0.13
+_APART = 0.09  # between the markers of one block
+_FLOOR = 0.04  # of a panel, below 0: a marker there is whole
 
 
 @dataclass(frozen=True)
@@ -196,9 +199,11 @@ def _draw_share(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
     highest = max(
         (b.class_share.high or b.class_share.value for b in blocks if b.class_share), default=0
     )
-    panel.set_ylim(0, min(1.03, max(1.18 * highest, 2 * (chance or 0), 0.1)))
+    _set_top(panel, min(1.03, max(1.18 * highest, 2 * (chance or 0), 0.1)))
     still = [(i, b) for i, b in enumerate(blocks) if not b.moves and b.class_share is not None]
-    few = len(still) <= _ANNOTATED
+    closest = min((b - a for (a, _), (b, _) in pairwise(still)), default=math.inf)
+    pitch = inches(panel)[0] / (len(blocks) + 0.2)
+    few = len(still) <= _ANNOTATED and closest * pitch >= 1.2 * SMALL / 72
     if still:
         beside = "spread beside it" if few else "see its spread"
         label = "hardly moves" if narrow else f"hardly moves ({beside}): means nothing"
@@ -231,14 +236,13 @@ def _draw_spread(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
         linestyle=(0, (1, 1.5)),
         label=f"{MOVES}" if _is_narrow(panel) else f"moves from {MOVES} on",
     )
-    panel.set_ylim(0, max(1.18 * _highest(blocks, _SPREAD), 2 * MOVES))
+    _set_top(panel, max(1.18 * _highest(blocks, _SPREAD), 2 * MOVES))
     _add_legend(panel)
 
 
 def _draw_saturation(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
     _draw_series(panel, blocks, _SATURATION, scale=100)
-    top = min(104.0, max(118 * _highest(blocks, _SATURATION), 5.0))
-    panel.set_ylim(-0.04 * top, top)
+    _set_top(panel, min(104.0, max(118 * _highest(blocks, _SATURATION), 5.0)))
     _add_legend(panel)
 
 
@@ -246,7 +250,12 @@ def _draw_correlation(panel: Axes, blocks: Sequence[BlockFindings]) -> None:
     _draw_series(panel, blocks, _CORRELATION)
     known = [e for b in blocks if (e := b.correlation) is not None]
     lowest = min((e.value if e.low is None else e.low for e in known), default=0.0)
-    panel.set_ylim(min(0.0, 1.1 * lowest), 1.05)
+    panel.set_ylim(min(-_FLOOR, 1.1 * lowest), 1.05)
+
+
+def _set_top(panel: Axes, top: float) -> None:
+    """Let the vertical axis span all from 0 to ``top``."""
+    panel.set_ylim(-_FLOOR * top, top)
 
 
 def _is_narrow(panel: Axes) -> bool:
@@ -268,13 +277,12 @@ def _draw_series(
     several = len(drawn.series) > 1
     for number, series in enumerate(drawn.series):
         estimates = [e and e.mapped(scale, 0) for e in map(series.of, blocks)]
-        # Side by side, lest an interval hide another.
+        # Side by side, lest an interval hide another; of few blocks still side by side.
         place = np.arange(len(blocks), dtype=np.float64)
-        place += 0.16 * number - 0.08 if several else 0.0
+        apart = min(0.16, _APART * (len(blocks) + 0.2) / inches(panel)[0])
+        place += apart * (number - 0.5) if several else 0.0
         # The spread says which blocks move, and is not read as it falls below.
-        pale = np.array(
-            [(drawn.on_classes or series.key == "spread") and not b.moves for b in blocks]
-        )
+        pale = np.array([(drawn.on_classes or drawn is _SPREAD) and not b.moves for b in blocks])
         _points(panel, place, estimates, pale, series)
 
 
@@ -319,7 +327,7 @@ def _add_legend(panel: Axes) -> None:
         fontsize=SMALL,
         handlelength=1.4,
         handletextpad=0.4,
-        columnspacing=1.4,
+        columnspacing=0.9 if _is_narrow(panel) else 1.4,
         borderpad=0,
         borderaxespad=0,
     )
@@ -348,9 +356,11 @@ def _name_blocks(panel: Axes, blocks: Sequence[BlockFindings], width: float) -> 
     step = max(1, math.ceil(count * 0.1 / width), 1 if count <= 60 else -(-count // 40))
     stages = [_stage(b) for b in blocks]
     begins = [i for i in range(count) if i == 0 or stages[i] != stages[i - 1]]
-    ticks = sorted(
-        {*begins, *(i for b in begins for i in range(b, count, step) if stages[i] == stages[b])}
-    )
+    kept: list[int] = []
+    for i in (*begins, *range(count)):
+        if all(abs(i - other) >= step for other in kept):
+            kept.append(i)
+    ticks = sorted(kept)
     panel.set_xticks(ticks, [blocks[i].block for i in ticks], fontsize=SMALL)
     if not _lying(blocks, width):
         panel.tick_params(axis="x", labelrotation=90, labelsize=SMALL if count <= 40 else SMALL - 1)

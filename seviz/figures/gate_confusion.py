@@ -22,6 +22,7 @@ from seviz.figures.captions import set_caption
 from seviz.figures.layout import PAGE_WIDTH
 from seviz.figures.letters import letter_panels
 from seviz.figures.look import PLAIN, Look
+from seviz.figures.point_labels import Box, around, place_labels
 from seviz.figures.style import COLOURS, GREY, INK, PALE, SMALL, STILL, figure_style
 from seviz.figures.text import add_notes, set_plain, shown_name, text_width, wrapped
 from seviz.results.evaluation import Evaluation
@@ -36,8 +37,9 @@ NAMED = 2  # pairs that are named in each panel
 # More points than that become one blot: their density is drawn.
 MOST_POINTS = 2_000
 _BINS = 80
+_FAR = 0.4  # of the largest distance: where none is smaller, the axis begins there
 _LEFT, _BELOW, _TOP, _TALL = 0.6, 0.58, 0.28, 1.75  # inches
-_LINE = 0.12  # inches between names
+_LINE = 0.12  # inches, of a name
 _NARROW = 5.6  # width of a figure, below which the panels are one below the other
 
 
@@ -83,7 +85,8 @@ def gate_confusion_scatter(
     with figure_style(look):
         wide = look.width or PAGE_WIDTH
         one_column = wide < _NARROW
-        lines = wrapped(_notes(record, found), wide - 0.2)
+        notes = _notes(record, found, dense=len(rate) > MOST_POINTS)
+        lines = wrapped(notes, wide - 0.2)
         foot = 0.08 + 0.128 * len(lines)
         own = wide - _LEFT - 0.1 if one_column else (wide - 2 * _LEFT - 0.1) * 0.56
         other = own if one_column else wide - 2 * _LEFT - 0.1 - own
@@ -111,7 +114,7 @@ def gate_confusion_scatter(
     set_caption(
         figure,
         "Distance of classes' mean gates against how often they are confused.",
-        *_notes(record, found),
+        *notes,
     )
     return figure
 
@@ -155,15 +158,15 @@ def _draw_pairs(
     from matplotlib.ticker import MaxNLocator
 
     top = max(float(rate.max()), 1e-9)
-    furthest = max(float(distance.max()), 1e-9)
+    begin, end = _span(distance)
     if len(rate) > MOST_POINTS:
         counts, _, _ = np.histogram2d(
-            rate, distance, bins=_BINS, range=((0, 1.05 * top), (0, 1.05 * furthest))
+            rate, distance, bins=_BINS, range=((0, 1.05 * top), (begin, end))
         )
         panel.imshow(
             np.ma.masked_equal(counts, 0),
             origin="lower",
-            extent=(0, 1.05 * furthest, 0, 1.05 * top),
+            extent=(begin, end, 0, 1.05 * top),
             aspect="auto",
             cmap="Blues",
             norm=LogNorm(0.3, max(2.0, float(counts.max()))),
@@ -173,32 +176,44 @@ def _draw_pairs(
         panel.plot(
             distance, rate, "o", color=COLOURS[0], markersize=2.8, alpha=0.75, markeredgewidth=0
         )
-    room = width - 0.1
+
+    def inch(i: int) -> tuple[float, float]:
+        across = (float(distance[i]) - begin) / (end - begin)
+        return width * across, _TALL * (float(rate[i]) + 0.03 * top) / (1.13 * top)
+
     measure = text_width(SMALL - 1)
-    lines: list[float] = []
-    for i in _most(rate, pairs):
-        up = _TALL * float(rate[i]) / (1.13 * top)
-        if any(abs(up - other) < _LINE for other in lines):
-            continue  # the name would lie on that of a pair that is confused more
-        lines.append(up)
-        # Beside the point, on the side that has more room, and not beyond the panel.
-        at = width * float(distance[i]) / (1.05 * furthest)
-        near = at < width / 2
-        name = panel.annotate(
-            "",
-            (float(distance[i]), float(rate[i])),
-            xytext=(4 if near else -4, 0),
-            textcoords="offset points",
-            ha="left" if near else "right",
-            va="center",
-            fontsize=SMALL - 1,
-            color=INK,
+    named = [(inch(i), pairs[i]) for i in _most(rate, pairs).tolist()]
+    names = [shown_name(pair, max(x, width - x) - 0.12, measure) for (x, _), pair in named]
+    dots = range(len(rate)) if len(rate) <= MOST_POINTS else ()
+    corners = place_labels(
+        [point for point, _ in named],
+        list(map(measure, names)),
+        _LINE,
+        Box(0.02, 0.02, width - 0.02, _TALL - 0.02),
+        [around(*inch(i), 0.025) for i in dots],
+        [False] * len(names),
+    )
+    for corner, shown in zip(corners, names, strict=True):
+        if corner is None:
+            continue
+        x, y = corner[0] / width, (corner[1] + _LINE / 2) / _TALL
+        name = panel.text(
+            x, y, "", transform=panel.transAxes, va="center", fontsize=SMALL - 1, color=INK
         )
-        set_plain(name, shown_name(pairs[i], (room - at if near else at) - 0.06, measure))
+        set_plain(name, shown)
     panel.grid(color=PALE, linewidth=0.5)
-    panel.set_xlim(0, 1.05 * furthest)
+    panel.set_xlim(begin, end)
     panel.set_ylim(-0.03 * top, 1.1 * top)
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=3, steps=[1, 2, 5, 10]))
+
+
+def _span(distance: Floats) -> tuple[float, float]:
+    """Return the ends of the axis of distances: from 0, unless all of them are far from it."""
+    nearest, furthest = float(distance.min()), max(float(distance.max()), 1e-9)
+    if nearest < _FAR * furthest or nearest == furthest:
+        return 0.0, 1.05 * furthest
+    beyond = 0.06 * (furthest - nearest)
+    return nearest - beyond, furthest + beyond
 
 
 def _most(rate: Floats, pairs: Sequence[str]) -> npt.NDArray[np.intp]:
@@ -214,12 +229,13 @@ def _said(one: GateConfusion) -> str:
     return f"r = {round(one.correlation, 2) + 0.0:+.2f}, p = {one.p_corrected:.3f}"
 
 
-def _notes(record: Record, found: Sequence[GateConfusion]) -> list[str]:
-    """Return the small print: what was found, in words."""
+def _notes(record: Record, found: Sequence[GateConfusion], *, dense: bool) -> list[str]:
+    """Return the small print: what was found, in words; ``dense`` where no pair has a point of its own."""
+    pairs = "the darker, the more pairs" if dense else "a point for each pair"
     said = [
         describe_gate_confusion(found),
         "Left: Spearman's rank correlation over pairs of classes, with 95 % interval over classes; filled: "
-        "p < 0.05. Right: the block of the largest, a point for each pair. p: share of relabellings of the "
+        f"p < 0.05. Right: the block of the largest, {pairs}. p: share of relabellings of the "
         "classes in which any block's correlation is as large (Mantel test, corrected for all blocks).",
     ]
     still = [f.block for f in found if not f.moves]

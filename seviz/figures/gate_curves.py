@@ -14,7 +14,7 @@ from seviz.errors import UsageError
 from seviz.figures.captions import set_caption
 from seviz.figures.layout import Layout
 from seviz.figures.legend import add_legend, follow
-from seviz.figures.letters import letter_panels
+from seviz.figures.letters import letter_panels, letter_width
 from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import (
     GREY,
@@ -28,7 +28,7 @@ from seviz.figures.style import (
     curve_styles,
     figure_style,
 )
-from seviz.figures.text import inches, set_plain, wrapped
+from seviz.figures.text import inches, set_plain, text_width, wrapped
 from seviz.results.blocks import GateBlock
 from seviz.results.classes import ClassChoice
 from seviz.results.record import Record
@@ -226,12 +226,13 @@ def _draw_frame(
     layout = Layout(panels, wide=look.width, free=look.free)
     notes = wrapped(said, layout.inner_width)
     figure.set_size_inches(layout.width, layout.height)
-    legend, tall = add_legend(figure, curves.all_names, layout.inner_width, colors, look)
+    across, available = layout.legend_place
+    legend, tall = add_legend(figure, curves.all_names, available, colors, look)
     layout = replace(layout, legend=tall, notes=len(notes))
     figure.set_size_inches(layout.width, layout.height)
+    legend.set_bbox_to_anchor((across, layout.top_edge), transform=figure.transFigure)
     across, up = layout.middle
     left, bottom = layout.label_edges
-    legend.set_bbox_to_anchor((across, layout.top_edge), transform=figure.transFigure)
     label = f"{MEASURE} ± 1 std within class" if spread else MEASURE
     figure.supxlabel("channel index", x=across, y=bottom, va="bottom", fontsize=TEXT)
     figure.supylabel(label, x=left, y=up, ha="left", fontsize=TEXT)
@@ -299,14 +300,19 @@ def _add_panels(
     from matplotlib.ticker import MaxNLocator
 
     wide, tall = layout.panel
+    shift = letter_width(len(blocks), TEXT) if look.letters else 0.0
+    roomy = all(
+        text_width(TEXT)(b.name) + text_width(SMALL)(_size_of(b)) + shift + 0.06 <= wide
+        for b in blocks
+    )
     panels: list[Axes] = []
     for position, block in enumerate(blocks):
         shared = panels[0] if panels and not look.free else None
         panel = figure.add_axes(layout.box(position), sharey=shared)
         # At x = 0 and still the one central title: that is the one `get_title` returns.
         panel.set_title(block.name, x=0, ha="left", color=INK)
-        mark = f" {_MARK}" if block.mechanism.per_pixel else ""
-        panel.set_title(f"C = {block.channels}{mark}", loc="right", fontsize=SMALL, color=GREY)
+        size = _size_of(block) if roomy else _mark(block)
+        panel.set_title(size.strip(), loc="right", fontsize=SMALL, color=GREY)
         room = max(0.02 * (block.channels - 1), 0.5)
         panel.set_xlim(-room, block.channels - 1 + room)
         panel.xaxis.set_major_locator(
@@ -326,6 +332,14 @@ def _add_panels(
     if look.letters:
         letter_panels(panels, wide)
     return panels
+
+
+def _mark(block: GateBlock) -> str:
+    return f" {_MARK}" if block.mechanism.per_pixel else ""
+
+
+def _size_of(block: GateBlock) -> str:
+    return f"C = {block.channels}{_mark(block)}"
 
 
 def _draw_lines(

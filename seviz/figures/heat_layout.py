@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seviz.figures.layout import COLUMN_WIDTH, PAGE_WIDTH, Box
+from seviz.figures.layout import COLUMN_WIDTH, PAGE_WIDTH, TALLEST, Box
 from seviz.figures.style import LEAST, SMALL
 
-TALLEST = 9.2  # of a figure, where its panels can be made to fit
 # Cells to the inch, at most: two dots of print each at 200 to the inch.
 CELLS = 100
 _NARROWEST = 0.78  # of a panel
+_CROWDED = 0.62  # of panels so many that no page would hold them at that
 _ROW = 0.125  # of a class, where there is room
 _PANEL = (0.45, 3.2)  # least and largest height
 _SMALLEST = 0.26  # height of a panel of so many that no page holds them
@@ -20,7 +20,7 @@ _MARGIN = 0.06
 _BAR, _BAR_TEXT = 0.07, 0.27
 _OVER_NOTES = 0.04
 _NOTE_LINE = 0.128
-WIDEST_NAMES = 0.3  # share of the figure that class names may take
+WIDEST_NAMES = 0.24  # share of the figure that class names may take
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,23 @@ class HeatLayout:
     @property
     def columns(self) -> int:
         """Return the number of panels side by side: nearly a square, with few places left empty."""
-        fits = max(1, int((self.inner_width + _ACROSS) / (_NARROWEST + _ACROSS)))
         wanted = self.panels if self.panels <= 3 else math.ceil(math.sqrt(self.panels))
-        most = min(wanted, fits)
+        most, crowded = (min(wanted, self._fitting(least)) for least in (_NARROWEST, _CROWDED))
 
         def cost(columns: int) -> float:
             return -self.panels % columns + 1.1 * (most - columns)
 
-        return min(range(max(1, most - 3), most + 1), key=lambda c: (cost(c), -c))
+        usual = min(range(max(1, most - 3), most + 1), key=lambda c: (cost(c), -c))
+        wanted_columns = (c for c in range(usual, crowded) if self._room(c) >= _SMALLEST)
+        return next(wanted_columns, max(usual, crowded)) if self._room(usual) < _SMALLEST else usual
+
+    def _fitting(self, narrowest: float) -> int:
+        """Return how many panels fit side by side."""
+        return max(1, int((self.inner_width + _ACROSS) / (narrowest + _ACROSS)))
+
+    def _room(self, columns: int) -> float:
+        """Return how tall panels may be for so many side by side to end with the page."""
+        return (TALLEST - self.foot - _MARGIN) / math.ceil(self.panels / columns) - self.title
 
     @property
     def rows(self) -> int:
@@ -94,9 +103,9 @@ class HeatLayout:
     def panel(self) -> tuple[float, float]:
         """Return width and height of a panel."""
         width = (self.inner_width - (self.columns - 1) * _ACROSS) / self.columns
-        room = (TALLEST - self.foot - _MARGIN) / self.rows - self.title
         least, largest = _PANEL
-        height = min(max(self.classes * _ROW, least), largest, max(room, _SMALLEST))
+        room = max(self._room(self.columns), _SMALLEST)
+        height = min(max(self.classes * _ROW, least), largest, room)
         return width, height
 
     @property

@@ -14,6 +14,8 @@ from typing import TypeVar
 COLUMN_WIDTH = 3.5
 PAGE_WIDTH = 7.2
 WIDE = 9.0
+# Of a figure: what a page holds with a caption. Where panels can be made to fit, they are.
+TALLEST = 9.2
 
 _LEFT = 0.5  # axis label and tick labels
 _RIGHT = 0.12  # half of the last tick label
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 
 _NARROWEST = 1.15  # of a panel, where the width of the figure is given
+_CROWDED = 0.74  # of panels so many that no page would hold them at that
+_FLATTEST = 0.34  # height of such panels
+_COLUMN = 4.5  # width of a figure, up to which it is one of a column
 _OWN_AXES = 0.27  # more between panels that have vertical axes of their own
 
 
@@ -70,7 +75,10 @@ class Layout:
         """Return the number of panels side by side."""
         if self.wide is None:
             return columns_for(self.panels)
-        return columns_in(self.panels, self.inner_width, self.across)
+        usual = columns_in(self.panels, self.inner_width, self.across)
+        crowded = columns_in(self.panels, self.inner_width, self.across, _CROWDED)
+        wanted = (c for c in range(usual, crowded) if self._room(c) >= _FLATTEST)
+        return next(wanted, crowded)
 
     @property
     def rows(self) -> int:
@@ -82,9 +90,10 @@ class Layout:
         """Return the width of the figure in inches."""
         if self.wide is not None:
             return self.wide
-        if self.columns == 1:
+        columns = columns_for(self.panels)
+        if columns == 1:
             return COLUMN_WIDTH
-        return PAGE_WIDTH if self.columns <= 4 else WIDE
+        return PAGE_WIDTH if columns <= 4 else WIDE
 
     @property
     def inner_width(self) -> float:
@@ -95,7 +104,14 @@ class Layout:
     def panel(self) -> tuple[float, float]:
         """Return width and height of one panel in inches."""
         width = (self.inner_width - (self.columns - 1) * self.across) / self.columns
-        return width, width * _FLATNESS.get(self.columns, 0.6)
+        height = width * _FLATNESS.get(self.columns, 0.6)
+        return width, min(height, max(self._room(self.columns), _FLATTEST))
+
+    def _room(self, columns: int) -> float:
+        """Return how tall panels may be for so many side by side to end with the page."""
+        rows = math.ceil(self.panels / columns)
+        tallest = TALLEST * max(self.width / PAGE_WIDTH, 1.0)  # of a wider figure, print makes less
+        return (tallest - self.foot - self.head - (rows - 1) * _DOWN) / rows
 
     @property
     def foot(self) -> float:
@@ -103,11 +119,15 @@ class Layout:
         return _MARGIN + self.notes * _NOTE_LINE + _BELOW_PANELS
 
     @property
+    def head(self) -> float:
+        """Return the height above the highest panels."""
+        return _ABOVE_PANELS + self.legend + 2 * _MARGIN
+
+    @property
     def height(self) -> float:
         """Return the height of the figure in inches."""
         grid = self.rows * self.panel[1] + (self.rows - 1) * _DOWN
-        head = _ABOVE_PANELS + self.legend + 2 * _MARGIN
-        return self.foot + grid + head
+        return self.foot + grid + self.head
 
     def box(self, position: int) -> Box:
         """Return left, bottom, width and height of a panel, as shares of the figure."""
@@ -127,6 +147,16 @@ class Layout:
         """Return the middle of the panels, as shares of the figure."""
         grid = self.rows * self.panel[1] + (self.rows - 1) * _DOWN
         return (_LEFT + self.inner_width / 2) / self.width, (self.foot + grid / 2) / self.height
+
+    @property
+    def legend_place(self) -> tuple[float, float]:
+        """Return the middle of the legend, as a share of the figure, and its width in inches.
+
+        It is over the panels, and in a column has all of its width.
+        """
+        if self.width <= _COLUMN:
+            return 0.5, self.width - 2 * _MARGIN
+        return self.middle[0], self.inner_width
 
     @property
     def top_edge(self) -> float:

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 # Where everything stands, in inches: a layout engine would measure each text of twenty panels, four times.
 _ROW, _PANEL, _HEAD = 1.42, 1.02, 0.2
-_LEFT, _RIGHT = (0.95, 3.67), (5.3, 1.4)  # left edge and width
+_LEFT, _RIGHT = (0.95, 3.67), (5.3, 1.25)  # left edge and width; room for the numbers of each bar
 _LINE = 0.085  # of a row's name
 _ROOM = 0.2  # left of the names
 _BAR, _GAP = 0.06, 0.08
 # Dots across a map at most: more do not come out in print.
 _DOTS = 200
+_STEPS = (1, 2, 5, 10)  # between the numbers of a bar
 
 
 def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
@@ -36,6 +37,8 @@ def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
         record: Gates.
         blocks: What to draw, a row each.
     """
+    from matplotlib.ticker import MaxNLocator
+
     from seviz.figures.shown import Figure
 
     with figure_style():
@@ -61,14 +64,14 @@ def maps(record: Record, blocks: Sequence[GateBlock]) -> Figure:
                 shown, cmap="RdBu_r", vmin=-far, vmax=far, aspect="auto", interpolation="none",
                 extent=(0, block.channels, len(more), 0),
             )  # fmt: skip
-            figure.colorbar(drawn, cax=bars[0])
+            figure.colorbar(drawn, cax=bars[0], ticks=MaxNLocator(3, steps=_STEPS))
             left.set_title(f"{block.name}: class by channel, difference from “all”", loc="left")
             apart = gate_distances(stats)[np.ix_(stats.seen, stats.seen)]
             seen = right.imshow(
                 pool(apart, _DOTS), cmap=CMAP, vmin=0, interpolation="none",
                 aspect="auto",
             )  # fmt: skip
-            figure.colorbar(seen, cax=bars[1])
+            figure.colorbar(seen, cax=bars[1], ticks=MaxNLocator(3, steps=_STEPS))
             right.set_title("class distance", loc="left")
             for panel in (left, right):
                 panel.set_yticks([])

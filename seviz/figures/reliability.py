@@ -115,7 +115,7 @@ def reliability_diagram(
         # Powers of ten would be formulas, whose typesetting takes longer than the rest of the figure.
         below.yaxis.set_major_formatter("{x:g}")
         below.yaxis.set_minor_formatter("")
-        below.set_ylabel("images")
+        below.set_ylabel("images (log)")
         below.set_xlabel("confidence of the predicted class")
         subject = f"{evaluation.subject}: " if evaluation.subject else ""
         images = sum(b.count for b in full)

@@ -12,8 +12,8 @@ from seviz.analysis.curves import check_blocks, choose_curves
 from seviz.analysis.telling import TellingChannel, telling_channels
 from seviz.errors import DataError, UsageError
 from seviz.figures.captions import set_caption
-from seviz.figures.layout import COLUMN_WIDTH, PAGE_WIDTH
-from seviz.figures.letters import letter_panels
+from seviz.figures.layout import COLUMN_WIDTH, PAGE_WIDTH, TALLEST
+from seviz.figures.letters import letter_panels, letter_width
 from seviz.figures.look import PLAIN, Look
 from seviz.figures.style import GREY, INK, PALE, diverging, figure_style, sizes
 from seviz.figures.text import inches, set_plain, shown_name, text_width, wrapped
@@ -35,6 +35,7 @@ _ROW = 0.165  # inches
 _OVERLAP = 1.6  # rows that the highest ridge reaches over
 _WIDEST_NAMES = 0.42  # share of a panel
 _NARROWEST = 1.1
+_TWO = 3.0  # inches, from which two panels have room side by side
 _MARGIN, _GAP = 0.06, 0.14
 _GRID = 160
 _LEVELS = np.array([0.002, 0.998])
@@ -108,6 +109,7 @@ def ridges(
             panels, room = _frame(figure, found, shown, name, notes, look)
         for panel, one, rows in zip(panels, found, shown, strict=True):
             _draw(panel, record, one, rows, [name(row) for row in rows], room, look)
+        _title_panels(panels, found, look)
         if look.letters:
             letter_panels(panels, inches(panels[0])[0])
     assert figure is not None
@@ -154,13 +156,16 @@ def _frame(
         ),
         1,
     )
-    rows = math.ceil(len(found) / columns)
-    cell = (wide - 2 * _MARGIN - (columns - 1) * _GAP) / columns
-    room = min(widest + 0.06, _WIDEST_NAMES * cell)
     tall = _ROW * (max(map(len, shown)) + _OVERLAP - 0.6)
     title, ticks = 2.1 * (small + 1) / 72, 2.6 * small / 72
     lines = wrapped(notes, wide - 0.15, small)
     foot = _MARGIN + len(lines) * 0.128 * small / 7 + 1.9 * small / 72
+    # Two narrow panels side by side rather than more than a page holds.
+    if columns == 1 and foot + len(found) * (tall + title + ticks) > TALLEST:
+        columns = 2 if wide >= _TWO else 1
+    rows = math.ceil(len(found) / columns)
+    cell = (wide - 2 * _MARGIN - (columns - 1) * _GAP) / columns
+    room = min(widest + 0.06, _WIDEST_NAMES * cell)
     height = foot + rows * (tall + title + ticks) + _MARGIN
     figure.set_size_inches(wide, height)
     panels = []
@@ -240,11 +245,25 @@ def _draw(
         label.set_verticalalignment("bottom")
     panel.tick_params(axis="y", length=0, pad=3)
     panel.tick_params(axis="x", labelsize=small)
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=3, steps=[1, 2, 3, 5, 10]))
     panel.spines["left"].set_visible(False)
     panel.grid(visible=False)
-    panel.set_title(one.block.name, x=0, ha="left", fontsize=small + 1, color=INK)
-    panel.set_title(f"channel {one.channel}", loc="right", fontsize=small - 0.5, color=GREY)
+
+
+def _title_panels(panels: Sequence[Axes], found: Sequence[TellingChannel], look: Look) -> None:
+    """Write block and channel over each panel; where both have no room, as `seviz channel` is asked."""
+    _, small = sizes()
+    block, channel = text_width(small + 1), text_width(small - 0.5)
+    shift = letter_width(len(found), small + 1) if look.letters else 0.0
+    roomy = all(
+        shift + block(t.block.name) + channel(f"channel {t.channel}") + 0.06 <= inches(panel)[0]
+        for panel, t in zip(panels, found, strict=True)
+    )
+    for panel, one in zip(panels, found, strict=True):
+        name = one.block.name if roomy else f"{one.block.name}:{one.channel}"
+        panel.set_title(name, x=0, ha="left", fontsize=small + 1, color=INK)
+        said = f"channel {one.channel}" if roomy else ""
+        panel.set_title(said, loc="right", fontsize=small - 0.5, color=GREY)
 
 
 def density(values: Floats, at: Floats) -> Floats:

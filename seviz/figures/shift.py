@@ -12,7 +12,16 @@ from seviz.figures.layout import PAGE_WIDTH, columns_in
 from seviz.figures.legend import add_entries
 from seviz.figures.letters import letter_titles, letter_width
 from seviz.figures.look import PLAIN, Look
-from seviz.figures.style import GREY, INK, MARKERS, PALE, SMALL, TEXT, class_colours, figure_style
+from seviz.figures.style import (
+    GREY,
+    INK,
+    MARKERS,
+    PALE,
+    SMALL,
+    TEXT,
+    figure_style,
+    ordered_colours,
+)
 from seviz.figures.text import (
     add_notes,
     inches,
@@ -204,11 +213,11 @@ def _name(panel: Axes, names: Sequence[str], blocks: int) -> None:
 
 def _styles(shift: Shift, look: Look) -> _Styles:
     """Return colour and marker of each severity, the same in every panel; ``None`` is for other images."""
-    colours = class_colours(look)
     severities = sorted({w.severity for w in shift.worlds if w.corruption})
+    colours = ordered_colours(len(severities), look)
     found: _Styles = {
-        severity: (colours[i % len(colours)], MARKERS[i % len(MARKERS)])
-        for i, severity in enumerate(severities)
+        severity: (colour, MARKERS[i % len(MARKERS)])
+        for i, (severity, colour) in enumerate(zip(severities, colours, strict=True))
     }
     return {**found, None: (INK, MARKERS[0])}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +32,9 @@ SHARES = (0.12, 0.92)  # the part of it that is seen on white, and with text bes
 # Differences, in every figure.
 DIFFERENCES = "RdBu_r"
 _CONTINUOUS = 64  # colours from which on a map of matplotlib's is no list of distinct ones
+# Of a continuous map, colours that are seen on white, and are not the black of the mean over classes.
+_SEEN = (3.0, 13.0)  # contrast to white
+_GREYS = 3  # of classes: more are too near to one another, and styles and markers tell them apart
 # Gaps wide enough to see the classes under it.
 SUMMARY_STYLE = (0, (3, 2.2))
 INK = "#222222"
@@ -123,15 +127,55 @@ def class_colours(look: Look = PLAIN) -> tuple[Any, ...]:
     import matplotlib
 
     if look.palette is not None:
-        shades = matplotlib.colormaps[look.palette]
-        listed = getattr(shades, "colors", None)
-        if listed is not None and len(listed) < _CONTINUOUS:
-            return tuple(listed)
-        # Not its palest end, which is lost on white.
-        return tuple(shades(step) for step in np.linspace(0.0, 0.75, len(COLOURS)))
+        shades: Any = matplotlib.colormaps[look.palette]
+        if not _is_continuous(look):
+            return tuple(shades.colors)
+        red, green, blue, _ = shades(0.3)
+        count = _GREYS if red == green == blue else len(COLOURS)
+        # Neighbours on the map are alike: in an order in which they are no neighbours.
+        found, half = _seen(look.palette, count), -(-count // 2)
+        return tuple(found[i // 2 + half * (i % 2)] for i in range(count))
     if matplotlib.rcParams["axes.prop_cycle"] != matplotlib.rcParamsDefault["axes.prop_cycle"]:
         return tuple(matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", COLOURS))
     return COLOURS
+
+
+def ordered_colours(count: int, look: Look = PLAIN) -> tuple[Any, ...]:
+    """Return colours of the steps of one thing: of a continuous palette in its order, lighter end first."""
+    if count and _is_continuous(look):
+        found = _seen(str(look.palette), count)
+        return found if luminance(found[0]) >= luminance(found[-1]) else found[::-1]
+    colours = class_colours(look)
+    return tuple(colours[i % len(colours)] for i in range(count))
+
+
+def _is_continuous(look: Look) -> bool:
+    if not isinstance(look.palette, str):
+        return False
+    import matplotlib
+
+    listed = getattr(matplotlib.colormaps[look.palette], "colors", None)
+    return listed is None or len(listed) >= _CONTINUOUS
+
+
+@lru_cache
+def _seen(name: str, count: int) -> tuple[Any, ...]:
+    """Return so many colours of a map, evenly spaced over those that are seen on white."""
+    import matplotlib
+
+    shades = matplotlib.colormaps[name]
+    every = [shades(step) for step in np.linspace(0.0, 1.0, 256)]
+    low, high = _SEEN
+    # All of it, where a map is pale throughout.
+    dark = [c for c in every if low <= 1.05 / (luminance(c) + 0.05) <= high] or every
+    return tuple(dark[round(at)] for at in np.linspace(0, len(dark) - 1, count))
+
+
+def luminance(colour: Any) -> float:
+    """Return the relative luminance of a colour, 0..1 (WCAG 2)."""
+    rgb = np.asarray(colour, dtype=np.float64)[:3]
+    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def diverging(look: Look = PLAIN) -> Any:
@@ -156,7 +200,7 @@ def diverging(look: Look = PLAIN) -> Any:
         shades = matplotlib.colormaps[look.palette]
         if look.palette == "gray":
             return shades.reversed()
-        if len(getattr(shades, "colors", range(_CONTINUOUS))) >= _CONTINUOUS:
+        if _is_continuous(look):
             return shades
     found = look.palette if isinstance(look.palette, str) else " ".join(look.palette)
     raise UsageError(
@@ -171,15 +215,17 @@ def class_shades(look: Look = PLAIN) -> Any:
 
     if isinstance(look.palette, str):
         shades = matplotlib.colormaps[look.palette]
-        if len(getattr(shades, "colors", range(_CONTINUOUS))) >= _CONTINUOUS:
+        if _is_continuous(look):
             return shades.reversed() if look.palette == "gray" else shades
     return matplotlib.colormaps[CMAP]
 
 
 def class_line(position: int, look: Look = PLAIN) -> dict[str, Any]:
-    """Return colour and style of the class at this position; the first thirty all differ."""
+    """Return colour and style of the class at this position; with its marker the first thirty all differ."""
     colours = class_colours(look)
     style, colour = divmod(position, len(colours))
+    if _is_continuous(look):  # whose colours are alike: the style changes with each
+        style = position
     return {"color": colours[colour], "linestyle": LINE_STYLES[style % len(LINE_STYLES)]}
 
 

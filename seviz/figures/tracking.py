@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from seviz.figures.style import (
     INK,
     PALE,
     SMALL,
+    STILL,
     TEXT,
     class_colours,
     figure_style,
+    ordered_colours,
 )
 from seviz.figures.text import add_notes, fitting, inches, shown_name, text_width, wrapped
 
@@ -37,7 +40,7 @@ _SHORT = {_CONSTANT: "variance between channels"}
 _BANDS = 8  # blocks, up to which intervals are drawn as bands
 _NAMED = 12  # blocks, up to which each is named in the legend; of more the first, the last, and some between
 _LOGGED = 6  # columns of a log, up to which they are drawn; the table has all
-_STILL = "#A8A8A8"
+_SHADES = "plasma"  # of many hues where it is dark enough for lines on white
 # In inches.
 _LEFT, _RIGHT, _BETWEEN = 0.58, 0.12, 0.62
 _PANEL, _GAP, _FOOT, _LINE = 1.2, 0.34, 0.36, 0.13
@@ -187,16 +190,10 @@ def _panels(track: Track, look: Look) -> list[tuple[str, Callable[[Axes], None]]
 
 def _colours(count: int, look: Look) -> list[str]:
     """Return a colour for each block, from the first to the last: light to dark, told apart in grey too."""
-    from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    if isinstance(look.palette, tuple):
-        return [to_hex(look.palette[i % len(look.palette)]) for i in range(count)]
-    places = np.linspace(0.88, 0.05, count) if count > 1 else np.array([0.4])
-    shades = colormaps[look.palette or "viridis"]
-    if look.palette == "gray":
-        places = 0.85 * places  # its palest end is lost on white
-    return [to_hex(colour) for colour in shades(places)]
+    chosen = look if look.palette is not None else replace(look, palette=_SHADES)
+    return [to_hex(colour) for colour in ordered_colours(count, chosen)]
 
 
 def _entries(track: Track, look: Look) -> list[tuple[str, dict[str, Any]]]:
@@ -210,7 +207,7 @@ def _entries(track: Track, look: Look) -> list[tuple[str, dict[str, Any]]]:
         (names[p], {"color": colours[p], "linewidth": 1.6}) for p in places
     ]
     if any(not b.moves and b.class_share is not None for b in track.blocks):
-        still = {"color": _STILL, "marker": "o", "markersize": 2.4, "linestyle": "none"}
+        still = {"color": STILL, "marker": "o", "markersize": 2.4, "linestyle": "none"}
         found.append(("hardly moves", still))
     return found
 
@@ -283,7 +280,7 @@ def _draw_share(panel: Axes, track: Track, look: Look) -> None:
         _line(panel, track.epochs, moving, colour, band=len(names) <= _BANDS)
         still = [(m.epoch, m.class_share.value) for m in moments if m.class_share and not m.moves]
         if still:
-            panel.plot(*zip(*still, strict=True), "o", color=_STILL, markersize=2.4, zorder=2)
+            panel.plot(*zip(*still, strict=True), "o", color=STILL, markersize=2.4, zorder=2)
     shuffled = next((b.shuffled for b in track.blocks if b.shuffled is not None), None)
     if shuffled is not None:
         panel.axhline(shuffled, color=INK, linewidth=0.8, linestyle=(0, (3, 2.2)))

@@ -158,7 +158,8 @@ def image_channels_table(
         if block in ("", found.block.name)
         for row in _channels(image.name, found, every)
     ]
-    caption = f"Channels against {explained.against}"
+    # On a page with a table for each block, captions name the places to go to: no two are alike.
+    caption = f"Channels{f' of {block}' if block else ''} against {explained.against}"
     columns = (
         _CHANNELS
         if explained.recorded

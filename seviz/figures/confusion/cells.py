@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from seviz.figures.style import CMAP, GREY
+from seviz.figures.style import CMAP, GREY, luminance
 from seviz.results.stats import Floats
 
 if TYPE_CHECKING:
@@ -139,13 +139,6 @@ def write_numbers(
             fontsize=size,
             color=DARK_TEXT if light else LIGHT_TEXT,
         )
-
-
-def luminance(colour: Any) -> float:
-    """Return the relative luminance of a colour, 0..1 (WCAG 2)."""
-    rgb = np.asarray(colour, dtype=np.float64)[:3]
-    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def hatch(

@@ -138,7 +138,7 @@ def add_colour_bar(
 ) -> None:
     """Add the scale of the colours; ``extend`` is "max" where some values are beyond it."""
     from matplotlib.colors import LogNorm
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     bar = figure.colorbar(mesh, cax=figure.add_axes(box), extend=extend)
     bar.outline.set_visible(False)
@@ -146,5 +146,7 @@ def add_colour_bar(
         bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.ax.yaxis.set_minor_locator(NullLocator())
+    elif unit.startswith(UNITS["none"]):  # there is no half of an image
+        bar.ax.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label(unit, fontsize=SMALL)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from seviz.analysis import ClassScores, Confused, most_confused, ranked_confusions, scores
 from seviz.figures.confusion.cells import (
@@ -31,12 +32,13 @@ from seviz.figures.confusion.draw import (
 )
 from seviz.figures.confusion.layout import MatrixLayout
 from seviz.figures.confusion.raster import raster
-from seviz.figures.layout import PAGE_WIDTH, Box
+from seviz.figures.layout import PAGE_WIDTH, TALLEST, Box
 from seviz.figures.look import Look
 from seviz.figures.style import GREY, INK, PALE, SMALL, TEXT, TITLE
 from seviz.figures.text import add_head, add_notes, set_plain, shown_name, text_width, wrapped
 from seviz.results.evaluation import Evaluation
 from seviz.results.shares import shown_share
+from seviz.results.stats import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,9 +48,12 @@ SIDE = 3.3  # of the image of the whole matrix, inches
 LISTS = 2.55  # width of the lists beside it
 NARROW = 5.6  # width of a figure, below which the lists are under the image
 HARDEST = 8
+LISTED_BELOW, HARDEST_BELOW = 12, 5  # where the lists are under the image
 # With more, the numbers of the smaller matrix would be too small to read.
 MOST_DRAWN = 30
 _LEFT, _BELOW, _TOP = 0.52, 0.5, 0.36
+_AXIS = 0.35  # numbers and name of the horizontal axis
+_UNDER = 0.1  # between the smaller matrix and lists under the image
 _BETWEEN, _BAR, _BAR_LABELS = 0.08, 0.1, 0.52
 _LINE = 0.127
 _LISTED = 6.0  # points
@@ -71,23 +76,23 @@ def draw_large(
     side = min(SIDE, width - around) if narrow else SIDE
     beside = width - 0.2 if narrow else width - around - side - 0.06
     lines, head = wrapped(notes, width - 0.2), wrapped(said, width - 0.2)
-    confusions = ranked_confusions(evaluation, top)
-    hardest = scores(evaluation).hardest[:HARDEST]
+    confusions = ranked_confusions(evaluation, min(top, LISTED_BELOW) if narrow else top)
+    hardest = scores(evaluation).hardest[: HARDEST_BELOW if narrow else HARDEST]
     listed = (len(confusions) + len(hardest) + 5) * _LINE
     small = gathered(evaluation, most_confused(evaluation, min(top, MOST_DRAWN)))
     values, columns = table(small, normalize)
-    texts = cell_texts(values, normalize)
-    texts[values == 0] = ""
-    # All that is outside of these classes is far more than the rest: if need be without its number.
-    rest, texts[-1, len(small.labels) - 1] = str(texts[-1, len(small.labels) - 1]), ""
+    texts, rest = _numbers(values, normalize)
     longest = max(texts.ravel().tolist(), key=len) or "0"
-    layout = MatrixLayout.fitted(small.labels, columns, longest, look.width)
+    # Beside the image lists may reach as far down as the name of its axis.
+    lower = 0.0 if narrow else min(_AXIS, max(0.0, listed - side))
+    tall = side + listed + _UNDER if narrow else max(side, listed - lower)
+    above = _BELOW + tall + _TOP + 0.13 * (len(head) + len(lines))
+    layout = MatrixLayout.fitted(small.labels, columns, longest, look.width, TALLEST - above)
     if text_width(layout.number_size)(rest) < 0.95 * layout.cell:
-        texts[-1, len(small.labels) - 1] = rest
+        texts[len(values) - 1, len(values) - 1] = rest
     if not layout.numbered:
         texts[:] = ""
     layout = layout.with_notes(len(lines))
-    tall = side + listed + _BELOW if narrow else max(side, listed)
     height = layout.height + _BELOW + tall + _TOP + 0.13 * len(head)
     figure.set_size_inches(width, height)
 
@@ -98,30 +103,27 @@ def draw_large(
     panel = figure.add_axes(within(_LEFT, foot, side, side))
     bar = within(_LEFT + side + _BETWEEN, foot, _BAR, side)
     _draw_whole(figure, panel, evaluation, normalize, log, bar)
-    place = (0.1, layout.height + 0.1) if narrow else (width - beside, layout.height + _BELOW)
-    lists = figure.add_axes(within(*place, beside - 0.06, listed if narrow else tall))
-    _write_lists(lists, confusions, hardest, listed if narrow else tall, beside - 0.06)
-
-    # The smaller matrix was laid out on a figure of its own: here it stands at the lower left.
-    own = np.array([layout.width / width, layout.height / height] * 2)
-    below = figure.add_axes(tuple(np.array(layout.box) * own))
-    chosen = len(small.labels) - 1
-    coloured = off_diagonal(values)
-    coloured[chosen:], coloured[:, chosen:] = np.nan, np.nan
-    norm = scale(coloured, log=log)
-    mesh = draw_raster(below, coloured, norm)
-    grey_diagonal(below, values[:chosen, :chosen])
-    write_numbers(below, texts, mesh, coloured, layout.number_size)
-    hatch_empty(below, small, values, layout.label_size)
-    below.axhline(chosen, color=GREY, linewidth=0.8)
-    below.axvline(chosen, color=GREY, linewidth=0.8)
-    label_classes(below, small.labels, columns, layout)
-    _name_small(figure, below, layout, small.labels, own, narrow)
-    add_colour_bar(
-        figure, tuple(np.array(layout.bar) * own), mesh, f"{UNITS[normalize]} (white: 0)"
+    left, up, room = (
+        (0.1, _UNDER, listed) if narrow else (width - beside, _BELOW - lower, tall + lower)
     )
+    lists = figure.add_axes(within(left, layout.height + up, beside - 0.06, room))
+    _write_lists(lists, confusions, hardest, room, beside - 0.06)
+    unit = f"{UNITS[normalize]} (white: 0)"
+    _draw_small(figure, layout, small, (values, texts, columns), unit, log=log, narrow=narrow)
     add_notes(figure, lines)
     add_head(figure, head)
+
+
+def _numbers(values: Floats, normalize: Normalize) -> tuple[npt.NDArray[np.str_], str]:
+    """Return what the cells say but for the last class with itself, and what that one would say.
+
+    All that is outside of the chosen classes is far more than the rest: its number needs a wider cell.
+    """
+    texts = cell_texts(values, normalize)
+    texts[values == 0] = ""
+    last = len(values) - 1
+    rest, texts[last, last] = str(texts[last, last]), ""
+    return texts, rest
 
 
 def gathered(evaluation: Evaluation, chosen: Sequence[int]) -> Evaluation:
@@ -221,21 +223,44 @@ def _row(panel: Axes, y: float, wide: float, cells: tuple[str, str, str], colour
     return y - _LINE
 
 
-def _name_small(
-    figure: Figure, panel: Axes, layout: MatrixLayout, labels: Sequence[str], own: Any, narrow: bool
+def _draw_small(
+    figure: Figure,
+    layout: MatrixLayout,
+    small: Evaluation,
+    cells: tuple[Floats, npt.NDArray[np.str_], Sequence[str]],
+    unit: str,
+    *,
+    log: bool,
+    narrow: bool,
 ) -> None:
+    """Draw the matrix of the most confused classes: ``cells`` are its values, numbers and columns."""
+    values, texts, columns = cells
+    width, height = figure.get_size_inches()
+    # It was laid out on a figure of its own: here it stands in the middle, at the foot.
+    own = np.array([layout.width / width, layout.height / height] * 2)
+    aside = np.array([max(0.0, 1 - own[0]) / 2, 0, 0, 0])
+    box = np.array(layout.box) * own + aside
+    panel = figure.add_axes(tuple(box))
+    chosen = len(small.labels) - 1
+    coloured = off_diagonal(values)
+    coloured[chosen:], coloured[:, chosen:] = np.nan, np.nan
+    mesh = draw_raster(panel, coloured, scale(coloured, log=log))
+    grey_diagonal(panel, values[:chosen, :chosen])
+    write_numbers(panel, texts, mesh, coloured, layout.number_size)
+    hatch_empty(panel, small, values, layout.label_size)
+    panel.axhline(chosen, color=GREY, linewidth=0.8)
+    panel.axvline(chosen, color=GREY, linewidth=0.8)
+    label_classes(panel, small.labels, columns, layout)
     name_axes(figure, panel, layout)
-    others = "" if narrow else f"; all others as {labels[-1]}, without colour"
+    others = "" if narrow else f"; all others as {small.labels[-1]}, without colour"
     panel.set_title(
-        f"The {len(labels) - 1} most confused classes{others}",
+        f"The {chosen} most confused classes{others}",
         fontsize=TEXT if narrow else TITLE,
         color=INK,
         y=1.0,
     )
-    box = np.array(layout.box) * own
-    panel.yaxis.set_label_coords(
-        layout.margin / layout.width * own[0], box[1] + box[3] / 2, figure.transFigure
-    )
-    panel.xaxis.set_label_coords(
-        box[0] + box[2] / 2, layout.axis_name / layout.height * own[1], figure.transFigure
-    )
+    name, foot = layout.margin / layout.width, layout.axis_name / layout.height
+    middle = box[:2] + box[2:] / 2
+    panel.yaxis.set_label_coords(aside[0] + name * own[0], middle[1], figure.transFigure)
+    panel.xaxis.set_label_coords(middle[0], foot * own[1], figure.transFigure)
+    add_colour_bar(figure, tuple(np.array(layout.bar) * own + aside), mesh, unit)

@@ -62,6 +62,7 @@ class MatrixLayout:
         columns: Sequence[str],
         number: str | None,
         width: float | None = None,
+        height: float = math.inf,
     ) -> MatrixLayout:
         """Return the layout that has room for these labels, on one page.
 
@@ -70,16 +71,20 @@ class MatrixLayout:
             columns: Labels of the columns.
             number: The longest number of a cell; ``None`` if cells hold none.
             width: Of the figure; by default as the cells need it, and not wider than a page.
+            height: What it should not be taller than: but the numbers of cells must fit in them.
         """
         made = cls._free(rows, columns, number, WIDEST_LABEL, None)
         most = width or PAGE_WIDTH
-        if width is None and made.width <= most:
+        if width is None and made.width <= most and made.height <= height:
             return made
+        least = LEAST_NUMBER * text_width(10.0)(number) / 10 / _FULL if number is not None else 0.0
         widest = min(WIDEST_LABEL, 0.26 * most)
         for _ in range(3):  # smaller cells have smaller labels, which leave more room for cells
             made = cls._free(rows, columns, number, widest, made.cell)
             cell = (most - made.width + made.columns * made.cell) / made.columns
-            made = cls._free(rows, columns, number, widest, min(cell, NUMBERED_CELL[1]))
+            up = (height - made.height + made.rows * made.cell) / made.rows
+            cell = min(cell, max(up, least), NUMBERED_CELL[1])
+            made = cls._free(rows, columns, number, widest, cell)
         return made
 
     @classmethod

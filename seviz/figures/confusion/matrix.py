@@ -72,7 +72,7 @@ def confusion_matrix(
             first (``recall``).
         log: Logarithmic colours.
         top: Above 100 classes: how many of the most confused ones to draw apart, and how many
-            confusions to list.
+            confusions to list (in a figure as narrow as a column 12 at most).
         look: Width, font, colours, names.
         figure: A figure to draw on: it is cleared, and its size set. A new one by default.
         ax: A panel of your own to draw the matrix on, without lists and small print.

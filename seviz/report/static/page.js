@@ -16,6 +16,28 @@ function watchCharts(within, margin, arrived = () => {}) {
   for (const chart of all(".chart")) watch.observe(chart);
 }
 
+const wanted = new Set(); // charts that have come near, and are not drawn yet
+let drawing = false;
+
+/** Draw what is near, what is seen first: who passes many charts quickly does not wait for all of them. */
+async function drawNear() {
+  if (drawing) return;
+  drawing = true;
+  try {
+    for (;;) {
+      const waiting = [...wanted];
+      const name =
+        waiting.find((one) => inView.has(one)) ?? waiting.find((one) => near.has(one));
+      if (name === undefined) return; // what is far again waits until it comes near
+      wanted.delete(name);
+      await draw(name).catch((error) => console.error(error)); // of one chart, not of those after it
+      await breath();
+    }
+  } finally {
+    drawing = false;
+  }
+}
+
 function watchSections() {
   const links = new Map(all(".contents a").map((link) => [link.hash.slice(1), link]));
   const seen = new IntersectionObserver(
@@ -50,7 +72,8 @@ dark.addEventListener("change", () => {
 startAddress();
 watchCharts(inView, 0);
 watchCharts(near, 300, (name) => {
-  draw(name);
+  wanted.add(name);
+  drawNear();
   if (stale.has(name)) renew([name]);
 });
 watchSections();
