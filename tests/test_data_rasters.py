@@ -7,6 +7,7 @@ import math
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -66,6 +67,36 @@ def test_a_jpeg_of_thousands_of_scans() -> None:
     assert decode_raster(progressive(20)).size == (64, 64)
     with pytest.raises(OSError, match="3,000 scans in a progressive JPEG"):
         decode_raster(progressive(3000))
+
+
+def qoi(width: int, height: int, steps: bytes) -> bytes:
+    return b"qoif" + struct.pack(">IIBB", width, height, 3, 0) + steps + bytes(7) + b"\1"
+
+
+SLOW = {
+    "QOI": (qoi(9000, 9000, b"\xa0\x88" * (11 << 19)), "a QOI of 11,534,358 bytes"),
+    "PPM": (b"P5 9000 9000 254\n" + b"a" * (17 << 20), "a PPM of 17,8"),
+    "PPM in text": (b"P2 9000 9000 255\n" + b"1 " * (33 << 19), "a PPM of 34,6"),
+    "comments": (b"P2 3 1 255\n" + b"#\n" * 20_000 + b"1 2 3\n", "20,000 comments in a PPM"),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_what_is_decoded_in_python_is_not_decoded_for_minutes(name: str) -> None:
+    content, part = SLOW[name]
+    begin = time.process_time()
+    with pytest.raises(OSError, match=part):
+        decode_raster(content)
+    assert time.process_time() - begin < 1
+
+
+def test_small_files_of_such_decoders_are_read() -> None:
+    run = decode_raster(qoi(31, 4, b"\xfe\1\2\3" + b"\xfd\xfc"))  # a pixel, and 62 and 61 like it
+    assert run.getcolors() == [(124, (1, 2, 3))]
+    grey = decode_raster(b"P5 2 1 100\n" + bytes((0, 100)))
+    assert list(grey.tobytes()) == [0, 255]
+    text = decode_raster(b"P2 # a comment\n3 1 255 # another\n1 2 3\n")
+    assert list(text.tobytes()) == [1, 2, 3]
 
 
 def test_the_first_of_several_frames(tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ _MODES = {"1": (1, 4), "L": (1, 4), "P": (1, 8), "I;16": (2, 8), "I": (4, 16), "
 # Bytes that a decoder takes beside them: for each pixel, and for each channel of it. WebP and AVIF keep a
 # canvas and hand out a copy, JPEG 2000 and progressive JPEG keep numbers of the whole image.
 _DECODERS = {"WEBP": (12, 0), "AVIF": (12, 0), "JPEG2000": (0, 6), "progressive": (0, 2)}
+# Those that Pillow has in Python keep what they have decoded, and take up to a microsecond for a byte: larger
+# files take longer than ten seconds. By Pillow's names of them.
+_IN_PYTHON = {"qoi": 10 << 20, "ppm": 16 << 20, "ppm_plain": 32 << 20, "bmp_rle": 32 << 20}
+# For each comment among the numbers of a PPM in text all that follows is copied.
+_MOST_COMMENTS = 10_000
 # Each scan of a progressive JPEG goes over the whole image: these are ten times those that encoders write.
 _MOST_SCANS = 100
 
@@ -124,6 +129,7 @@ def _decoded(stream: IO[bytes]) -> Image:
         _check_size(image)
         if image.info.get("progressive"):
             _check_scans(stream)
+        _check_decoder(image, stream)
         load_whole(image, stream, tuple(RASTERS))
     return image
 
@@ -132,7 +138,7 @@ def _check_size(image: Image) -> None:
     """Refuse an image that would take more memory than there is for one; nothing of it is decoded yet."""
     kept, made = _MODES.get(image.mode, (4, 4))
     kind = "progressive" if image.info.get("progressive") else image.format or ""
-    each, channel = _DECODERS.get(kind, (0, 0))
+    each, channel = (2, 1) if _decoder(image) in _IN_PYTHON else _DECODERS.get(kind, (0, 0))
     pixel = kept + made + each + channel * len(image.getbands()) + bytes_beside(image)
     if image.width * image.height * pixel > MOST_BYTES:
         raise OSError(TOO_MANY)
@@ -140,12 +146,44 @@ def _check_size(image: Image) -> None:
 
 def _check_scans(stream: IO[bytes]) -> None:
     """Refuse a JPEG of thousands of scans, which decodes for minutes."""
-    place = stream.tell()
-    stream.seek(0)
-    scans = sum(part.count(b"\xff\xda") for part in iter(lambda: stream.read(1 << 20), b""))
-    stream.seek(place)
+    scans = _count(stream, b"\xff\xda")
     if scans > _MOST_SCANS:
         raise OSError(f"{scans:,} scans in a progressive JPEG (a decompression bomb?)")
+
+
+def _decoder(image: Image) -> str:
+    """Return Pillow's name of the decoder of an image that is opened, and not decoded."""
+    tiles = getattr(image, "tile", ())
+    return str(tiles[0][0]) if tiles else ""
+
+
+def _check_decoder(image: Image, stream: IO[bytes]) -> None:
+    """Refuse a file that a decoder in Python would take minutes for."""
+    name, size = _decoder(image), _size(stream)
+    most = _IN_PYTHON.get(name, size)
+    if size > most:
+        raise OSError(
+            f"a {image.format} of {size:,} bytes, more than {most:,} of which take too long to decode: save "
+            "it as PNG"
+        )
+    if name == "ppm_plain" and (comments := _count(stream, b"#")) > _MOST_COMMENTS:
+        raise OSError(f"{comments:,} comments in a PPM (a decompression bomb?)")
+
+
+def _size(stream: IO[bytes]) -> int:
+    place = stream.tell()
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(place)
+    return size
+
+
+def _count(stream: IO[bytes], mark: bytes) -> int:
+    """Return how often some bytes are in a file."""
+    place = stream.tell()
+    stream.seek(0)
+    found = sum(part.count(mark) for part in iter(lambda: stream.read(1 << 20), b""))
+    stream.seek(place)
+    return found
 
 
 def descriptor(path: str | bytes | os.PathLike[str]) -> int:
