@@ -83,7 +83,18 @@ LOOKS = {
         ("activations", "net.pt", *DATA, *SVG, "-o", "out"), "out", resumes=True
     ),
     "confusion": Command(
-        ("confusion", "net.pt", *DATA, *SVG, "--predictions", "out/rows.csv", "-o", "out"), "out"
+        (
+            "confusion",
+            "net.pt",
+            *DATA,
+            *SVG,
+            "--allow-missing",
+            "--predictions",
+            "out/rows.csv",
+            "-o",
+            "out",
+        ),
+        "out",
     ),
     "audit": Command(("audit", "net.pt", "-o", "out"), "out"),
     "channel": Command(("channel", "part1", "SE_2_1:3", "net.pt", *DATA, *SVG, "-o", "out"), "out"),
