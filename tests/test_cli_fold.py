@@ -202,7 +202,7 @@ def test_a_budget_that_cannot_be_kept(
         (("--blocks", "all"), 2, "expected --data"),
         (("--budget", "1"), 2, "expected --data with --budget"),
         (("--data", "digits", "--budget", "-1"), 2, "from 0 to 100, found -1"),
-        (("--data", "digits", "--budget", "nan"), 2, "from 0 to 100"),
+        (("--data", "digits", "--budget", "nan"), 2, "a number such as 0.5"),
         (("--data", "digits", "--blocks", "SE_9_9"), 2, "'SE_9_9'"),
         (("--data", "digits", "--blocks", "all", "--checkpoint", "x.pt"), 2, "--checkpoint with a record"),
         (("--data", "digits", "--blocks", "all", "--pairs", "-1"), 2, "--pairs"),
