@@ -1,8 +1,11 @@
-"""Numbers on the command line: whatever is written for one, the answer is one line, before any work."""
+"""Numbers and paths on the command line: whatever is written there, the answer is one line."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import sys
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -141,3 +144,36 @@ def test_an_input_of_no_memory_ends_at_once(run: Run, tiny: Any, pictures: Path)
     said = run("image", tiny.path, picture, "--input-size", "3", "65536", "65536")
     assert said.code == 2
     assert "expected an input of at most 67,108,864 pixels" in said.err
+
+
+def test_paths_that_no_system_has(run: Run, tiny: Any, pictures: Path, elsewhere: Path) -> None:
+    """Results cannot go there, which is said before the pass."""
+    (elsewhere / "broken").symlink_to("nowhere")
+    for output, part in (
+        ("n" * 300, "a name that is too long"),
+        ("d/" * 3000, "a name that is too long"),
+        ("broken", "a link to nothing"),
+        ("/dev/null", "a file"),
+        ("x.npz", "name the folder"),
+    ):
+        said = run("collect", tiny.path, "--data", pictures, "-o", output)
+        assert said.code == 2
+        assert re.fullmatch(
+            "seviz: expected a folder for the results, found [^\n]+", said.err.strip()
+        )
+        assert part in said.err
+        assert len(said.err) < 300
+    assert sorted(p.name for p in elsewhere.iterdir()) == ["broken"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_names_that_are_no_text(run: Run, tiny: Any, elsewhere: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.pt")
+    shutil.copy(tiny.path, elsewhere / name)
+    said = run("inspect", name)
+    assert said.code == 3
+    assert "expected a file name in UTF-8" in said.err
+    assert r"caf\udce9.pt" in said.err
+    said = run("fold", tiny.path, "--data", "d", "--blocks", "all", "-o", name)
+    assert said.code == 2
+    assert "--output as a name in UTF-8" in said.err

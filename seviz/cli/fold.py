@@ -189,6 +189,12 @@ def _target(output: str | None) -> Path:
             f"expected --output as a file, found the folder {target}; name a file in it"
         )
     check_folder(target.parent)
+    try:
+        output.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"expected --output as a name in UTF-8, which PyTorch opens alone, found {output}; name another"
+        ) from None
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -57,8 +58,10 @@ def check_folder(folder: Path) -> None:
             "record.npz in it"
         )
     there = next((p for p in (folder, *folder.parents) if os.path.lexists(p)), Path())
-    if not there.is_dir():
-        found = "a file"
+    if _is_too_long(folder):
+        found, there = "a name that is too long", Path(f"{str(folder)[:60]}...")
+    elif not there.is_dir():
+        found = "a link to nothing" if there.is_symlink() and not there.exists() else "a file"
     elif not os.access(there, os.W_OK | os.X_OK):
         found = "no permission to write"
     else:
@@ -66,6 +69,15 @@ def check_folder(folder: Path) -> None:
     raise UsageError(
         f"expected a folder for the results, found {found} at {there}; name another with --output"
     )
+
+
+def _is_too_long(folder: Path) -> bool:
+    """Return whether the system has no room for the name of a folder, or for files in it."""
+    try:
+        os.lstat(folder / ("x" * 80))  # as long as that of any file of results, while it is written
+    except OSError as exc:
+        return exc.errno == errno.ENAMETOOLONG
+    return False
 
 
 # Folders that `claim` made, the innermost first.

@@ -43,6 +43,13 @@ def read_checkpoint(path: Path, *, unsafe: bool = False) -> CheckpointFile:
             f"expected a checkpoint file, found {what} at {path}; give a file, timm:NAME or "
             "torchvision:NAME"
         )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise CheckpointError(
+            f"expected a file name in UTF-8, which PyTorch and the other readers open alone, found {path}; "
+            "rename the file, or its folder"
+        ) from None
     shard = _SHARD.search(path.name)
     if shard is not None and int(shard[2]) > 1:
         raise CheckpointError(
