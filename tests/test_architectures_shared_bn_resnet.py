@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from conftest import sampled
 from test_architectures import NORM, count, on_meta
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
@@ -94,7 +95,7 @@ def tied(depth: int, stride_in_1x1: bool) -> ResNet:
 
 
 @pytest.mark.parametrize(
-    ("depth", "options"), [(18, {}), (50, {}), (50, {"stride_in_1x1": True})], ids=str
+    ("depth", "options"), sampled([(18, {}), (50, {}), (50, {"stride_in_1x1": True})], 3), ids=str
 )
 def test_without_gates_it_computes_torchvisions_probabilities(
     depth: int, options: dict[str, Any]

@@ -21,6 +21,7 @@ from bad_checkpoints.weights import spoiled
 from conftest import Run, Said, sampled
 
 import seviz
+from seviz.errors import one_line
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*legacy:FutureWarning"),
@@ -65,7 +66,7 @@ def check_said(said: Said, one: Case) -> None:
     assert "bug" not in line
 
 
-@pytest.mark.parametrize("name", sampled(CASES, 2))
+@pytest.mark.parametrize("name", sampled(CASES, 4))
 def test_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch, here: Path, name: str) -> None:
     one = CASES[name]
     file = here / "files" / one.file
@@ -87,7 +88,7 @@ def test_bad_input(run: Run, monkeypatch: pytest.MonkeyPatch, here: Path, name: 
         check_said(said, one)
         document = json.loads(said.out)
         assert document["exit_code"] == one.code
-        assert said.err == f"seviz: {document['error']}\n"
+        assert said.err == one_line(f"seviz: {document['error']}") + "\n"
         assert all(isinstance(names, list) and names for names in document["details"].values())
     assert there(here) == before
     assert not (here / "files" / MARK).exists()

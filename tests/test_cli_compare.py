@@ -176,6 +176,7 @@ def kinds(tmp_path_factory):
     return list(made.values())
 
 
+@pytest.mark.nightly
 def test_four_mechanisms_on_images(run, elsewhere, kinds):
     said = run("compare", *kinds, "--data", "digits", "-o", "out", "--format", "svg", "--json")
     assert said.code == 0, said.err

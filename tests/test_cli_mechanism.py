@@ -272,6 +272,7 @@ def test_compare(run: Run, eca: Written) -> None:
     assert values["a"]["gates"] == {"eca": 2}
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_pictures")
 def test_report(run: Run, eca: Written, pictures: Path) -> None:
     data = ["--data", pictures, "--labels", "sorted", "-o", "out"]
@@ -289,6 +290,7 @@ def test_report(run: Run, eca: Written, pictures: Path) -> None:
     assert run("report", eca.path, *eca.words, "--mechanism", "cbam", *data).code == 3
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_figures")
 def test_images_and_channels(run: Run, eca: Written, pictures: Path) -> None:
     """What a record says of its gates holds for the network, too."""

@@ -111,6 +111,7 @@ def test_the_evil_would_be_seen(place: Path) -> None:
     assert (place / "EVIL").read_text() == "torch\n"
 
 
+@pytest.mark.nightly
 def test_code_that_is_asked_for_is_found_there(place: Path) -> None:
     (place / "mine.py").write_text(
         "from seviz.networks.architectures.registry import build\n"

@@ -166,6 +166,7 @@ def on_gpu(number: int) -> Iterator[None]:
     print(f"cuda:{number}: {mode.calls}", file=sys.stderr)
 
 
+@pytest.mark.nightly
 @posix
 @forks
 @pytest.mark.skipif(IMPOSSIBLE, reason=NEEDS)

@@ -85,6 +85,7 @@ def test_every_dialect_is_read_on_its_fast_copy(dialect: Dialect) -> None:
         torch.testing.assert_close(read, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("net", sampled([z for z in ZOO if z.blocks], 9), ids=lambda z: z.name)
 def test_the_zoo_is_read_on_fast_copies(net: ZooNet) -> None:
     model = settle(net.make())
@@ -534,6 +535,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch._dynamo.reset()
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_compiler")
 def test_gates_are_outputs_of_the_compiled_network() -> None:
     model, x = network(), images(SIZE, 6, seed=3)

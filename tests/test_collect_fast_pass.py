@@ -104,6 +104,7 @@ def test_short_passes_run_the_network_as_it_is(net: LoadedModel) -> None:
     assert ready.speed(ready.batches(), Choice()).fast
 
 
+@pytest.mark.nightly
 def test_blocks_and_no_predictions(
     net: LoadedModel, source: ArraySource, reference: Record
 ) -> None:

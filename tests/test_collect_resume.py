@@ -140,6 +140,7 @@ def test_twice_interrupted_and_other_batches(command: Callable[..., Said]) -> No
             np.testing.assert_allclose(record.arrays[name], expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_figures")
 @posix
 def test_predictions_of_single_images_go_on_too(command: Callable[..., Said], images: Path) -> None:
@@ -249,7 +250,7 @@ def unchanged(tiny: Tiny, images: Path) -> list[object]:
     ("change", "words", "code", "field", "values"),
     [
         (other_weights, [], 3, "checkpoint (sha256)", ()),
-        (touched, [], 4, "images (sha256 of names, sizes, times)", ()),
+        at_night((touched, [], 4, "images (sha256 of names, sizes, times)", ())),
         at_night((one_more, [], 4, "images (sha256 of names, sizes, times)", ())),
         at_night((renamed, [], 4, "images (sha256 of names, sizes, times)", ())),
         at_night((unchanged, ["--crop-pct", "0.9"], 4, "preprocessing: crop_pct", ("0.9", "1.0"))),
@@ -264,8 +265,8 @@ def unchanged(tiny: Tiny, images: Path) -> list[object]:
         at_night(
             (unchanged, ["--num-samples", "20"], 4, "images (sha256 of names, sizes, times)", ())
         ),
-        (unchanged, ["--num-samples", "40"], 2, "--num-samples", ("40", "null")),
-        (unchanged, ["--labels", "data"], 2, "--labels", ("data", "model")),
+        at_night((unchanged, ["--num-samples", "40"], 2, "--num-samples", ("40", "null"))),
+        at_night((unchanged, ["--labels", "data"], 2, "--labels", ("data", "model"))),
     ],
 )
 def test_another_pass_is_refused(

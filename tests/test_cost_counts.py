@@ -402,7 +402,7 @@ SE_NETWORKS = [
 
 
 # One of each kind: grouped and depthwise convolutions, standardised weights.
-KINDS = {"timm:legacy_seresnext26_32x4d", "torchvision:mobilenet_v3_small", "timm:nf_seresnet26"}
+KINDS = {"torchvision:mobilenet_v3_small"}
 # Tracing these takes a third of a second and more; smaller ones of their kind are among the others.
 LARGE = {
     *("timm:seresnext50_32x4d", "timm:regnety_008", "timm:semnasnet_100", "timm:rexnet_100"),

@@ -8,7 +8,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from conftest import Refuses
+from conftest import Refuses, at_night
 from torch import Tensor, nn
 
 import seviz
@@ -92,11 +92,11 @@ def test_mobilenet() -> None:
         ("timm", "resnetv2_50", 16, "stages.0.blocks.0.conv3", "stages.3.blocks.2.conv3"),
         ("torchvision", "vgg11_bn", 8, "features.1", "features.26"),
         ("torchvision", "vgg11", 8, "features.0", "features.18"),
-        ("torchvision", "googlenet", 9, "inception3a", "inception5b"),
+        at_night(("torchvision", "googlenet", 9, "inception3a", "inception5b")),
         pytest.param(
             *("torchvision", "inception_v3", 11, "Mixed_5b", "Mixed_7c"), marks=pytest.mark.nightly
         ),
-        ("torchvision", "densenet121", 4, "features.denseblock1", "features.denseblock4"),
+        at_night(("torchvision", "densenet121", 4, "features.denseblock1", "features.denseblock4")),
         pytest.param(
             *("timm", "densenet121", 4, "features.denseblock1", "features.denseblock4"),
             marks=pytest.mark.nightly,

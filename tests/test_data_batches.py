@@ -107,6 +107,7 @@ def test_workers_change_nothing(folder, workers):
     assert alone.skipped == others.skipped == [("a/1.png", "not an image")]
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(os.name == "nt", reason="spawn is what Windows does anyway")
 def test_spawned_workers_change_nothing(folder):
     images, rows, indices = everything(batches_of(folder))

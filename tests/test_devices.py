@@ -410,6 +410,7 @@ def test_a_command_on_a_pretended_gpu(run: Run, name: str, float64: bool) -> Non
         assert Path("gpu.csv").read_text() == Path("cpu.csv").read_text()
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("elsewhere")
 def test_latency_on_a_pretended_gpu(run: Run) -> None:

@@ -273,6 +273,7 @@ def test_a_figure_can_be_added(
         assert (tmp_path / f"recall.{suffix}").stat().st_size > 1000
 
 
+@pytest.mark.nightly
 def test_a_figure_of_a_record_can_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def drawn(record: seviz.Record, asked: catalogue.Choices) -> Figure:
         figure = Figure(figsize=(1, 1))
@@ -312,6 +313,7 @@ def test_a_kind_of_gate_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(kinds.row_of(b).weights(b) == b.params for b in found.blocks)
 
 
+@pytest.mark.nightly
 def test_a_finding_can_be_added(
     like_a_clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -330,6 +330,7 @@ def test_unknown_options(refuses):
             confusion_matrix(counted(3), **options)
 
 
+@pytest.mark.nightly
 def test_files_are_small_and_the_same_each_time(tmp_path):
     evaluation = counted(400, images=20_000)
     first = save_figure(confusion_matrix(evaluation), tmp_path / "a", ("png", "svg", "pdf"))

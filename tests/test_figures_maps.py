@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import sampled
 from measuring import check_readable
 from synthetic import CIFAR, make_record, record_of_gates
 
@@ -23,7 +24,7 @@ def test_cells_are_differences_and_distances() -> None:
     assert [t.get_text() for t in left.get_yticklabels()] == ["a", "b"]
 
 
-@pytest.mark.parametrize("classes", [2, 10, 30, 300])
+@pytest.mark.parametrize("classes", sampled([10, 2, 30, 300], 4))
 def test_nothing_is_cut_off(classes: int) -> None:
     record = make_record(CIFAR, [f"a class with a name, {k}" for k in range(classes)], images=400)
     for blocks in (record.blocks[:1], record.blocks):

@@ -13,6 +13,7 @@ import crowds
 import numpy as np
 import pytest
 import synthetic
+from conftest import sampled
 from matplotlib.figure import Figure
 from measuring import texts
 from test_figures_cost import cost
@@ -127,7 +128,7 @@ def _ablation() -> Ablation:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", sampled(MADE, 2))
 def test_figures_of_other_results(name: str, tmp_path: Path) -> None:
     assert check(MADE[name](), tmp_path)
 

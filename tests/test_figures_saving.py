@@ -89,6 +89,7 @@ for path in save_figure(draw(), Path(sys.argv[1]), ["png", "svg", "pdf"]):
 """
 
 
+@pytest.mark.nightly
 def test_same_record_same_bytes_in_another_process(tmp_path):
     paths = save_figure(draw(), tmp_path / "here", ["png", "svg", "pdf"])
     here = [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths]

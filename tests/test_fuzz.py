@@ -143,6 +143,7 @@ def test_a_process_that_is_lost(does: str, told: str, monkeypatch: pytest.Monkey
         child.reply(1.0)
 
 
+@pytest.mark.nightly
 def test_a_process_of_its_own() -> None:
     """The damage is the same for the same seed, and what comes of it is counted."""
     asked = list(numbered(3, 6))

@@ -31,6 +31,7 @@ assert "torch._dynamo" not in sys.modules, "the compiler is loaded"
 """
 
 
+@pytest.mark.nightly
 def test_operators_are_seen_without_the_compiler() -> None:
     done = subprocess.run([sys.executable, "-c", SEEN], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -71,6 +72,7 @@ class Around(nn.Module):
         return self.inner(x)
 
 
+@pytest.mark.nightly
 def test_a_network_with_a_compiled_part_is_seen_as_without() -> None:
     """The compiler, where it is loaded and runs within the mode, does not compile the mode itself."""
     torch.manual_seed(0)

@@ -46,7 +46,7 @@ def test_every_dialect(dialect: Dialect) -> None:
     assert torch.equal(rerun.baseline(example)[0], plain)
 
 
-@pytest.mark.parametrize("dialect", sampled(SETTABLE, 12), ids=lambda d: d.name)
+@pytest.mark.parametrize("dialect", sampled(SETTABLE, 36), ids=lambda d: d.name)
 def test_as_if_set_by_hand(dialect: Dialect) -> None:
     model, traced = traced_once(dialect)
     example = dialect.example(4, seed=5)

@@ -168,6 +168,7 @@ def yolo(images: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
 WORDS = ("yolo.pt", "--unsafe-load", "--import", "fork.py", *SMALL)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.usefixtures("no_network")
 def test_a_whole_detector_of_a_fork(yolo: nn.Module, images: Path, run: Run) -> None:

@@ -230,6 +230,7 @@ def test_tensorflow_2(tmp_path: Path, squeeze: str) -> None:
     same_as_keras(tf.built, file)
 
 
+@pytest.mark.nightly
 def test_the_se_resnet50_of_the_notes(tmp_path: Path) -> None:
     tf = notes_se_resnet([3, 4, 6, 3])
     file = read_keras(tf.save(tmp_path / "SE-ResNet50.h5"))

@@ -395,6 +395,7 @@ READING = (
 
 
 # By day the file is recognised, at night it is read too.
+@pytest.mark.nightly
 @pytest.mark.parametrize("reading", ["", at_night(READING)], ids=["recognised", "read"])
 def test_a_fresh_process(small: Path, reading: str) -> None:
     """Keras is not imported to recognise a file, and comes up on PyTorch whatever is set."""

@@ -259,6 +259,7 @@ def test_folding_gives_the_network_with_its_gates_held(kind: str, tmp_path: Path
         folded.save(tmp_path / "slim.pt")
 
 
+@pytest.mark.nightly
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load(network("uint8").content, tmp_path)
     file, data = str(tmp_path / "network.tflite"), str(photos(tmp_path))

@@ -90,5 +90,6 @@ with without_compiler():
 """
 
 
+@pytest.mark.nightly
 def test_another_pytorch_is_left_as_it_is() -> None:
     run(OTHERWISE)

@@ -103,6 +103,7 @@ def test_networks_without_folded_blocks_are_written_as_before(tiny: Tiny) -> Non
     assert not {"folded", "folded_from"} & held.keys()
 
 
+@pytest.mark.nightly
 def test_it_runs_without_seviz(folded: Folded, slim: Path, tmp_path: Path) -> None:
     """In a process in which importing seviz fails."""
     torch.save({"x": X, "logits": logits(folded.loaded.model)}, tmp_path / "expected.pt")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Refuses, Run
+from conftest import Refuses, Run, at_night
 from keras_models import Built, L, functional, keras, randomise, saved
 from PIL import Image
 
@@ -34,7 +34,7 @@ def hold(built: Built, gates: list[np.ndarray], logit: Any) -> None:
     ("dialect", "extension", "logit"),
     [
         ("keepdims_convolutions", "keras", lambda g: np.log(g / (1 - g))),
-        ("dense_then_reshape", "h5", lambda g: 6 * (g - 0.5)),
+        at_night(("dense_then_reshape", "h5", lambda g: 6 * (g - 0.5))),
     ],
 )
 def test_a_program(
@@ -85,6 +85,7 @@ def test_scale_and_shift(tmp_path: Path) -> None:
     np.testing.assert_allclose(program(images).detach().numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_from_the_command_line(run: Run, elsewhere: Path) -> None:
     built = functional("keepdims_convolutions")
     saved(built.model, elsewhere / "network.keras")

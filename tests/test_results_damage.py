@@ -135,7 +135,7 @@ def put(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("header", "preprocessing", "input_size", value=[]), "[] as header.preprocessing"),
         (put("header", "preprocessing", "input_size", value=[12, 1000]), None),
         (put("header", "num_classes", value=2), "a shape of 3 x 3 instead of 3 x 2 in confusion"),
-        (lambda m: m["classes"].append(m["classes"][0]), "the class 'ant (0)' twice"),
+        (lambda m: m["classes"].append(m["classes"][0]), "the class index 0 twice"),
         (put("classes", 1, "label", value="ant"), None),  # namesakes are told apart by their index
         (put("classes", 1, "index", value=2), "the class index 2 twice"),
         (put("classes", 1, "index", value=-1), "too small as the index of class 'bee'"),

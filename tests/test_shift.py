@@ -129,6 +129,7 @@ def found(folder: Path) -> Shift:
     return seviz.shift(DIGITS, "digits", corrupt=["noise", "jpeg"], severity=[5, 0], folder=folder)
 
 
+@pytest.mark.nightly
 def test_the_sample_network(found: Shift, folder: Path) -> None:
     assert [w.name for w in found.worlds] == [f"{c} {s}" for c in ("noise", "jpeg") for s in (0, 5)]
     assert found.images == 364
@@ -236,6 +237,7 @@ def test_a_twin_is_compared_image_by_image(folder: Path, found: Shift, refuses: 
         seviz.shift(folder / "clean", against=folder / "noise_5", twin=DIGITS)
 
 
+@pytest.mark.nightly
 def test_nothing_is_passed_twice(
     found: Shift, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,7 +158,7 @@ def fold(
             )
             return FAILED
     means = _means(loaded, data.data, options, record, names, speaker)
-    folded = fold_blocks(loaded, names, means, mechanism=_kind_in(record))
+    folded = fold_blocks(loaded, names, means, mechanism=_kind_in(record, options.mechanism))
     judged = _judge(folded, data.data, options, before, what, speaker)
     if what.budget is not None and _over_budget(judged, what.budget):
         speaker.remark(
@@ -297,9 +297,11 @@ def _passed(
     return record or made, right
 
 
-def _kind_in(record: Record) -> str:
-    """Return the kind of gates of a record, as ``--mechanism`` takes it."""
+def _kind_in(record: Record, asked: str) -> str:
+    """Return the kind of gates of a record, as ``--mechanism`` takes it; without any, what was asked for."""
     kinds = record.mechanisms
+    if not kinds:
+        return asked
     return kinds[0] if len(kinds) == 1 else ALL
 
 
@@ -312,8 +314,9 @@ def _means(
     speaker: Speaker,
 ) -> Record | Mapping[str, Floats]:
     """Return the record; for blocks that shift as well, where there are images, means over those."""
-    shift = any(block.shift for block in select_blocks(record.blocks, names))
-    if data is None or not shift:
+    if data is None or not record.blocks:
+        return record
+    if not any(block.shift for block in select_blocks(record.blocks, names)):
         return record
     from seviz.collect.prepare import prepare
     from seviz.pruning.holding import held_means

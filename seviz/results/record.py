@@ -326,8 +326,8 @@ def _check_once(record: Record) -> None:
     """Refuse what would be counted or drawn twice, or cannot be."""
     for what, names in (
         ("block", [b.name for b in record.blocks]),
-        ("class", record.classes.labels),
         ("class index", [c.index for c in record.classes.classes]),
+        ("class", record.classes.labels),
     ):
         if len(set(names)) < len(names):
             twice = next(name for name, times in Counter(names).items() if times > 1)
