@@ -29,6 +29,7 @@ def numbers(record: Record) -> dict[str, list[float]]:
     return {name: np.asarray(array).ravel().tolist() for name, array in record.arrays.items()}
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_pictures")  # they are in the files
 def test_a_report_from_a_checkpoint(run: Run, tiny: Tiny, pictures: Path) -> None:
     results = seviz.report(tiny.path, str(pictures), "python", ["ant", "dog"], formats=["svg"])

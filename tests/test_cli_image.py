@@ -33,6 +33,7 @@ def test_one_picture_without_a_record(run: Run, tiny: Tiny, pictures: Path, tmp_
         assert f"{block.held['neutral'].kept:.1%}" in said.out
 
 
+@pytest.mark.nightly
 def test_the_record_of_the_checkpoint_is_found(
     run: Run, tiny: Tiny, pictures: Path, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_refusals(
     assert not Path("out/report.html").exists()
 
 
+@pytest.mark.nightly
 def test_demo(run: Run, monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
     shown: list[str] = []
     monkeypatch.setattr("webbrowser.open", shown.append)

@@ -287,6 +287,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("names", [NAMES[:1], at_night(NAMES[1:])])
 def test_no_network_of_ours_loads_the_compiler(names: list[str]) -> None:
     done = subprocess.run(

@@ -158,6 +158,7 @@ def test_imagenet_shape_fits_into_ten_megabytes(tmp_path: Path) -> None:
     np.testing.assert_allclose(named, stats.mean[[7, 999]], atol=1 / LEVELS)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("no_pictures")
 def test_full_embeds_every_channel(tmp_path: Path) -> None:
     record = make_record(((1, 4096),), [f"c{i}" for i in range(400)])

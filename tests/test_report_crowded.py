@@ -249,6 +249,7 @@ def test_lines_with_room_for_all_are_whole_and_bands_become_so(
     zoom(report, 0)
 
 
+@pytest.mark.nightly
 def test_the_page_says_how_crowded_curves_are_drawn(report: Opened) -> None:
     said = " ".join(report.page.locator("#gates .caption").all_inner_texts())
     assert "smallest and the largest gate of every column of pixels" in said

@@ -195,6 +195,7 @@ def test_the_last_layer_of_any_network(dialect: Dialect) -> None:
     assert torch.equal(Features(model, images)(images), seen[0].flatten(1))
 
 
+@pytest.mark.nightly
 def test_a_twin_is_compared_image_by_image(folder: Path, found: Shift, refuses: Refuses) -> None:
     """Of a network beside itself nothing differs; beside another one each image counts."""
     asked: dict[str, Any] = {"corrupt": ["noise"], "severity": [5]}
