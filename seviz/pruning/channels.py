@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from seviz.collect.fast import few_threads, full_float32, keeping_memory
 from seviz.collect.input_fit import check_input
 from seviz.collect.meet import Data, Network
 from seviz.collect.options import PassOptions, require_whole
-from seviz.collect.placing import in_its_place
 from seviz.collect.prepare import prepare
 from seviz.collect.prepared import Prepared, Progress
 from seviz.data import KeptBatches, Source
 from seviz.data.loaders import Loading
 from seviz.errors import UsageError
 from seviz.gates import trace
-from seviz.pruning.ablation.study import Gates, Study
+from seviz.pruning.ablation.study import Gates, studying
 from seviz.results.channels import (
     APART,
     MEAN,
@@ -91,17 +88,8 @@ def hold_channels(
     check_input(ready)
     traced = trace(ready.loaded.model, ready.example, options.mechanism)
     batches = KeptBatches(ready.batches())
-    bar = progress(batches.total) if progress is not None else nullcontext()
     extremes = _Extremes(channels[0], images) if channels and images else None
-    with (
-        in_its_place(ready.loaded),
-        bar as on_batch,
-        few_threads(),
-        keeping_memory(),
-        full_float32(ready.device),
-    ):
-        ready.loaded.model.to(ready.device)
-        study = Study(ready, traced, batches, on_batch)
+    with studying(ready, traced, batches, progress) as study:
         changes = study.channels(numbers, extremes.look if extremes is not None else None)
     counted = zip(held, changes.lost, changes.won, strict=True)
     return ChannelEffects(

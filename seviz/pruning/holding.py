@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
-from seviz.collect.fast import few_threads, full_float32, keeping_memory
-from seviz.collect.placing import in_its_place
 from seviz.collect.prepared import Prepared, Progress
 from seviz.data import KeptBatches
 from seviz.gates import trace
-from seviz.pruning.ablation.study import Study, kind_of_gates
+from seviz.pruning.ablation.study import kind_of_gates, studying
 from seviz.results.stats import Floats
 
 
@@ -28,18 +24,10 @@ def held_means(ready: Prepared, *, progress: Progress | None = None) -> dict[str
         CheckpointError: If a number is none, or a shift cannot be read.
         DeviceError: If the memory of the device is not enough.
     """
-    model, images = ready.loaded.model, KeptBatches(ready.batches())
-    traced = trace(model, ready.example, kind_of_gates(ready.options))
-    bar = progress(images.total) if progress is not None else nullcontext()
-    with (
-        in_its_place(ready.loaded),
-        bar as on_batch,
-        few_threads(),
-        keeping_memory(),
-        full_float32(ready.device),
-    ):
-        model.to(ready.device)
-        means = Study(ready, traced, images, on_batch).means()
+    images = KeptBatches(ready.batches())
+    traced = trace(ready.loaded.model, ready.example, kind_of_gates(ready.options))
+    with studying(ready, traced, images, progress) as study:
+        means = study.means()
     return {
         b.name: means[b.name].reshape(2, -1) if b.shift else means[b.name] for b in ready.blocks
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal, Unpack
 
@@ -13,12 +12,10 @@ import torch
 from torch import Tensor
 
 from seviz.collect.cache_key import library_versions
-from seviz.collect.fast import few_threads, full_float32, keeping_memory
 from seviz.collect.input_fit import check_input
 from seviz.collect.meet import Data, Network
 from seviz.collect.observers import ImageRemarks
 from seviz.collect.options import PassOptions, require_whole
-from seviz.collect.placing import in_its_place
 from seviz.collect.prepare import prepare
 from seviz.collect.prepared import Prepared, Progress
 from seviz.collect.streaming import Stream
@@ -27,7 +24,7 @@ from seviz.data import KeptBatches
 from seviz.data.loaders import Loading
 from seviz.errors import DataError, UsageError
 from seviz.gates import trace
-from seviz.pruning.ablation.study import Means, Study, kind_of_gates, means_of
+from seviz.pruning.ablation.study import Means, kind_of_gates, means_of, studying
 from seviz.pruning.ablation.tally import Changes
 from seviz.results.ablation import Ablation, Replaced
 from seviz.results.alarms import alarm_of
@@ -144,16 +141,7 @@ def ablate(
     cost = Removal(loaded.model, traced)
     sets = [_Set(name, own, *cost.of(own)) for name, own in _sets(ready.blocks, by)]
     first = gates == "mean" and record is None
-    bar = progress((2 + first) * images.total) if progress is not None else nullcontext()
-    with (
-        in_its_place(loaded),
-        bar as on_batch,
-        few_threads(),
-        keeping_memory(),
-        full_float32(ready.device),
-    ):
-        loaded.model.to(ready.device)
-        study = Study(ready, traced, images, on_batch)
+    with studying(ready, traced, images, progress, passes=2 + first) as study:
         means: Means = {}
         if gates == "mean":
             means = means_of(record.arrays) if record is not None else study.means()

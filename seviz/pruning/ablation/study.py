@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seviz.collect.fast import few_threads, full_float32, keeping_memory
 from seviz.collect.forward import interrupts
 from seviz.collect.observers import GateSums, Observation
 from seviz.collect.options import PassOptions
-from seviz.collect.prepared import Prepared
+from seviz.collect.placing import in_its_place
+from seviz.collect.prepared import Prepared, Progress
 from seviz.data import KeptBatches
 from seviz.errors import CheckpointError, DataError, DeviceError
 from seviz.gates import Trace
@@ -59,6 +61,36 @@ class _Step:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+@contextmanager
+def studying(
+    ready: Prepared,
+    traced: Trace,
+    images: KeptBatches,
+    progress: Progress | None = None,
+    *,
+    passes: int = 1,
+) -> Iterator[Study]:
+    """Give a study whose network is on its device while it lasts, and afterwards where it was.
+
+    Args:
+        ready: The network and the images.
+        traced: As of `Study`.
+        images: As of `Study`.
+        progress: Makes a progress bar, given the number of images of all passes.
+        passes: How often every image goes through.
+    """
+    bar = progress(passes * images.total) if progress is not None else nullcontext()
+    with (
+        in_its_place(ready.loaded),
+        bar as on_batch,
+        few_threads(),
+        keeping_memory(),
+        full_float32(ready.device),
+    ):
+        ready.loaded.model.to(ready.device)
+        yield Study(ready, traced, images, on_batch)
 
 
 class Study:
